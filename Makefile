@@ -1,0 +1,31 @@
+# make demo: environment, main job on real data, report.   make test: every test.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+# A fresh name for each run, so that no demo overwrites another.
+NAME   := digits-$(shell date +%Y%m%d-%H%M%S)
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/installed
+	$(BIN)/adde run jobs/configs/digits.toml --set run.name=$(NAME)
+	$(BIN)/adde report runs/$(NAME)
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+clean:
+	rm -rf $(VENV) runs
+
+# Stamps: what is installed already is not installed again until its list changes.
+$(VENV)/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch -e .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@

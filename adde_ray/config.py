@@ -1,0 +1,415 @@
+"""The configuration of a run: one frozen pydantic tree, read from TOML, kept resolved in the run.
+
+Every field says what it does; an unknown key, a wrong type or a value out of bounds is a `UserError`.
+Names of parts (encoders, selectors, …) are checked against their registries by `adde check` and `adde run`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from adde_ray.errors import UserError
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+# --- data: one section type per source -------------------------------------------------------------
+
+
+class DigitsData(Section):
+    """scikit-learn's 1,797 handwritten digits as a long-tailed pool; needs no files."""
+
+    source: Literal["digits"]
+    test_fraction: float = Field(0.3, gt=0, lt=0.9)
+    """Share held out for test, class-balanced."""
+    val_fraction: float = Field(0.1, gt=0, lt=0.9)
+    """Share held out for val, class-balanced."""
+    longtail_ratio: float = Field(30.0, ge=1)
+    """Rows of the most common class in the pool over rows of the rarest; the class order is drawn by the seed."""
+    seed_classes: int = Field(5, ge=1, le=10)
+    """The seed set holds only this many of the most common classes."""
+    seed_per_class: int = Field(2, ge=1)
+    """Labelled samples of each of those classes."""
+
+
+class FolderData(Section):
+    """Images in class folders, plus a folder of unlabelled ones.
+
+    `<path>/labelled/<class>/*.png`, `<path>/unlabelled/**/*.png`; optionally `<path>/val/<class>/`,
+    `<path>/test/<class>/` and `<path>/ood/<class>/` (without val and test they are drawn from labelled).
+    """
+
+    source: Literal["image_folder"]
+    path: Path
+    """The folder."""
+    size: int = Field(32, ge=4, le=1024)
+    """Images are resized to size x size pixels on reading."""
+    mode: Literal["L", "RGB"] = "RGB"
+    """Colour mode images are converted to."""
+    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    """Share of labelled drawn for val when there is no val folder."""
+    test_fraction: float = Field(0.0, ge=0, lt=0.9)
+    """Share of labelled drawn for test when there is no test folder; 0 = no test split."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unreadable files above which the data is refused; below it they are set aside with their reason."""
+
+
+class CsvData(Section):
+    """Texts or vectors in a CSV or Parquet file; rows without a label are the pool.
+
+    A column named by `split_column`, when given, says seed, pool, val, test or ood for each row.
+    """
+
+    source: Literal["csv"]
+    path: Path
+    """A .csv or .parquet file."""
+    text_column: str | None = None
+    """Column with the text. Give this or `vector_column`."""
+    vector_column: str | None = None
+    """Column with a list of floats (Parquet), instead of a text."""
+    label_column: str = "label"
+    """Class of each row; empty or null means unlabelled."""
+    split_column: str | None = None
+    """Column that says each row's split. A pool row with a label keeps it hidden from everything but the simulated annotator."""
+    classes: tuple[str, ...] = ()
+    """The label list. Empty: every label that occurs in the labelled rows."""
+    subgroup_columns: tuple[str, ...] = ()
+    """Attributes whose representation is watched (sex, site, …)."""
+    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    """Share of the labelled rows drawn for val when no split column says."""
+    test_fraction: float = Field(0.0, ge=0, lt=0.9)
+    """Share of the labelled rows drawn for test; 0 = no test split."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unusable rows above which the data is refused."""
+
+    @model_validator(mode="after")
+    def _one_payload(self):
+        if (self.text_column is None) == (self.vector_column is None):
+            raise ValueError("give exactly one of text_column and vector_column")
+        return self
+
+
+Data = Annotated[DigitsData | FolderData | CsvData, Field(discriminator="source")]
+
+
+# --- the phases of a round ---------------------------------------------------------------------------
+
+
+class Encoder(Section):
+    """Turns payloads into feature vectors, once per run."""
+
+    name: str = "auto"
+    """auto (pixels for images, tfidf for texts, raw for vectors), pixels, raw, tfidf, transformer."""
+    model: str | None = None
+    """transformer: a Hugging Face model id or a local folder."""
+    dims: int = Field(0, ge=0)
+    """Reduce the features to this many principal components, fitted on pool and seed; 0 = keep all (tfidf: 128)."""
+    batch_size: int = Field(64, ge=1)
+    """Rows per forward pass of a transformer."""
+
+
+class Train(Section):
+    """The model f, trained anew on D_t each round."""
+
+    learner: str = "linear"
+    """linear: a head on the frozen encoder. mlp: a small network trained whole; its penultimate layer is the embedding."""
+    hidden: int = Field(64, ge=2)
+    """mlp: width of both hidden layers."""
+    steps: int = Field(200, ge=1)
+    """Optimiser steps."""
+    batch_size: int = Field(1024, ge=1)
+    """Rows per step over all workers; a smaller dataset is taken whole."""
+    lr: float = Field(0.05, gt=0)
+    """Adam's learning rate, decayed to 0 by a cosine."""
+    weight_decay: float = Field(1e-3, ge=0)
+    """L2 penalty on the weights, per sample."""
+    balance: float = Field(1.0, ge=0, le=1)
+    """Class-balanced loss: a sample of class c weighs n_c^-balance. 0 = plain, 1 = every class counts alike."""
+    workers: int = Field(0, ge=0)
+    """0: in this process (Ray Train's local mode). >= 1: that many Ray Train workers (DDP), same train function."""
+    gpu: bool = False
+    """Give each worker a GPU."""
+
+
+class Clustering(Section):
+    """Clusters of embeddings, on which gaps and diversity stand."""
+
+    dims: int = Field(16, ge=1)
+    """Principal components clustering works in."""
+    num_cells: int = Field(0, ge=0)
+    """k-means cells; 0 = square root of the rows, at most 256."""
+    min_cluster_size: int = Field(5, ge=2)
+    """HDBSCAN's smallest cluster."""
+
+
+class Gaps(Section):
+    """When a region, class or subgroup counts as under-represented."""
+
+    kinds: tuple[Literal["density", "small_cluster", "class", "subgroup"], ...] = (
+        "density",
+        "small_cluster",
+        "class",
+        "subgroup",
+    )
+    """Which kinds are looked for."""
+    min_labelled: int = Field(3, ge=1)
+    """A cell or a cluster with fewer labelled samples than this (and enough pool rows) is a gap."""
+    small_cluster_share: float = Field(0.05, gt=0, le=1)
+    """A cluster holding at most this share of the rows is small."""
+    tolerance: float = Field(0.5, gt=0, le=1)
+    """A class or subgroup is short when it holds less than this share of its target."""
+    max_open: int = Field(32, ge=1)
+    """At most this many open gaps are acted on, the most severe first."""
+
+
+class Diversity(Section):
+    """Targets of the diversity metrics."""
+
+    class_target: dict[str, float] = {}
+    """Target share of each class; empty = uniform."""
+    subgroup_target: dict[str, dict[str, float]] = {}
+    """Target share of each value of each subgroup column; empty = uniform."""
+    hull_dims: int = Field(3, ge=2, le=6)
+    """Principal components the convex hull's volume is taken in."""
+
+
+class Generate(Section):
+    """Synthetic candidates aimed at the open gaps."""
+
+    generator: str = "auto"
+    """auto (cvae for images and vectors, none for texts), cvae, or none = real candidates only."""
+    per_round: int = Field(32, ge=1)
+    """Candidates drawn each round, spread over the open gaps by severity."""
+    max_share: float = Field(0.2, ge=0, le=1)
+    """At most this share of the query, and of what a run's labels buy, is synthetic; 0 = none."""
+    actors: int = Field(1, ge=1)
+    """Generator actors that synthesise in parallel."""
+    gpu: bool = False
+    """Give each generator actor a GPU."""
+    temperature: float = Field(0.8, gt=0)
+    """Spread of the latent draws; adaptation raises it when diversity plateaus."""
+    steps: int = Field(300, ge=1)
+    """Training steps of the generator each round."""
+    latent_dims: int = Field(8, ge=1)
+    """Latent dimensions of the generator."""
+    max_fit_rows: int = Field(5000, ge=10)
+    """The generator learns from at most this many rows of dataset and pool."""
+
+
+class QualityControl(Section):
+    """What a synthetic candidate must pass before it is offered to people."""
+
+    min_confidence: float = Field(0.3, ge=0, le=1)
+    """f's calibrated confidence in the intended class."""
+    models: tuple[str, ...] = ("knn", "trees")
+    """Models built differently from f that are asked too."""
+    min_agreement: float = Field(0.5, ge=0, le=1)
+    """Share of those models and f that must predict the intended class."""
+    near_copy: float = Field(0.25, ge=0)
+    """Rejected when closer to a real sample than this many median real nearest-neighbour distances."""
+    min_decisions: int = Field(20, ge=2)
+    """Q is learned from decisions on synthetic samples once there are this many; before, medium confidence scores best."""
+
+
+class Select(Section):
+    """Which candidates people are asked about: alpha U + beta Div + gamma Q."""
+
+    alpha: float = Field(0.6, ge=0)
+    """Weight of uncertainty."""
+    beta: float = Field(0.3, ge=0)
+    """Weight of diversity."""
+    gamma: float = Field(0.1, ge=0)
+    """Weight of quality."""
+    uncertainty: str = "margin"
+    """U: margin, entropy or least_confidence."""
+    diversity: dict[str, float] = {"balance": 0.6, "novelty": 0.2, "gaps": 0.2}
+    """Div: shares of class balance, novelty and gap membership."""
+    selector: str = "batch_greedy"
+    """batch_greedy, top_k or random."""
+    redundancy: float = Field(0.5, ge=0)
+    """batch_greedy: the score is multiplied by (1 - similarity to the batch so far) to this power; 0 = none."""
+    batch: int = Field(10, ge=1)
+    """Samples people are asked about each round."""
+    shortlist: int = Field(1000, ge=1)
+    """Real candidates that reach the selector: the best by score."""
+
+
+class Review(Section):
+    """Who answers."""
+
+    annotator: str = "simulated"
+    """simulated: the pool's hidden labels. file: people, through rounds/NNN/review.csv; the run waits for them."""
+    error_rate: float | dict[str, float] = 0.0
+    """simulated: chance of a wrong class, for all classes or by class."""
+    reject_unrealistic: bool = True
+    """simulated: reject synthetic samples that models trained on all true data do not recognise."""
+
+    @model_validator(mode="after")
+    def _rates(self):
+        rates = self.error_rate.values() if isinstance(self.error_rate, dict) else [self.error_rate]
+        if any(not 0 <= rate <= 1 for rate in rates):
+            raise ValueError("error_rate must lie in [0, 1]")
+        return self
+
+
+class Adapt(Section):
+    """How the run reacts to what it sees. Every change is recorded with its reason."""
+
+    rules: tuple[str, ...] = ("broaden", "tighten", "reweigh")
+    """Which adaptation rules apply, in this order; empty = nothing adapts."""
+    window: int = Field(3, ge=1)
+    """Rounds over which a plateau or a fall is judged."""
+    tolerance: float = Field(0.01, ge=0)
+    """Changes smaller than this are noise."""
+    rate: float = Field(0.2, ge=0, le=1)
+    """How far a rule moves what it moves, as a share of the way (reweigh) or of the value (broaden, tighten)."""
+
+
+class Stop(Section):
+    """When the run ends. The first rule that holds is recorded as the reason."""
+
+    labels: int | None = Field(None, ge=0)
+    """Annotations to buy at most, rejected ones included; the seed set is not counted."""
+    rounds: int = Field(50, ge=1)
+    """Rounds at most."""
+    seconds: float | None = Field(None, gt=0)
+    """Wall time at most, over all resumptions."""
+    target: float | None = Field(None, gt=0, le=1)
+    """Stop when macro-F1 on val reaches this."""
+    plateau: int = Field(0, ge=0)
+    """Stop when neither M_div nor M_qual rose by `tolerance` in this many rounds; 0 = never."""
+    tolerance: float = Field(0.005, ge=0)
+    """What counts as a rise for `plateau`."""
+
+
+class Compare(Section):
+    """A run beside this one, for the report."""
+
+    random: bool = False
+    """Also spend the same labels on randomly chosen real samples, under baselines/random."""
+
+
+class Run(Section):
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Folder name under root."""
+    root: Path = Path("runs")
+    """Where runs are kept."""
+    seed: int = Field(0, ge=0)
+    """Every random choice of the run derives from this."""
+
+
+class Config(Section):
+    """A whole run. `Config.load("run.toml", ["select.alpha=0.5"])`."""
+
+    run: Run = Run()
+    data: Data
+    encoder: Encoder = Encoder()
+    train: Train = Train()
+    clustering: Clustering = Clustering()
+    gaps: Gaps = Gaps()
+    diversity: Diversity = Diversity()
+    generate: Generate = Generate()
+    quality_control: QualityControl = QualityControl()
+    select: Select = Select()
+    review: Review = Review()
+    adapt: Adapt = Adapt()
+    stop: Stop = Stop()
+    compare: Compare = Compare()
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+        """Read a TOML file and apply `a.b=value` overrides. A relative `data.path` is relative to the file.
+
+        Raises UserError: missing file, bad TOML, unknown key, wrong type, value out of bounds.
+        """
+        path = Path(path)
+        try:
+            tree = tomllib.loads(path.read_text())
+        except OSError as error:
+            raise UserError(
+                error.strerror or "cannot be read", where=path, remedy="Give the path of a TOML file"
+            ) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"not valid TOML: {error}", where=path, remedy="Mend the syntax") from None
+        data = tree.get("data")
+        if isinstance(data, dict) and isinstance(data.get("path"), str):
+            data["path"] = str(path.parent / Path(data["path"]).expanduser())
+        for override in overrides:
+            _apply(tree, override)
+        return cls.parse(tree, where=path)
+
+    @classmethod
+    def parse(cls, tree: dict, *, where: object = "config") -> Config:
+        """Validate a plain dict (as TOML or JSON gives it)."""
+        try:
+            return cls.model_validate(tree)
+        except ValidationError as error:
+            raise _user_error(error, where) from None
+
+    def override(self, *overrides: str) -> Config:
+        """A copy with `a.b=value` overrides applied."""
+        tree = self.model_dump(mode="json")
+        for override in overrides:
+            _apply(tree, override)
+        return self.parse(tree, where="override")
+
+    @property
+    def run_dir(self) -> Path:
+        return self.run.root / self.run.name
+
+
+def _apply(tree: dict, override: str) -> None:
+    key, sign, text = override.partition("=")
+    if not sign or not key.strip():
+        raise UserError("not of the form key=value", where="--set", value=override, remedy="Example: select.alpha=0.5")
+    try:
+        value: Any = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string, so that shells need no nested quotes
+    *parents, leaf = key.strip().split(".")
+    for name in parents:
+        tree = tree.setdefault(name, {})
+        if not isinstance(tree, dict):
+            raise UserError(f"{name} is not a section", where="--set", value=override)
+    tree[leaf] = value
+
+
+def _user_error(error: ValidationError, where: object) -> UserError:
+    first, *rest = error.errors()
+    # A discriminated union puts its tag into the location; users wrote no such key.
+    tags = {"digits", "image_folder", "csv"}
+    key = ".".join(str(part) for i, part in enumerate(first["loc"]) if not (i == 1 and part in tags))
+    more = f" (and {len(rest)} more)" if rest else ""
+    what = first["msg"].removeprefix("Value error, ")
+    what = what[:1].lower() + what[1:]
+    if first["type"] == "extra_forbidden":
+        return UserError(
+            f"unknown key{more}", where=f"{where}: {key}", value=first["input"], remedy=_known_keys(first["loc"])
+        )
+    value = None if first["type"] == "missing" else first["input"]
+    return UserError(f"{what}{more}", where=f"{where}: {key}", value=value, remedy="See `adde config` for every key")
+
+
+def _known_keys(loc: tuple) -> str:
+    section: Any = Config
+    for part in loc[:-1]:
+        if section is Config and part in Config.model_fields:
+            section = Config.model_fields[part].annotation
+        elif part in (tagged := {"digits": DigitsData, "image_folder": FolderData, "csv": CsvData}):
+            section = tagged[part]
+    fields = getattr(section, "model_fields", Config.model_fields)
+    return f"Known keys here: {', '.join(fields)}"
+
+
+_json = TypeAdapter(Config)
+
+
+def schema_json() -> dict:
+    """JSON schema of the config, for editors."""
+    return _json.json_schema()

@@ -1,0 +1,25 @@
+"""The one exception a user is meant to see."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """Something the user can mend: bad config, bad data, a run folder in use.
+
+    The message is one line that names what is wrong, where, the offending value and the remedy.
+    The command line prints it without a traceback and exits with code 2.
+    """
+
+    def __init__(self, what: str, *, where: object = None, value: object = None, remedy: str = ""):
+        parts = [f"{where}: {what}" if where is not None else what]
+        if value is not None:
+            parts.append(f"got {value!r}")
+        message = " (".join(parts) + (")" if len(parts) > 1 else "")
+        super().__init__(f"{message}. {remedy}".rstrip(". ") + "." if remedy else f"{message}.")
+
+
+def choose(registry: dict, name: str, *, where: str):
+    """Look `name` up in a registry; an unknown name raises `UserError` that lists the valid ones."""
+    if name not in registry:
+        raise UserError("unknown name", where=where, value=name, remedy=f"Choose one of: {', '.join(sorted(registry))}")
+    return registry[name]
