@@ -1,0 +1,104 @@
+"""The simulated annotator: people replaced by the pool's hidden truth, their errors and their taste.
+
+query rows and the features of synthetic ones → one decision each. Models trained on all true data judge
+whether a synthetic sample is realistic; nothing else in a run may see them or that data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import polars as pl
+from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.neighbors import KNeighborsClassifier
+
+from adde_ray.schema import DECISIONS, frame
+
+
+class Judges:
+    """Two differently built classifiers fitted on all true data: what a person who knows the domain would see."""
+
+    def __init__(self, features: np.ndarray, labels: np.ndarray, *, seed: int, min_confidence: float = 0.5):
+        """features (n, d), labels (n,) class rows."""
+        self._models = [
+            KNeighborsClassifier(min(5, len(labels)), weights="distance").fit(features, labels),
+            ExtraTreesClassifier(200, random_state=seed, n_jobs=1).fit(features, labels),
+        ]
+        self._min_confidence = min_confidence
+
+    def recognise(self, features: np.ndarray) -> list[int | None]:
+        """The class row both are sure of, for each of (m, d) features; None where they do not recognise one."""
+        if len(features) == 0:
+            return []
+        proba = [model.predict_proba(features) for model in self._models]
+        classes = self._models[0].classes_
+        agree = proba[0].argmax(axis=1) == proba[1].argmax(axis=1)
+        sure = np.mean(proba, axis=0).max(axis=1) >= self._min_confidence
+        return [int(classes[p]) if ok else None for p, ok in zip(proba[0].argmax(axis=1), agree & sure, strict=True)]
+
+
+class SimulatedAnnotator:
+    """Answers from the truth, with a chance of a wrong class; rejects synthetic samples nobody would recognise.
+
+    truth: sample_id -> true label of pool rows; a label outside `classes` is junk, which is rejected.
+    error_rate: chance in [0, 1] of naming another class, by true class.
+    judges: None = synthetic samples are taken at their word.
+    """
+
+    name = "simulated"
+
+    def __init__(
+        self,
+        truth: dict[str, str],
+        classes: tuple[str, ...],
+        *,
+        error_rate: float | dict[str, float] = 0.0,
+        judges: Judges | None = None,
+        seed: int = 0,
+    ):
+        self._truth, self._classes, self._judges, self._seed = truth, classes, judges, seed
+        rates = error_rate if isinstance(error_rate, dict) else dict.fromkeys(classes, error_rate)
+        self._error_rate = {label: rates.get(label, 0.0) for label in classes}
+
+    def answer(self, query: pl.DataFrame, synthetic_features: dict[str, np.ndarray], *, t: int) -> pl.DataFrame:
+        """DECISIONS, one for each row of the query. synthetic_features: sample_id -> (d,) of its synthetic rows."""
+        judged = self._judge(synthetic_features)
+        rows = []
+        for sample_id, origin, suggested in query.select("sample_id", "origin", "suggested").iter_rows():
+            if origin == "real":
+                label = self._truth.get(sample_id)
+            else:
+                label = judged.get(sample_id, suggested)
+            comment = None
+            if label not in self._error_rate:
+                label, comment = None, "not recognisable" if origin == "synthetic" else "none of the classes"
+            else:
+                label = self._mistake(sample_id, label)
+            action = "reject" if label is None else "accept" if label == suggested else "correct"
+            rows.append(
+                {
+                    "decision_id": f"{t:03d}-{self.name}-{sample_id[:12]}",
+                    "sample_id": sample_id,
+                    "round": t,
+                    "annotator": self.name,
+                    "action": action,
+                    "label": label,
+                    "comment": comment,
+                }
+            )
+        return frame(rows, DECISIONS)
+
+    def _judge(self, features: dict[str, np.ndarray]) -> dict[str, str | None]:
+        if self._judges is None or not features:
+            return {}
+        ids = sorted(features)
+        recognised = self._judges.recognise(np.stack([features[i] for i in ids]))
+        return {i: None if c is None else self._classes[c] for i, c in zip(ids, recognised, strict=True)}
+
+    def _mistake(self, sample_id: str, label: str) -> str:
+        # Drawn from the sample's own id: the same person makes the same mistake on it in whatever batch it comes.
+        digest = hashlib.blake2b(f"{self._seed}/{sample_id}".encode(), digest_size=8).digest()
+        rng = np.random.default_rng(int.from_bytes(digest))
+        others = [c for c in self._classes if c != label]
+        return others[rng.integers(len(others))] if others and rng.random() < self._error_rate[label] else label

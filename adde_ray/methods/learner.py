@@ -1,0 +1,140 @@
+"""The model f: a linear head on frozen features, or a small network trained whole.
+
+features (n, d) → class probabilities (n, C) and embedding (n, e). The embedding is what everything
+downstream looks at: the features themselves for the linear head, the penultimate layer for a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from torch import nn
+
+from adde_ray.config import Train
+from adde_ray.errors import choose
+
+
+class Network(nn.Module):
+    """`body` maps features to the embedding, `head` the embedding to class logits."""
+
+    def __init__(self, body: nn.Module, embedding_dims: int, num_classes: int):
+        super().__init__()
+        self.body = body
+        self.head = nn.Linear(embedding_dims, num_classes)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(features))
+
+
+def linear(dims: int, num_classes: int, config: Train) -> Network:
+    """A head on the frozen encoder; the embedding is the encoder's."""
+    network = Network(nn.Identity(), dims, num_classes)
+    # Zero is the optimum's own starting point for a convex head: no seed matters, no class is favoured.
+    nn.init.zeros_(network.head.weight)
+    nn.init.zeros_(network.head.bias)
+    return network
+
+
+def mlp(dims: int, num_classes: int, config: Train) -> Network:
+    """Two hidden layers trained whole."""
+    body = nn.Sequential(nn.Linear(dims, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.hidden), nn.ReLU())
+    return Network(body, config.hidden, num_classes)
+
+
+def build(dims: int, num_classes: int, config: Train, *, seed: int) -> Network:
+    """A freshly initialised network; equal seeds give equal weights."""
+    make = choose(LEARNERS, config.learner, where="train.learner")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make(dims, num_classes, config)
+
+
+def class_weights(labels: np.ndarray, num_classes: int, balance: float) -> np.ndarray:
+    """(C,) float32 loss weight of each class: n_c^-balance, mean 1 over the labelled rows; 0 for absent classes."""
+    counts = np.bincount(labels, minlength=num_classes).astype(float)
+    weights = np.divide(1.0, counts**balance, where=counts > 0, out=np.zeros(num_classes))
+    return (weights / (weights[labels].mean() or 1.0)).astype(np.float32)
+
+
+def weighted_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Summed (not averaged) class-weighted cross-entropy, so that shards of a batch add up exactly."""
+    return nn.functional.cross_entropy(logits, labels, weight=weights, reduction="sum")
+
+
+def batches(num_rows: int, batch_size: int, steps: int, *, seed: int) -> Iterator[np.ndarray]:
+    """`steps` global batches of rows: the whole set when it fits, else seeded epochs without replacement."""
+    rng = np.random.default_rng(seed)
+    order = np.arange(0)
+    for _ in range(steps):
+        if num_rows <= batch_size:
+            yield np.arange(num_rows)
+            continue
+        if len(order) < batch_size:
+            order = np.concatenate([order, rng.permutation(num_rows)])
+        yield order[:batch_size]
+        order = order[batch_size:]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained, calibrated network."""
+
+    network: Network
+    temperature: float
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        return self._apply(self.network, features)
+
+    def proba(self, features: np.ndarray) -> np.ndarray:
+        """(n, C) float32 calibrated class probabilities."""
+        scaled = self.logits(features) / self.temperature
+        scaled -= scaled.max(axis=1, keepdims=True)
+        p = np.exp(scaled)
+        return (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def embed(self, features: np.ndarray) -> np.ndarray:
+        """(n, e) float32 penultimate representation; the features themselves for the linear head."""
+        if isinstance(self.network.body, nn.Identity):
+            return features
+        return self._apply(self.network.body, features)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the embedding changes when the model is trained again."""
+        return not isinstance(self.network.body, nn.Identity)
+
+    @staticmethod
+    @torch.inference_mode()
+    def _apply(module: nn.Module, features: np.ndarray, rows: int = 65_536) -> np.ndarray:
+        module.eval()
+        device = next(module.parameters()).device
+        parts = [
+            module(torch.from_numpy(features[i : i + rows]).to(device)).cpu() for i in range(0, max(len(features), 1), rows)
+        ]
+        return torch.cat(parts).numpy()
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature in [0.05, 20] that minimises the negative log-likelihood on val (Guo et al. 2017).
+
+    logits (n, C), labels (n,). 1 when there is nothing to fit on.
+    """
+    if len(labels) == 0:
+        return 1.0
+
+    def nll(log_t: float) -> float:
+        scaled = logits / np.exp(log_t)
+        top = scaled.max(axis=1)
+        return float(
+            np.mean(np.log(np.exp(scaled - top[:, None]).sum(axis=1)) + top - scaled[np.arange(len(labels)), labels])
+        )
+
+    best = minimize_scalar(nll, bounds=(np.log(0.05), np.log(20.0)), method="bounded", options={"xatol": 1e-3})
+    return float(np.exp(best.x))
+
+
+LEARNERS = {"linear": linear, "mlp": mlp}

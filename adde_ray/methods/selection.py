@@ -1,0 +1,173 @@
+"""Terms U and Div per candidate, and selectors that choose a batch by alpha U + beta Div + gamma Q.
+
+probabilities (n, C), embeddings (n, e), gap membership (n, g) → scores (n,) → rows of the batch, best first.
+All terms and scores lie in [0, 1] and higher means "select first". Rows come sorted by sample_id; ties
+go to the lower row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from adde_ray.errors import choose
+
+# --- U: uncertainty of f, (n, C) calibrated probabilities → (n,) in [0, 1] ---------------------------------
+
+
+def margin(proba: np.ndarray) -> np.ndarray:
+    """1 - (p_first - p_second): 1 = f cannot tell its two best classes apart (Scheffer et al. 2001)."""
+    if proba.shape[1] < 2:
+        return np.zeros(len(proba), dtype=np.float32)
+    top = np.partition(proba, -2, axis=1)[:, -2:]
+    return 1.0 - (top[:, 1] - top[:, 0])
+
+
+def entropy(proba: np.ndarray) -> np.ndarray:
+    """Shannon entropy over log C: 1 = uniform (Shannon 1948)."""
+    if proba.shape[1] < 2:
+        return np.zeros(len(proba), dtype=np.float32)
+    p = np.clip(proba, 1e-12, 1.0)
+    return np.clip(-(p * np.log(p)).sum(axis=1) / np.log(proba.shape[1]), 0.0, 1.0)
+
+
+def least_confidence(proba: np.ndarray) -> np.ndarray:
+    """(1 - p_first) · C / (C - 1): 1 = uniform (Lewis & Gale 1994)."""
+    classes = proba.shape[1]
+    if classes < 2:
+        return np.zeros(len(proba), dtype=np.float32)
+    return np.clip((1.0 - proba.max(axis=1)) * classes / (classes - 1), 0.0, 1.0)
+
+
+# --- Div: what the candidate would add to the dataset --------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What diversity terms look at. n candidates, m dataset rows, g open gaps."""
+
+    proba: np.ndarray  # (n, C) calibrated
+    embedding: np.ndarray  # (n, e)
+    dataset_embedding: np.ndarray  # (m, e)
+    class_counts: np.ndarray  # (C,) labelled samples of each class
+    membership: np.ndarray  # (n, g) how much each would fill each open gap
+
+
+def balance(s: Situation, power: float = 0.6) -> np.ndarray:
+    """Expected rarity of the candidate's class: Σ_c p_c · (1 / (1 + labelled_c))^power, over its largest value.
+
+    1 = f is sure of a class as short as the shortest.
+    """
+    rarity = (1.0 / (1.0 + s.class_counts)) ** power
+    return s.proba @ (rarity / rarity.max()).astype(np.float32)
+
+
+def novelty(s: Situation) -> np.ndarray:
+    """Distance to the nearest dataset embedding over its 99th percentile among the candidates, at most 1."""
+    if len(s.dataset_embedding) == 0 or len(s.embedding) == 0:
+        return np.ones(len(s.embedding), dtype=np.float32)
+    nearest = cdist(s.embedding, s.dataset_embedding).min(axis=1)
+    scale = np.percentile(nearest, 99)
+    return np.clip(nearest / scale, 0.0, 1.0) if scale > 0 else np.zeros(len(nearest), dtype=np.float32)
+
+
+def gaps(s: Situation) -> np.ndarray:
+    """Membership in the open gap the candidate fits best; 0 without gaps."""
+    return s.membership.max(axis=1) if s.membership.shape[1] else np.zeros(len(s.proba), dtype=np.float32)
+
+
+def uncertainty(proba: np.ndarray, name: str) -> np.ndarray:
+    """U of (n, C) probabilities by the term of that name, (n,) in [0, 1]."""
+    return choose(UNCERTAINTY, name, where="select.uncertainty")(proba)
+
+
+def diversity(s: Situation, shares: dict[str, float]) -> np.ndarray:
+    """Div, (n,) in [0, 1]: the mean of the diversity terms named in `shares`, weighted by them."""
+    total = sum(shares.values())
+    terms = {name: choose(DIVERSITY, name, where="select.diversity") for name in sorted(shares)}
+    if total <= 0:
+        return np.zeros(len(s.proba), dtype=np.float32)
+    return sum((shares[name] / total) * term(s) for name, term in terms.items())
+
+
+def gap_of(membership: np.ndarray, gap_ids: list[str], threshold: float = 0.05) -> list[str | None]:
+    """The id of the gap each candidate fits best; None below `threshold`."""
+    if membership.shape[1] == 0:
+        return [None] * len(membership)
+    best = membership.argmax(axis=1)
+    return [gap_ids[g] if membership[row, g] >= threshold else None for row, g in enumerate(best)]
+
+
+def weighted_sum(u: np.ndarray, div: np.ndarray, q: np.ndarray, weights: dict[str, float]) -> np.ndarray:
+    """(α·U + β·Div + γ·Q) / (α + β + γ), (n,) in [0, 1]; all 0 when the weights are.
+
+    Rounded to 1e-6: the last bits of a float are not worth a different batch.
+    """
+    total = sum(weights.values()) or 1.0
+    return np.round((weights["alpha"] * u + weights["beta"] * div + weights["gamma"] * q) / total, 6).astype(np.float64)
+
+
+# --- selectors -------------------------------------------------------------------------------------------------
+
+
+class Selector(Protocol):
+    def __call__(
+        self, score: np.ndarray, embedding: np.ndarray, size: int, *, redundancy: float, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Up to `size` distinct rows of (n,) scores, best first."""
+        ...
+
+
+def top_k(score, embedding, size, *, redundancy, rng) -> np.ndarray:
+    """The highest scores."""
+    return np.argsort(-score, kind="stable")[:size]
+
+
+def random(score, embedding, size, *, redundancy, rng) -> np.ndarray:
+    """Uniformly at random, whatever the score."""
+    return rng.permutation(len(score))[:size]
+
+
+def batch_greedy(score, embedding, size, *, redundancy, rng) -> np.ndarray:
+    """One at a time by score · (1 - similarity to the batch so far)^redundancy.
+
+    A batch of top scores repeats itself; multiplying by the distance to what is already in it makes it
+    diverse within itself. Similarity is 1 - d / d99, at least 0, with d the distance to the nearest chosen
+    row and d99 the 99th percentile of the distances to the first chosen.
+    """
+    size = min(size, len(score))
+    if size == 0:
+        return np.arange(0)
+    chosen = [int(np.argmax(score))]
+    nearest = cdist(embedding[chosen], embedding)[0]
+    scale = np.percentile(nearest, 99)
+    open_ = np.ones(len(score), dtype=bool)
+    open_[chosen] = False
+    while len(chosen) < size:
+        distance = np.clip(nearest / scale, 0.0, 1.0) if scale > 0 else np.ones(len(score))
+        # A tiny share of the plain score keeps the order among exact repeats of what is in the batch.
+        merit = np.round(score * (distance**redundancy + 1e-6), 9)
+        merit[~open_] = -1.0
+        row = int(np.argmax(merit))
+        chosen.append(row)
+        open_[row] = False
+        nearest = np.minimum(nearest, cdist(embedding[[row]], embedding)[0])
+    return np.array(chosen)
+
+
+def select(score: np.ndarray, embedding: np.ndarray, size: int, *, selector: str, redundancy: float, rng) -> np.ndarray:
+    """Rows of the batch, best first, by the selector of that name."""
+    return choose(SELECTORS, selector, where="select.selector")(score, embedding, size, redundancy=redundancy, rng=rng)
+
+
+def cap_synthetic(rows: np.ndarray, synthetic: np.ndarray, cap: int) -> np.ndarray:
+    """`rows` in order, without the synthetic ones past the first `cap`."""
+    return rows[~synthetic[rows] | (np.cumsum(synthetic[rows]) <= cap)]
+
+
+UNCERTAINTY = {"margin": margin, "entropy": entropy, "least_confidence": least_confidence}
+DIVERSITY = {"balance": balance, "novelty": novelty, "gaps": gaps}
+SELECTORS = {"batch_greedy": batch_greedy, "top_k": top_k, "random": random}

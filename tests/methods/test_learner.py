@@ -1,0 +1,64 @@
+"""Learners: shapes, determinism, class balance, calibration, the embedding."""
+
+import numpy as np
+import pytest
+import torch
+
+from adde_ray.config import Train
+from adde_ray.errors import UserError
+from adde_ray.methods import learner
+from adde_ray.methods.learner import LEARNERS, Model
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+class TestEveryLearner:
+    def test_shapes_and_seed(self, name):
+        config = Train(learner=name, hidden=8)
+        features = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+        model = Model(learner.build(6, 3, config, seed=1), 1.0)
+        again = Model(learner.build(6, 3, config, seed=1), 1.0)
+        proba = model.proba(features)
+        assert proba.shape == (5, 3) and proba.dtype == np.float32
+        np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
+        np.testing.assert_array_equal(proba, again.proba(features))
+        assert model.embed(features).shape == (5, 8 if model.moves else 6)
+
+    def test_building_leaves_the_global_generator_alone(self, name):
+        torch.manual_seed(3)
+        expected = torch.rand(1)
+        torch.manual_seed(3)
+        learner.build(4, 2, Train(learner=name), seed=9)
+        assert torch.rand(1) == expected
+
+    def test_no_rows(self, name):
+        model = Model(learner.build(4, 2, Train(learner=name), seed=0), 1.0)
+        assert model.proba(np.zeros((0, 4), np.float32)).shape == (0, 2)
+
+
+def test_unknown_learner_lists_the_valid_ones():
+    with pytest.raises(UserError, match="linear"):
+        learner.build(2, 2, Train(learner="tree"), seed=0)
+
+
+def test_class_weights_balance():
+    labels = np.array([0, 0, 0, 1])
+    weights = learner.class_weights(labels, 3, balance=1.0)
+    assert weights[1] == pytest.approx(3 * weights[0]) and weights[2] == 0
+    assert weights[labels].mean() == pytest.approx(1)
+    assert learner.class_weights(labels, 3, balance=0.0)[:2].tolist() == [1, 1]
+
+
+def test_batches_cover_every_row_each_epoch_and_are_seeded():
+    drawn = list(learner.batches(10, 4, 5, seed=0))
+    assert sorted(np.concatenate(drawn[:2]).tolist()) == sorted(set(np.concatenate(drawn[:2]).tolist()))
+    assert set(np.concatenate(drawn).tolist()) == set(range(10))
+    assert all((a == b).all() for a, b in zip(drawn, learner.batches(10, 4, 5, seed=0), strict=True))
+    assert [len(b) for b in learner.batches(3, 4, 2, seed=0)] == [3, 3]
+
+
+def test_temperature_undoes_overconfidence():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(4000, 3))
+    labels = np.array([rng.choice(3, p=np.exp(row) / np.exp(row).sum()) for row in logits])
+    assert learner.fit_temperature(logits * 4, labels) == pytest.approx(4, rel=0.15)
+    assert learner.fit_temperature(logits[:0], labels[:0]) == 1

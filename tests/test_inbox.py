@@ -1,0 +1,78 @@
+"""Review by file: what goes out, what comes back, and what people get wrong in a spreadsheet."""
+
+import csv
+
+import polars as pl
+import pytest
+
+from adde_ray.errors import UserError
+from adde_ray.review import inbox
+from adde_ray.schema import QUERY, frame
+
+CLASSES = ("a", "b")
+
+
+@pytest.fixture
+def out(tmp_path):
+    rows = [{"sample_id": i, "rank": r, "suggested": "a", "origin": "real", "confidence": 0.5} for r, i in enumerate("xy")]
+    query = frame(rows, QUERY)
+    path = inbox.put_out(tmp_path, query.with_columns(pl.Series("text", ["good, day", "évening"])), "text")
+    return path, query
+
+
+def fill(path, answers, **fmt):
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    with path.open("w", newline="", encoding=fmt.pop("encoding", "utf-8")) as file:
+        writer = csv.DictWriter(file, inbox.COLUMNS, **fmt)
+        writer.writeheader()
+        writer.writerows(row | answers.get(row["sample_id"], {}) for row in rows)
+
+
+def test_waits_until_every_row_is_answered(out):
+    path, query = out
+    assert inbox.take_in(path, query, CLASSES, t=0) is None
+    fill(path, {"x": {"action": "accept"}})
+    assert inbox.take_in(path, query, CLASSES, t=0) is None
+    fill(path, {"y": {"action": "correct", "label": "b", "annotator": "ann"}})
+    decisions = inbox.take_in(path, query, CLASSES, t=0)
+    assert decisions.select("sample_id", "action", "label", "annotator").rows() == [
+        ("x", "accept", "a", "file"),
+        ("y", "correct", "b", "ann"),
+    ]
+
+
+def test_as_a_spreadsheet_saves_it(out):
+    path, query = out
+    fill(path, {"x": {"action": "Reject "}, "y": {"label": "b"}}, delimiter=";", encoding="utf-8-sig")
+    decisions = inbox.take_in(path, query, CLASSES, t=0)
+    assert decisions.select("action", "label").rows() == [("reject", None), ("correct", "b")]
+
+
+def test_answers_are_never_overwritten(out):
+    path, query = out
+    fill(path, {"x": {"action": "accept"}})
+    before = path.read_bytes()
+    inbox.put_out(path.parent, query.with_columns(pl.Series("text", ["other", "other"])), "text")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"action": "yes"}, r"review.csv:2: unknown action \(got 'yes'\). Choose one of: accept"),
+        ({"action": "correct", "label": "c"}, r"review.csv:2: unknown label \(got 'c'\). Choose one of: a, b"),
+        ({"sample_id": "nobody", "action": "accept"}, "no sample of this query"),
+    ],
+)
+def test_mistakes_name_the_line(out, answer, message):
+    path, query = out
+    fill(path, {"x": answer})
+    with pytest.raises(UserError, match=message):
+        inbox.take_in(path, query, CLASSES, t=0)
+
+
+def test_images_lie_beside_the_table(tmp_path):
+    query = frame([{"sample_id": "x", "rank": 1, "suggested": "a", "confidence": 0.5}], QUERY)
+    path = inbox.put_out(tmp_path, query.with_columns(pl.Series("image", [b"png"])), "image")
+    assert (tmp_path / "review" / "x.png").read_bytes() == b"png" and "review/x.png" in path.read_text()
