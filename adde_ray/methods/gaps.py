@@ -1,0 +1,423 @@
+"""Gaps: regions, classes and subgroups the dataset holds too little of, followed from round to round.
+
+A `Space`, the reference rows (all real samples), the dataset D_t and f's probabilities -> `Gap`s, which
+become the rows of `schema.GAPS`. `find_gaps` sees one round; `track` gives the gaps their lasting names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from adde_ray.config import Diversity, Gaps
+from adde_ray.methods.clustering import Space, neighbours
+from adde_ray.methods.diversity import class_target, subgroup_targets
+from adde_ray.schema import GAP_KINDS, GAPS, UNLABELLED, Population, frame
+
+SPARSE = 0.5
+"""A cell is sparse when it holds less than this share of the labels its rows would have at the overall rate."""
+
+ISOLATED = 1.25
+"""A cluster is isolated when leaving it takes at least this many times the distance between its members (medians).
+Measured: rare classes of digits and CLINC150 lie at 1.5 to 5, fragments of a common class at 1.0 to 1.2."""
+
+NUM_ANCHORS = 5
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One under-represented region, class or subgroup: a row of `schema.GAPS`, where the fields are explained."""
+
+    gap_id: str
+    kind: str
+    label: str | None
+    subgroup: str | None
+    centroid: tuple[float, ...]
+    radius: float
+    density: float
+    severity: float
+    num_labelled: int
+    num_pool: int
+    status: str
+    opened_round: int
+    filled_round: int | None
+    anchors: tuple[str, ...]
+    num_synthesised: int = 0
+    num_asked: int = 0
+    num_confirmed: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        return self.status == "open"
+
+
+def to_frame(gaps: list[Gap]) -> pl.DataFrame:
+    """`schema.GAPS`, one row a gap."""
+    return frame([asdict(gap) for gap in gaps], GAPS)
+
+
+def from_frame(table: pl.DataFrame) -> list[Gap]:
+    """The inverse of `to_frame`, exactly."""
+    return [
+        Gap(**row | {"centroid": tuple(row["centroid"]), "anchors": tuple(row["anchors"])}) for row in table.to_dicts()
+    ]
+
+
+def find_gaps(
+    space: Space,
+    reference: Population,
+    dataset: Population,
+    *,
+    asked: np.ndarray,
+    proba: np.ndarray,
+    classes: tuple[str, ...],
+    config: Gaps,
+    diversity: Diversity,
+) -> list[Gap]:
+    """All gaps of this round, by kind and most severe first, not yet named (`gap_id` is empty).
+
+    reference: the n real rows `space` was fitted on; its labels are not looked at. dataset: D_t, synthetic included.
+    asked: (n,) bool, people have answered for this row. proba: (n, C) f's class probabilities.
+
+    density        k-means cell with real rows, few labelled, and fewer than the overall rate of labels gives it
+    small_cluster  small isolated HDBSCAN cluster with few labelled
+    class          class that holds less than `tolerance` of its target share
+    subgroup       the same for a value of a subgroup column
+    `num_pool` counts the real rows inside that nobody was asked about (expected number for a class); a row people
+    rejected counts against calling its region sparse, so that junk is not asked for again.
+    Among equally severe gaps of a kind, those with the largest `num_pool` come first.
+    """
+    assert len(asked) == len(proba) == len(reference) == len(space.points)
+    scene = _Scene(space, reference, dataset, np.asarray(asked, dtype=bool), proba, classes, config, diversity)
+    return [gap for kind in GAP_KINDS if kind in config.kinds for gap in sorted(FINDERS[kind](scene), key=_key)]
+
+
+def open_gaps(gaps: list[Gap], config: Gaps) -> list[Gap]:
+    """The open gaps to act on, at most `max_open`: the first of each kind, the second of each kind, …
+
+    Within a kind the most severe come first, among equals the least tried, then in the order given. The kinds
+    alternate because many classes without a label, of which f knows nothing yet, would crowd out the regions
+    where they can be found.
+    """
+    ranked = []
+    for order, kind in enumerate(GAP_KINDS):
+        of_kind = [gap for gap in gaps if gap.is_open and gap.kind == kind]
+        of_kind.sort(key=lambda gap: (-gap.severity, gap.num_asked + gap.num_synthesised))
+        ranked += [(rank, order, gap) for rank, gap in enumerate(of_kind)]
+    return [gap for *_, gap in sorted(ranked, key=lambda entry: entry[:2])][: config.max_open]
+
+
+def track(
+    previous: list[Gap],
+    found: list[Gap],
+    *,
+    round: int,
+    ids: list[str],
+    points: np.ndarray,
+    tried: dict[str, tuple[int, int, int]],
+) -> list[Gap]:
+    """`found` under lasting names, followed by the gaps that are filled.
+
+    previous: all gaps of the round before. ids, points (n, r): the reference in the current space.
+    tried: gap_id -> (synthesised, asked, confirmed) since then; added to the tallies.
+
+    Classes and subgroups match by name. Regions match by where their anchors lie now, one to one, within the
+    radius. An open gap that is not found any more is filled; a filled one that is found again reopens.
+    """
+    where = {sample_id: row for row, sample_id in enumerate(ids)}
+    previous = [_relocate(_tally(gap, tried), where, points) for gap in sorted(previous, key=lambda gap: gap.gap_id)]
+    sites = [_relocate(gap, where, points).centroid for gap in found]
+    matches = _match([gap for gap in previous if gap.is_open], found, sites)
+    rest = [gap if row not in matches else None for row, gap in enumerate(found)]
+    matches |= _match([gap for gap in previous if not gap.is_open], rest, sites)
+    named, counts = [], dict.fromkeys(GAP_KINDS, 0)
+    for row, gap in enumerate(found):
+        if row in matches:
+            old = matches[row]
+            tallies = {name: getattr(old, name) for name in ("num_synthesised", "num_asked", "num_confirmed")}
+            named.append(replace(gap, gap_id=old.gap_id, opened_round=old.opened_round, **tallies))
+        else:
+            counts[gap.kind] += 1
+            gap_id = f"{LETTERS[gap.kind]}{round:03d}-{counts[gap.kind]:02d}"
+            named.append(replace(gap, gap_id=gap_id, opened_round=round))
+    kept = {gap.gap_id for gap in named}
+    return named + [_fill(gap, round) for gap in previous if gap.gap_id not in kept]
+
+
+def membership(
+    points: np.ndarray,
+    proba: np.ndarray,
+    subgroups: dict[str, list[str | None]],
+    gaps: list[Gap],
+    classes: tuple[str, ...],
+) -> np.ndarray:
+    """(n, g) in [0, 1]: how much of each gap a sample would fill, times the gap's severity; 0 for filled gaps.
+
+    points (n, r), proba (n, C), subgroups: column -> n values. Regions: 1 at the centroid, 1/2 at the radius,
+    steep around it. Classes: p(class | x). Subgroups: 1 for those that belong.
+    """
+    share = np.zeros((len(points), len(gaps)))
+    for column, gap in enumerate(gaps):
+        if not gap.is_open:
+            continue
+        if gap.kind == "class":
+            share[:, column] = proba[:, classes.index(gap.label)]
+        elif gap.kind == "subgroup":
+            for name, values in subgroups.items():
+                share[:, column] += [value is not None and f"{name}={value}" == gap.subgroup for value in values]
+        else:
+            share[:, column] = _kernel(points, gap)
+        share[:, column] *= gap.severity
+    return np.clip(share, 0, 1)
+
+
+def _kernel(points: np.ndarray, gap: Gap) -> np.ndarray:
+    centroid = np.asarray(gap.centroid)
+    distances = np.linalg.norm(points.astype(np.float64) - centroid, axis=1)
+    # A region of equal rows has no extent: only float32 rounding may separate a member from it.
+    rounding = 1e-5 * max(float(np.abs(centroid).max(initial=0)), 1e-30)
+    # The fourth power: in many dimensions all members lie near the radius, and the next cell not far beyond.
+    return np.exp2(-(np.minimum(distances / max(gap.radius, rounding), 10) ** 4))
+
+
+# --- finding -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Scene:
+    space: Space
+    reference: Population
+    dataset: Population
+    asked: np.ndarray
+    proba: np.ndarray
+    classes: tuple[str, ...]
+    config: Gaps
+    diversity: Diversity
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(n,) the reference rows' labels in D_t, which alone says what is labelled."""
+        held = dict(zip(self.dataset.ids, self.dataset.labels, strict=True))
+        return np.array([held.get(sample_id, UNLABELLED) for sample_id in self.reference.ids], dtype=np.int64)
+
+    @cached_property
+    def available(self) -> np.ndarray:
+        return (self.labels == UNLABELLED) & ~self.asked
+
+    @cached_property
+    def rejected(self) -> np.ndarray:
+        return (self.labels == UNLABELLED) & self.asked
+
+    @cached_property
+    def small_clusters(self) -> dict[int, int]:
+        """Cluster of each small_cluster gap -> answers inside, labelled or rejected."""
+        space, config = self.space, self.config
+        if "small_cluster" not in config.kinds or not space.num_clusters:
+            return {}
+        sizes = np.bincount(space.clusters[space.clusters >= 0], minlength=space.num_clusters)
+        answered = self.labelled_in_clusters + self.count(space.clusters, self.rejected, space.num_clusters)
+        few = (answered < config.min_labelled) & (sizes <= config.small_cluster_share * len(space.points))
+        return {int(c): int(answered[c]) for c in np.flatnonzero(few) if _isolated(space, c)}
+
+    @cached_property
+    def labelled_in_clusters(self) -> np.ndarray:
+        inside = self.space.cluster_of(self.dataset.points)
+        return np.bincount(inside[inside >= 0], minlength=self.space.num_clusters)
+
+    @staticmethod
+    def count(places: np.ndarray, mask: np.ndarray, num_places: int) -> np.ndarray:
+        places = places[mask]
+        return np.bincount(places[places >= 0], minlength=num_places)
+
+    def gap(self, kind: str, rows: np.ndarray, points: np.ndarray, *, weights: np.ndarray | None = None, **fields):
+        """A gap around `points`; `rows` of the reference are those its anchors are taken from."""
+        if not len(points):
+            points = self.space.points
+        points = points.astype(np.float64)
+        centroid = np.average(points, axis=0, weights=weights).astype(np.float32)
+        # Not smaller than a usual neighbourhood: one sample has no extent, and nothing else would count as inside.
+        extent = np.quantile(np.linalg.norm(points - centroid, axis=1), 0.9)
+        nearest = np.argsort(np.linalg.norm(self.space.points[rows] - centroid, axis=1), kind="stable")[:NUM_ANCHORS]
+        fields["anchors"] = tuple(self.reference.ids[row] for row in rows[nearest])
+        fields["radius"] = max(extent, np.median(self.space.knn_distance))
+        # What a file keeps: a resumed run must see the same numbers.
+        exact = {name: float(np.float32(fields.pop(name))) for name in ("radius", "density", "severity")}
+        blank = {"gap_id": "", "label": None, "subgroup": None, "status": "open", "opened_round": -1}
+        return Gap(
+            **blank | {"kind": kind, "centroid": tuple(centroid.tolist()), "filled_round": None} | exact | fields
+        )
+
+    def likeliest(self, rows: np.ndarray) -> str | None:
+        """The class f sees most of in these rows; None where it sees no class more than any other."""
+        mean = self.proba[rows].mean(axis=0) if len(rows) else np.zeros(0)
+        if not len(mean) or not mean.max() > mean.min() + 1e-3:
+            return None
+        return self.classes[int(mean.argmax())]
+
+
+def _density(scene: _Scene) -> Iterator[Gap]:
+    space, num_cells = scene.space, len(scene.space.centroids)
+    labelled = np.bincount(space.cell_of(scene.dataset.points), minlength=num_cells)
+    answered = labelled + scene.count(space.cells, scene.rejected, num_cells)
+    real = np.bincount(space.cells, minlength=num_cells)
+    pool = scene.count(space.cells, scene.available, num_cells)
+    expected = real * answered.sum() / real.sum()
+    wanted = scene.config.min_labelled
+    sparse = (real >= wanted) & (answered < wanted) & (answered <= SPARSE * expected)
+    in_small_cluster = np.isin(space.clusters, list(scene.small_clusters))
+    for cell in np.flatnonzero(sparse):
+        rows = np.flatnonzero(space.cells == cell)
+        if in_small_cluster[rows].mean() > 0.5:  # that cluster is the gap already
+            continue
+        yield scene.gap(
+            "density",
+            rows,
+            space.points[rows],
+            label=scene.likeliest(rows[scene.available[rows]]),
+            density=labelled[cell] / real[cell],
+            severity=1 - answered[cell] / max(expected[cell], 1e-9),
+            num_labelled=int(labelled[cell]),
+            num_pool=int(pool[cell]),
+        )
+
+
+def _small_cluster(scene: _Scene) -> Iterator[Gap]:
+    for cluster, answered in scene.small_clusters.items():
+        rows = np.flatnonzero(scene.space.clusters == cluster)
+        available = rows[scene.available[rows]]
+        if not len(available):
+            continue
+        labelled = int(scene.labelled_in_clusters[cluster])
+        yield scene.gap(
+            "small_cluster",
+            rows,
+            scene.space.points[rows],
+            label=scene.likeliest(available),
+            density=labelled / len(rows),
+            severity=1 - answered / scene.config.min_labelled,
+            num_labelled=labelled,
+            num_pool=len(available),
+        )
+
+
+def _class(scene: _Scene) -> Iterator[Gap]:
+    target = class_target(scene.classes, scene.diversity)
+    held = scene.count(scene.dataset.labels, np.ones(len(scene.dataset), dtype=bool), len(target))
+    expected = scene.proba[scene.available].sum(axis=0)
+    for row in np.flatnonzero(_short(held, target, scene.config.tolerance)):
+        real = np.flatnonzero(scene.labels == row)
+        points, weights, p = scene.dataset.points[scene.dataset.labels == row], None, scene.proba[:, row]
+        # f's best guesses stand in for samples nobody has found. Only where it has none, the class is nowhere.
+        likely = np.argsort(-p, kind="stable")[: round(len(p) ** 0.5)] if p.max() > p.min() else np.arange(len(p))
+        if not len(points):
+            points, weights = scene.space.points[likely], (p[likely] if p[likely].sum() > 0 else None)
+        held_share = held[row] / max(held.sum(), 1) / target[row]
+        yield scene.gap(
+            "class",
+            real if len(real) else likely,
+            points,
+            weights=weights,
+            label=scene.classes[row],
+            density=held_share,
+            severity=1 - held_share,
+            num_labelled=int(held[row]),
+            num_pool=round(float(expected[row])),
+        )
+
+
+def _subgroup(scene: _Scene) -> Iterator[Gap]:
+    for column, target in subgroup_targets(scene.reference, scene.dataset, scene.diversity).items():
+        real, held = (
+            np.array(part.subgroups.get(column, [None] * len(part)), dtype=object)
+            for part in (scene.reference, scene.dataset)
+        )
+        counts = np.array([np.count_nonzero(held == value) for value in target])
+        shares = np.array(list(target.values()))
+        for row in np.flatnonzero(_short(counts, shares, scene.config.tolerance)):
+            value, held_share = list(target)[row], counts[row] / max(counts.sum(), 1) / shares[row]
+            rows = np.flatnonzero(real == value)
+            yield scene.gap(
+                "subgroup",
+                rows,
+                scene.space.points[rows] if len(rows) else scene.dataset.points[held == value],
+                subgroup=f"{column}={value}",
+                density=held_share,
+                severity=1 - held_share,
+                num_labelled=int(counts[row]),
+                num_pool=int(scene.available[rows].sum()),
+            )
+
+
+def _short(counts: np.ndarray, target: np.ndarray, tolerance: float) -> np.ndarray:
+    # The margin is for rounding: a class at exactly its tolerance is not short.
+    return (target > 0) & (counts < tolerance * target * max(counts.sum(), 1) - 1e-9)
+
+
+def _isolated(space: Space, cluster: int) -> bool:
+    inside = space.clusters == cluster
+    members = space.points[inside]
+    some = members[:: -(-len(members) // 50)]  # enough for a median
+    to_outside = neighbours(space.points[~inside], some, 1)[0]
+    return bool(np.median(to_outside) >= ISOLATED * np.median(neighbours(members, some, 2)[0][:, 1]))
+
+
+def _key(gap: Gap) -> tuple:
+    return -gap.severity, -gap.num_pool, gap.label or "", gap.subgroup or "", gap.anchors
+
+
+# --- tracking ------------------------------------------------------------------------------------------
+
+
+def _match(previous: list[Gap], found: list[Gap | None], sites: list[tuple[float, ...]]) -> dict[int, Gap]:
+    """Row of `found` -> the previous gap it is."""
+    from scipy.optimize import linear_sum_assignment
+    from scipy.spatial.distance import cdist
+
+    named = {(gap.kind, gap.label, gap.subgroup): gap for gap in previous if gap.kind in ("class", "subgroup")}
+    matches = {}
+    for row, gap in enumerate(found):
+        if gap and (gap.kind, gap.label, gap.subgroup) in named:
+            matches[row] = named[gap.kind, gap.label, gap.subgroup]
+    for kind in ("density", "small_cluster"):
+        rows = [row for row, gap in enumerate(found) if gap and gap.kind == kind]
+        olds = [gap for gap in previous if gap.kind == kind and rows and len(gap.centroid) == len(sites[rows[0]])]
+        if not rows or not olds:
+            continue
+        radius = np.array([max(found[row].radius, 1e-12) for row in rows])
+        distances = cdist([sites[row] for row in rows], [gap.centroid for gap in olds]) / radius[:, None]
+        # A pair too far apart costs more than all others together: as many as possible are matched.
+        cost = np.where(distances <= 1, distances, 1.0 + len(rows) + len(olds))
+        for i, j in zip(*linear_sum_assignment(cost), strict=True):
+            if distances[i, j] <= 1:
+                matches[rows[i]] = olds[j]
+    return matches
+
+
+def _relocate(gap: Gap, where: dict[str, int], points: np.ndarray) -> Gap:
+    """The gap with its centroid at its anchors' mean in the current space; as it is where none is left."""
+    rows = [where[anchor] for anchor in gap.anchors if anchor in where]
+    if not rows:
+        return gap
+    return replace(gap, centroid=tuple(points[rows].mean(axis=0, dtype=np.float64).astype(np.float32).tolist()))
+
+
+def _tally(gap: Gap, tried: dict[str, tuple[int, int, int]]) -> Gap:
+    synthesised, asked, confirmed = tried.get(gap.gap_id, (0, 0, 0))
+    return replace(
+        gap,
+        num_synthesised=gap.num_synthesised + synthesised,
+        num_asked=gap.num_asked + asked,
+        num_confirmed=gap.num_confirmed + confirmed,
+    )
+
+
+def _fill(gap: Gap, round: int) -> Gap:
+    return replace(gap, status="filled", severity=0.0, filled_round=round) if gap.is_open else gap
+
+
+LETTERS = {"density": "d", "small_cluster": "s", "class": "c", "subgroup": "g"}
+FINDERS = {"density": _density, "small_cluster": _small_cluster, "class": _class, "subgroup": _subgroup}

@@ -1,0 +1,238 @@
+"""A pretrained Hugging Face model as a frozen encoder: texts or images → unit-length features (n, d) float32.
+
+Weights come from safetensors only, and no code that ships with a model is ever run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from adde_ray import config
+from adde_ray.errors import UserError
+from adde_ray.methods.images import encode_images, open_images
+
+
+class Transformer:
+    """Text: pooled as its sentence-transformers files say, else the mean over the tokens. Image: the pooler's output,
+    or the mean of the last hidden state where the weights have no pooler.
+
+    Loaded when first used. Raises UserError: model not there, of another kind, or not in a usable format.
+    """
+
+    modalities = ("image", "text")
+
+    def __init__(self, settings: config.Encoder, modality: str):
+        self.name, self.modality, self.batch_size = settings.model, modality, settings.batch_size
+        self.revision: str | None = None
+        self._model: Any = None
+
+    def fit(self, payloads: pl.Series, *, seed: int) -> None:
+        self._load()
+
+    def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        return {}, {"revision": self.revision}
+
+    def load(self, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> None:
+        self.revision = settings["revision"]
+
+    def encode(self, payloads: pl.Series) -> np.ndarray:
+        import torch
+
+        self._load()
+        if self.modality == "text":  # like lengths together: less padding
+            order = np.argsort(payloads.str.len_chars().to_numpy(), kind="stable")
+        else:
+            order = np.arange(len(payloads))
+        features = np.zeros((len(payloads), self._dims), np.float32)
+        for start in range(0, len(payloads), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            with torch.inference_mode():
+                z = (
+                    self._encode_texts(payloads[rows])
+                    if self.modality == "text"
+                    else self._encode_images(payloads[rows])
+                )
+                features[rows] = torch.nn.functional.normalize(z, dim=1).cpu().numpy()
+        return features
+
+    # --- loading ----------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        if self._model is not None:
+            return
+        import torch
+        from safetensors import SafetensorError
+        from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+
+        name = str(Path(self.name).expanduser())
+        if not Path(name).is_dir() and (self.name.startswith((".", "/", "~")) or self.name.count("/") > 1):
+            raise UserError("no such folder", where="encoder.model", value=self.name, remedy=_REMEDY)
+        with _quietly():
+            layout = self._sentence_transformers(name) if self.modality == "text" else {}
+            self._pooling, self._limit = layout.get("pooling", "mean"), layout.get("limit")
+            there = {"revision": self.revision, "subfolder": layout.get("folder", ""), "trust_remote_code": False}
+            try:
+                model, info = AutoModel.from_pretrained(name, use_safetensors=True, output_loading_info=True, **there)
+            except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
+                raise UserError(
+                    f"cannot load the model: {_first_line(error)}",
+                    where="encoder.model",
+                    value=self.name,
+                    remedy=_REMEDY,
+                ) from None
+            part = AutoTokenizer if self.modality == "text" else AutoImageProcessor
+            # Image processors would otherwise use torchvision where it is installed, with other pixels as the result.
+            backend = {} if self.modality == "text" else {"backend": "pil"}
+            try:
+                self._processor = part.from_pretrained(name, **there, **backend)
+            except (OSError, ValueError, ImportError, KeyError, TypeError):
+                kind = "tokenizer" if self.modality == "text" else "image processor"
+                raise UserError(
+                    f"has no {kind} that can be used, so it cannot encode {self.modality} data",
+                    where="encoder.model",
+                    value=self.name,
+                    remedy=f"Choose a model for {self.modality} data",
+                ) from None
+        missing = [key for key in info["missing_keys"] if "pooler" not in key]
+        if missing:
+            raise UserError(
+                f"the weights lack {len(missing)} parameters of the model, the first {missing[0]}",
+                where="encoder.model",
+                value=self.name,
+                remedy=_REMEDY,
+            )
+        self._has_pooler = not info["missing_keys"]
+        self.revision = self.revision or getattr(model.config, "_commit_hash", None)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if getattr(model.config, "is_encoder_decoder", False):
+            model = model.get_encoder()
+        self._model = model.float().eval().to(self._device)
+        if self.modality == "text":
+            self._prepare_tokenizer()
+        self._dims = self._probe()
+
+    def _sentence_transformers(self, name: str) -> dict[str, Any]:
+        """What sentence-transformers' own files say, where a model has them: subfolder, pooling, token limit."""
+        modules = self._json(name, "modules.json")
+        if not modules:
+            return {}
+        kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
+        if strange := [kind for kind in kinds if kind not in ("Transformer", "Pooling", "Normalize")]:
+            raise UserError(
+                f"has a module {strange[0]}, which is not supported",
+                where="encoder.model",
+                value=self.name,
+                remedy="Choose a model of Transformer, Pooling and Normalize only",
+            )
+        folders = dict(zip(kinds, (module["path"] for module in modules), strict=True))
+        inside = f"{folders['Transformer']}/" if folders.get("Transformer") else ""
+        limit = self._json(name, f"{inside}sentence_bert_config.json").get("max_seq_length")
+        pooling = self._json(name, f"{folders['Pooling']}/config.json") if "Pooling" in folders else {}
+        modes = pooling.get("pooling_mode") or [
+            old.removeprefix("pooling_mode_").removesuffix("_token").removesuffix("_tokens")
+            for old, on in pooling.items()
+            if old.startswith("pooling_mode_") and on is True
+        ]
+        modes = [modes] if isinstance(modes, str) else modes or ["mean"]
+        if len(modes) > 1 or modes[0] not in _POOL:
+            raise UserError(
+                f"pools by {' + '.join(modes)}",
+                where="encoder.model",
+                value=self.name,
+                remedy=f"Choose a model that pools by one of {', '.join(_POOL)}",
+            )
+        return {"folder": inside.rstrip("/"), "pooling": modes[0], "limit": limit}
+
+    def _json(self, name: str, file: str) -> Any:
+        from transformers.utils import cached_file
+
+        try:
+            path = cached_file(name, file, revision=self.revision, _raise_exceptions_for_missing_entries=False)
+        except OSError:
+            path = None  # not there at all: loading the weights will say so
+        return json.loads(Path(path).read_text()) if path else {}
+
+    def _prepare_tokenizer(self) -> None:
+        tokenizer = self._processor
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        tokenizer.padding_side = "right"
+        limits = (self._limit, tokenizer.model_max_length, getattr(self._model.config, "max_position_embeddings", None))
+        self._limit = min((n for n in limits if n and n < 1_000_000), default=512)
+
+    def _probe(self) -> int:
+        if self.modality == "text":
+            return self._encode_texts(pl.Series(["a"])).shape[1]
+        return self._encode_images(encode_images(np.zeros((1, 3, 8, 8), np.uint8))).shape[1]
+
+    # --- encoding ---------------------------------------------------------------------------------------
+
+    def _encode_texts(self, texts: pl.Series) -> Any:
+        import torch
+
+        batch = self._processor(
+            texts.to_list(), padding=True, truncation=True, max_length=self._limit, return_tensors="pt"
+        ).to(self._device)
+        with torch.inference_mode():
+            if hasattr(self._model, "get_text_features"):
+                return _tensor(self._model.get_text_features(**batch))
+            hidden = self._model(**batch).last_hidden_state
+            return _POOL[self._pooling](hidden, batch["attention_mask"].unsqueeze(-1).to(hidden.dtype))
+
+    def _encode_images(self, images: pl.Series) -> Any:
+        import torch
+
+        pictures = [image.convert("RGB") for image in open_images(images)]
+        batch = self._processor(images=pictures, return_tensors="pt").to(self._device)
+        with torch.inference_mode():
+            if hasattr(self._model, "get_image_features"):
+                return _tensor(self._model.get_image_features(**batch))
+            output = self._model(**batch)
+            pooled = getattr(output, "pooler_output", None) if self._has_pooler else None
+            if pooled is not None:
+                return pooled.flatten(1)
+            hidden = output.last_hidden_state  # (n, tokens, d), or (n, d, h, w) of a convolutional network
+            return hidden.mean(dim=1) if hidden.ndim == 3 else hidden.flatten(2).mean(dim=2)
+
+
+_REMEDY = "Give a local model folder (config.json, model.safetensors), or fetch the model first with `hf download ID`"
+
+_POOL = {
+    "mean": lambda hidden, mask: (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1),
+    "cls": lambda hidden, mask: hidden[:, 0],
+    "max": lambda hidden, mask: hidden.masked_fill(mask == 0, -1e9).amax(dim=1),
+}
+
+
+def _tensor(output: Any) -> Any:
+    return getattr(output, "pooler_output", output)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    if "custom code" in text or "trust_remote_code" in text:
+        return "it needs code of its own, which is never run here"
+    return text.splitlines()[0].strip().rstrip(".")
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Silences transformers' log and progress bars."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

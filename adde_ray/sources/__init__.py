@@ -1,0 +1,18 @@
+"""Where data comes from: each source reads the user's files into `Rows`, which ingest checks and cleans.
+
+A source is a function `read(config: its section of Config.data, *, seed: int) -> Rows`. It sets unusable
+inputs aside with a reason, and raises UserError when there are too many or the data cannot be understood.
+"""
+
+from __future__ import annotations
+
+from adde_ray.sources import csv_file, digits, image_folder
+from adde_ray.sources.rows import WHERE, Rows
+
+SOURCES = {
+    "digits": digits.read,
+    "image_folder": image_folder.read,
+    "csv": csv_file.read,
+}
+
+__all__ = ["SOURCES", "WHERE", "Rows"]

@@ -1,0 +1,153 @@
+"""Images in class folders, plus a folder of unlabelled ones; every kept image is brought to one size and mode.
+
+Reads `<path>/labelled/<class>/…`, `<path>/unlabelled/…` and optionally `val`, `test`, `ood` like labelled, and
+`<path>/pool/<class>/…`: pool images whose class only the simulated annotator is told. Folders inside these may
+be nested. An empty class folder still names a class.
+Out: image (PNG), label, file (path relative to the folder).
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from adde_ray.config import FolderData
+from adde_ray.errors import UserError
+from adde_ray.methods.images import encode_images
+from adde_ray.rundir import derive_rng
+from adde_ray.sources.rows import WHERE, Rows, draw, identify, listing, refuse_if_many
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+
+FOLDERS = {
+    "labelled": "seed",
+    "labeled": "seed",
+    "unlabelled": "pool",
+    "unlabeled": "pool",
+    "pool": "pool",
+    "val": "val",
+    "test": "test",
+    "ood": "ood",
+}
+"""Folder -> split. Both spellings will do."""
+
+LAYOUT = "Lay it out as labelled/<class>/*.png and unlabelled/*.png, optionally val, test, ood and pool like labelled"
+
+
+def read(config: FolderData, *, seed: int) -> Rows:
+    """The folder's images. Raises UserError when it is no such folder or too many images cannot be read."""
+    root = config.path
+    if not root.is_dir():
+        raise UserError("no such folder", where=root, remedy=LAYOUT)
+    tops = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    known = [p for p in tops if p.name in FOLDERS]
+    if not any(FOLDERS[p.name] == "seed" for p in known):
+        there = listing(p.name for p in tops) or "none"
+        raise UserError(f"has no folder `labelled` (folders there: {there})", where=root, remedy=LAYOUT)
+    notes = [f"The folder {p.name} was passed over: it is none of {', '.join(FOLDERS)}" for p in tops if p not in known]
+
+    files, classes, rejected, passed_over = _files(root, known)
+    if passed_over:
+        notes.append(f"Files passed over for their extension: {len(passed_over)} (the first: {passed_over[0]})")
+    total = len(files) + len(rejected)
+    images = _read_all([root / name for name, _, _ in files], config)
+    kept = []
+    for (name, split, label), image in zip(files, images, strict=True):
+        if isinstance(image, str):
+            rejected.append({"where": name, "reason": image})
+        else:
+            kept.append({"file": name, "split": split, "label": label, "image": image, WHERE: name})
+    refuse_if_many(rejected, total, config.max_rejected, what="images", where=root)
+    schema = {"file": pl.String, "split": pl.String, "label": pl.String, "image": pl.Binary, WHERE: pl.String}
+    table = pl.DataFrame(kept, schema=schema)
+    return Rows(
+        splits=_splits(table, config, seed),
+        modality="image",
+        classes=tuple(sorted(classes)),
+        rejected=rejected,
+        notes=notes,
+    )
+
+
+def _files(root: Path, tops: list[Path]) -> tuple[list[tuple[str, str, str | None]], set[str], list, list[str]]:
+    """(relative path, split, label) of every image; class names; images outside a class folder; other files."""
+    files, classes, rejected, passed_over = [], set(), [], []
+    for top in tops:
+        labelled = not top.name.startswith("unlabel")
+        if labelled and top.name != "pool":
+            classes |= {p.name for p in top.iterdir() if p.is_dir() and not p.name.startswith(".")}
+        for path in _walk(top):
+            name = path.relative_to(root).as_posix()
+            inside = path.relative_to(top).parts
+            if path.suffix.lower() not in EXTENSIONS:
+                passed_over.append(name)
+            elif labelled and len(inside) == 1:
+                rejected.append({"where": name, "reason": f"lies in {top.name}/ outside any class folder"})
+            else:
+                files.append((name, FOLDERS[top.name], inside[0] if labelled else None))
+    return sorted(files), classes, sorted(rejected, key=lambda r: r["where"]), sorted(passed_over)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Files below `folder`, hidden ones left out; linked folders are followed, each real folder once."""
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+
+def _read_all(paths: list[Path], config: FolderData) -> list[bytes | str]:
+    """PNG of each file, or why there is none."""
+    with warnings.catch_warnings(), ThreadPoolExecutor() as threads:
+        warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters ends as a reason
+        return list(threads.map(lambda path: _read_one(path, config), paths))
+
+
+def _read_one(path: Path, config: FolderData) -> bytes | str:
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            if image.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            if image.mode in ("I", "F"):
+                return "has 32-bit pixels; convert it to 8 or 16 bits"
+            image = image.convert(config.mode).resize((config.size, config.size), Image.Resampling.LANCZOS)
+    except Exception as error:  # decoders of ten formats raise whatever they like on broken input
+        return _reason(path, error)
+    pixels = np.asarray(image)
+    return encode_images(pixels[None, None] if config.mode == "L" else pixels.transpose(2, 0, 1)[None])[0]
+
+
+def _reason(path: Path, error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "is empty" if path.stat().st_size == 0 else "is no image that can be decoded"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
+    return f"cannot be decoded: {error}"
+
+
+def _splits(table: pl.DataFrame, config: FolderData, seed: int) -> dict[str, pl.DataFrame]:
+    """Rows by split; val and test are drawn from labelled where they have no folder."""
+    fractions = {"val": config.val_fraction, "test": config.test_fraction}
+    fractions = {name: f for name, f in fractions.items() if name not in table["split"]}
+    labelled = table.filter(split="seed")
+    if fractions:
+        drawn = draw(identify(labelled["image"]), labelled["label"], fractions, derive_rng(seed, "image_folder"))
+        labelled = labelled.with_columns(drawn)
+    table = pl.concat([labelled, table.filter(pl.col("split") != "seed")])
+    return {name: rows.drop("split") for (name,), rows in table.group_by("split", maintain_order=True)}

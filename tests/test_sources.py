@@ -1,0 +1,454 @@
+import io
+import os
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from adde_ray.config import CsvData, DigitsData, FolderData
+from adde_ray.errors import UserError
+from adde_ray.methods.images import decode_images
+from adde_ray.sources import SOURCES, WHERE, csv_file, digits, image_folder
+from adde_ray.sources.rows import draw, identify
+
+
+def pixels_of(table):
+    return np.rint(decode_images(table["image"])[:, 0] * 255).astype(int)
+
+
+# --- drawing splits ---------------------------------------------------------------------------------------
+
+
+def drawn(labels, seed=0, ids=None, **fractions):
+    ids = [f"id{i}" for i in range(len(labels))] if ids is None else ids
+    return draw(pl.Series(ids), pl.Series(labels), fractions, np.random.default_rng(seed)).to_list()
+
+
+def test_draw_is_stratified_and_leaves_every_class_a_seed_sample():
+    labels = ["a"] * 100 + ["b"] * 10 + ["c"] * 2 + ["d"]
+    split = drawn(labels, val=0.2, test=0.1)
+    count = {
+        c: {s: sum(1 for a, b in zip(labels, split, strict=True) if (a, b) == (c, s)) for s in set(split)}
+        for c in "abcd"
+    }
+    assert count["a"] == {"val": 20, "test": 10, "seed": 70}
+    assert count["b"] == {"val": 2, "test": 1, "seed": 7}
+    assert count["c"] == {"val": 1, "test": 0, "seed": 1}
+    assert count["d"] == {"val": 0, "test": 0, "seed": 1}
+
+
+def test_draw_ignores_row_order_and_follows_the_seed():
+    labels, ids = ["a", "b"] * 20, [f"id{i:02d}" for i in range(40)]
+    order = np.random.default_rng(1).permutation(40)
+    straight = dict(zip(ids, drawn(labels, ids=ids, val=0.5), strict=True))
+    shuffled_ids = [ids[i] for i in order]
+    shuffled = drawn([labels[i] for i in order], ids=shuffled_ids, val=0.5)
+    assert dict(zip(shuffled_ids, shuffled, strict=True)) == straight
+    assert drawn(labels, seed=1, ids=ids, val=0.5) != list(straight.values())
+
+
+def test_copies_of_a_sample_share_a_split():
+    ids = [f"id{i % 10}" for i in range(40)]
+    split = drawn(["a"] * 40, ids=ids, val=0.5)
+    assert len(set(zip(ids, split, strict=True))) == 10 and split.count("val") == 20
+
+
+def test_fractions_that_leave_nothing_are_refused():
+    with pytest.raises(UserError, match="sum to less than 1"):
+        drawn(["a"] * 10, val=0.6, test=0.4)
+
+
+# --- digits -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digit_rows():
+    return digits.read(DigitsData(source="digits"), seed=3)
+
+
+def test_digits_follow_the_protocol(digit_rows):
+    splits = digit_rows.splits
+    assert digit_rows.classes == tuple("0123456789") and digit_rows.modality == "image"
+    assert len(splits["test"]) == pytest.approx(0.3 * 1797, abs=5)
+    assert len(splits["val"]) == pytest.approx(0.1 * 1797, abs=5)
+    for name, low, high in (("test", 52, 55), ("val", 17, 18)):
+        counts = splits[name]["label"].value_counts()["count"]
+        assert len(counts) == 10 and low <= counts.min() <= counts.max() <= high
+
+    pool = dict(splits["pool"]["label"].value_counts().iter_rows())
+    sizes = sorted(pool.values(), reverse=True)
+    expected = [round(sizes[0] * 30 ** (-i / 9)) for i in range(10)]
+    assert sizes == expected and sizes[0] >= 100
+    seed = dict(splits["seed"]["label"].value_counts().iter_rows())
+    assert seed == {c: 2 for c in sorted(pool, key=pool.get, reverse=True)[:5]}
+
+
+def test_digits_share_nothing_between_splits_and_each_is_right(digit_rows):
+    from sklearn.datasets import load_digits
+
+    data, target = load_digits(return_X_y=True)
+    ids = {name: set(identify(table["image"])) for name, table in digit_rows.splits.items()}
+    assert sum(map(len, ids.values())) == len(set().union(*ids.values()))
+    for name in ("seed", "pool", "val", "test"):
+        table = digit_rows.splits[name]
+        rows = [int(where.removeprefix("digits:")) for where in table[WHERE]]
+        assert [str(t) for t in target[rows]] == table["label"].to_list()
+        assert np.array_equal(pixels_of(table), np.rint(data[rows].reshape(-1, 8, 8) * 255 / 16))
+
+
+def test_digits_ood_is_the_test_set_turned_and_noisy(digit_rows):
+    test, ood = digit_rows.splits["test"], digit_rows.splits["ood"]
+    assert ood["label"].equals(test["label"]) and len(set(identify(ood["image"]))) == len(ood)
+    before, after = pixels_of(test), pixels_of(ood)
+    same = np.mean([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(before, after, strict=True)])
+    other = np.mean(
+        [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(before, np.roll(after, 7, 0), strict=True)]
+    )
+    assert other + 0.3 < same < 0.95
+
+
+def test_digits_depend_on_the_seed_alone(digit_rows):
+    again = digits.read(DigitsData(source="digits"), seed=3)
+    other = digits.read(DigitsData(source="digits"), seed=4)
+    assert all(again.splits[n].equals(t) for n, t in digit_rows.splits.items())
+    assert not other.splits["test"].equals(digit_rows.splits["test"])
+    assert set(other.splits["seed"]["label"]) != set(digit_rows.splits["seed"]["label"])
+
+
+def test_digits_settings_are_used():
+    rows = digits.read(DigitsData(source="digits", longtail_ratio=1, seed_classes=10, seed_per_class=1), seed=0)
+    assert rows.splits["pool"]["label"].value_counts()["count"].n_unique() == 1
+    assert len(rows.splits["seed"]) == 10
+    with pytest.raises(UserError, match="seed_per_class"):
+        digits.read(DigitsData(source="digits", seed_per_class=200), seed=0)
+
+
+# --- image folders ----------------------------------------------------------------------------------------
+
+
+def picture(shade, size=(20, 12), mode="RGB"):
+    """Distinct pictures for distinct shades."""
+    image = Image.new("RGB", size, (shade, 255 - shade, 7))
+    image.putpixel((shade % size[0], shade % size[1]), (255, 255, 255))
+    return image.convert(mode)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    shade = 0
+    for name, count in (("labelled/cat", 10), ("labelled/dog", 6), ("unlabelled/deep/er", 20), ("pool/dog", 3)):
+        (tmp_path / name).mkdir(parents=True)
+        for i in range(count):
+            shade += 3
+            picture(shade).save(tmp_path / name / f"{i}.{('png', 'jpg', 'JPEG', 'bmp', 'gif', 'webp', 'tiff')[i % 7]}")
+    return tmp_path
+
+
+def read_folder(path, **settings):
+    return image_folder.read(FolderData(source="image_folder", path=path, **settings), seed=0)
+
+
+def test_folder_is_read_into_one_size_and_mode(folder):
+    for mode, channels in (("RGB", 3), ("L", 1)):
+        rows = read_folder(folder, size=9, mode=mode)
+        assert {n: len(t) for n, t in rows.splits.items()} == {"seed": 13, "val": 3, "pool": 23}
+        assert rows.classes == ("cat", "dog") and not rows.rejected
+        for table in rows.splits.values():
+            assert decode_images(table["image"]).shape == (len(table), channels, 9, 9)
+    pool = rows.splits["pool"]
+    assert pool.filter(pl.col("file").str.starts_with("pool/dog"))["label"].to_list() == ["dog"] * 3
+    assert pool.filter(pl.col("file").str.starts_with("unlabelled/"))["label"].null_count() == 20
+    assert "unlabelled/deep/er/0.png" in pool["file"].to_list()
+
+
+def test_broken_files_are_set_aside_with_their_name_and_reason(folder):
+    broken = folder / "unlabelled"
+    (broken / "corrupt.png").write_bytes(b"no image at all")
+    (broken / "empty.gif").write_bytes(b"")
+    for name, format_ in (("half.jpg", "JPEG"), ("half.png", "PNG")):
+        buffer = io.BytesIO()
+        Image.effect_noise((80, 80), 50).save(buffer, format_)
+        (broken / name).write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+    picture(250).save(folder / "labelled" / "stray.png")
+    Image.fromarray(np.ones((4, 4), np.float32)).save(broken / "float.tif")
+
+    rows = read_folder(folder, max_rejected=0.2)
+    assert len(rows.splits["pool"]) == 23 and len(rows.splits["seed"]) == 13
+    reasons = {r["where"]: r["reason"] for r in rows.rejected}
+    assert list(reasons) == [
+        "labelled/stray.png",
+        "unlabelled/corrupt.png",
+        "unlabelled/empty.gif",
+        "unlabelled/float.tif",
+        "unlabelled/half.jpg",
+        "unlabelled/half.png",
+    ]
+    assert "outside any class folder" in reasons["labelled/stray.png"]
+    assert "no image" in reasons["unlabelled/corrupt.png"] and "empty" in reasons["unlabelled/empty.gif"]
+    assert all("truncated" in reasons[f"unlabelled/half.{e}"] for e in ("jpg", "png"))
+    assert "32-bit" in reasons["unlabelled/float.tif"]
+    with pytest.raises(UserError, match=r"6 of 45 images are unusable .*labelled/stray\.png: .*max_rejected"):
+        read_folder(folder, max_rejected=0.1)
+
+
+def test_hidden_and_other_files_are_passed_over(folder):
+    (folder / "unlabelled" / ".DS_Store").write_bytes(b"x")
+    (folder / "unlabelled" / ".thumb.png").write_bytes(b"x")
+    (folder / ".git").mkdir()
+    (folder / "labelled" / ".cache").mkdir()
+    (folder / "unlabelled" / "notes.txt").write_text("x")
+    (folder / "trian").mkdir()
+    rows = read_folder(folder)
+    assert not rows.rejected and rows.classes == ("cat", "dog")
+    assert any("trian" in note for note in rows.notes) and any("unlabelled/notes.txt" in note for note in rows.notes)
+    assert not any(".git" in note or "DS_Store" in note for note in rows.notes)
+
+
+def test_val_test_and_ood_folders_are_taken_as_they_are(folder):
+    for i, name in enumerate(("val/cat", "val/fox", "test/dog", "ood/cat")):
+        (folder / name).mkdir(parents=True)
+        picture(200 + 5 * i).save(folder / name / "x.png")
+    (folder / "labelled" / "newt").mkdir()
+    rows = read_folder(folder, test_fraction=0.5)
+    assert {n: len(t) for n, t in rows.splits.items()} == {"seed": 16, "pool": 23, "val": 2, "test": 1, "ood": 1}
+    assert rows.classes == ("cat", "dog", "fox", "newt")
+
+
+def test_american_spelling_and_linked_folders(folder):
+    os.rename(folder / "labelled", folder / "labeled")
+    os.rename(folder / "unlabelled", folder / "elsewhere")
+    (folder / "unlabeled").symlink_to(folder / "elsewhere")
+    (folder / "elsewhere" / "loop").symlink_to(folder / "elsewhere")
+    rows = read_folder(folder)
+    assert {n: len(t) for n, t in rows.splits.items()} == {"seed": 13, "val": 3, "pool": 23} and not rows.rejected
+
+
+def test_pictures_that_decoders_get_wrong(tmp_path):
+    """16-bit greys are scaled, not clipped; photos are turned the way their camera says; alpha and palettes decode."""
+    for name in ("labelled/a", "labelled/b", "unlabelled"):
+        (tmp_path / name).mkdir(parents=True)
+    Image.fromarray(np.full((8, 8), 0x8000, np.uint16)).save(tmp_path / "unlabelled" / "deep.png")
+    turned = Image.new("L", (8, 8), 0)
+    turned.paste(255, (0, 0, 4, 8))  # white on the left
+    exif = turned.getexif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise: white on top
+    turned.save(tmp_path / "unlabelled" / "turned.png", exif=exif)
+    picture(3, mode="P").save(tmp_path / "unlabelled" / "palette.gif")
+    picture(4, mode="RGBA").save(tmp_path / "unlabelled" / "alpha.png")
+    for i in range(8):
+        picture(40 + i).save(tmp_path / "labelled" / "ab"[i % 2] / f"{i}.png")
+    rows = read_folder(tmp_path, size=8, mode="L")
+    images = dict(zip(rows.splits["pool"]["file"], pixels_of(rows.splits["pool"]), strict=True))
+    assert len(images) == 4 and not rows.rejected
+    assert np.all(images["unlabelled/deep.png"] == 0x80)
+    assert images["unlabelled/turned.png"][0].min() == 255 and images["unlabelled/turned.png"][-1].max() == 0
+
+
+def test_folder_errors_say_what_to_do(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        read_folder(tmp_path / "nowhere")
+    (tmp_path / "images").mkdir()
+    with pytest.raises(UserError, match=r"no folder `labelled` \(folders there: images\).*labelled/<class>"):
+        read_folder(tmp_path)
+
+
+# --- csv and parquet --------------------------------------------------------------------------------------
+
+GREETINGS = ["hello", "good morning", "hi there", "good evening", "hey you"]
+FAREWELLS = ["bye", "see you", "farewell", "good night", "so long"]
+
+
+def read_csv(path, content=None, **settings):
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    if "vector_column" not in settings:
+        settings.setdefault("text_column", "text")
+    return csv_file.read(CsvData(source="csv", path=path, **settings), seed=0)
+
+
+def table(extra=""):
+    lines = ["id,text,label,site"]
+    lines += [f"{i},{text},greet,north" for i, text in enumerate(GREETINGS)]
+    lines += [f"{i},{text},leave," for i, text in enumerate(FAREWELLS, 5)]
+    lines += [f"{i},unlabelled sentence {i},,south" for i in range(10, 20)]
+    return "\n".join(lines) + "\n" + extra
+
+
+def test_csv_without_a_split_column(tmp_path):
+    rows = read_csv(tmp_path / "a.csv", table(), subgroup_columns=("site",))
+    assert {n: len(t) for n, t in rows.splits.items()} == {"seed": 8, "val": 2, "pool": 10}
+    assert rows.classes == ("greet", "leave") and rows.subgroups == ("site",) and rows.modality == "text"
+    assert rows.splits["pool"]["label"].null_count() == 10
+    assert rows.splits["val"]["label"].sort().to_list() == ["greet", "leave"]
+    both = pl.concat(rows.splits.values())
+    assert both.filter(text="bye").select("id", "label", "site", WHERE).row(0) == ("5", "leave", None, "a.csv:7")
+
+
+def test_csv_splits_do_not_depend_on_row_order(tmp_path):
+    lines = table().splitlines()
+    a = read_csv(tmp_path / "a.csv", table(), test_fraction=0.2)
+    b = read_csv(tmp_path / "b.csv", "\n".join([lines[0], *reversed(lines[1:])]), test_fraction=0.2)
+    assert all(set(t["text"]) == set(b.splits[n]["text"]) for n, t in a.splits.items()) and len(a.splits) == 4
+
+
+def test_broken_rows_are_set_aside_with_file_and_line(tmp_path):
+    extra = (
+        b"20,one field,too,many,here\n"
+        b"21,too few\n"
+        b"22,caf\xe9 au lait,,\n"
+        b"23,   ,,\n"
+        b'24,"never closed,,\n'
+        b"25,this one is fine,,\n"
+        b'26,"so is, this ""one""\nover two lines",,\n'
+        b"27,and this: caf\xc3\xa9,,\n"
+        b"\n"
+        b'28,"closed" too soon,,\n'
+        b'29,5" pipe,,\n'
+        b'30,"the end'
+    )
+    rows = read_csv(tmp_path / "a.csv", table().encode() + extra, max_rejected=0.5)
+    reasons = {r["where"]: r["reason"] for r in rows.rejected}
+    assert sorted(reasons) == [f"a.csv:{n}" for n in (22, 23, 24, 25, 26, 32, 34)]
+    assert reasons["a.csv:22"] == "5 fields where the header has 4"
+    assert reasons["a.csv:23"] == "2 fields where the header has 4"
+    assert "UTF-8" in reasons["a.csv:24"] and reasons["a.csv:25"] == "no text"
+    assert all("quote" in reasons[f"a.csv:{n}"] for n in (26, 32, 34))
+    pool = dict(rows.splits["pool"].select(WHERE, "text").iter_rows())
+    assert pool["a.csv:27"] == "this one is fine" and pool["a.csv:28"] == 'so is, this "one"\nover two lines'
+    assert pool["a.csv:30"] == "and this: café" and pool["a.csv:33"] == '5" pipe' and len(pool) == 14
+    with pytest.raises(UserError, match=r"7 of 31 rows are unusable .*a\.csv:22: 5 fields .*data\.max_rejected"):
+        read_csv(tmp_path / "a.csv", max_rejected=0.2)
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_other_separators_bom_and_line_ends(tmp_path, separator):
+    content = "\ufeff" + table().removeprefix("id,").replace(",", separator).replace("\n", "\r\n")
+    content = re.sub(rf"(?m)^\d+{separator}", "", content)  # the text column comes first, right after the mark
+    rows = read_csv(tmp_path / "a.csv", content)
+    assert len(rows.splits["pool"]) == 10 and not rows.rejected
+    assert not any("\r" in text for text in rows.splits["pool"]["text"])
+
+
+def test_split_column_and_hidden_truth(tmp_path):
+    content = (
+        "text,label,split\na,x,seed\nb,y,seed\nc,x,val\nd, y ,val\ne,x,pool\nf,,pool\ng,junk,pool\nh,x,test\ni,y,ood\n"
+        "j,,val\n"
+    )
+    rows = read_csv(tmp_path / "a.csv", content, split_column="split", max_rejected=0.1)
+    assert {n: t["text"].to_list() for n, t in rows.splits.items()} == {
+        "seed": ["a", "b"],
+        "val": ["c", "d"],
+        "pool": ["e", "f", "g"],
+        "test": ["h"],
+        "ood": ["i"],
+    }
+    assert rows.classes == ("x", "y") and rows.splits["val"]["label"].to_list() == ["x", "y"]
+    assert rows.splits["pool"]["label"].to_list() == ["x", None, "junk"]
+    assert rows.rejected == [{"where": "a.csv:11", "reason": "a val row without a label"}]
+    assert any("junk" in note for note in rows.notes)
+    assert set(rows.splits["seed"].columns) == {"text", "label", WHERE}
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "message"),
+    [
+        (table(), {"text_column": "txt"}, r"data\.text_column: .*'txt'.*Columns: id, text, label, site\."),
+        (table(), {"label_column": "intent"}, r"data\.label_column: .*'intent'.*Columns: id, text"),
+        (table(), {"subgroup_columns": ("sex",)}, r"data\.subgroup_columns: .*'sex'"),
+        (table(), {"subgroup_columns": ("label",)}, "named twice"),
+        (table(), {"split_column": "site"}, r"a\.csv:2, column site: not a split .*'north'.*seed, pool, val"),
+        (table(), {"classes": ("greet", "stay")}, r"a\.csv:7: .*'leave'.*greet, stay"),
+        (table(), {"classes": ("greet", "greet", "leave")}, "named twice"),
+        (table(), {"text_column": None, "vector_column": "text"}, "Parquet only"),
+        ("text,label,text\na,b,c\n", {}, "two columns have one name"),
+        ("text,label\n", {}, "holds no rows"),
+        ("", {}, "is empty"),
+        ('"text,label\na,b\n', {}, r"a\.csv:1: a quote is opened"),
+        (table().encode("utf-16"), {}, "UTF-16"),
+    ],
+)
+def test_csv_errors_name_the_culprit(tmp_path, content, settings, message):
+    with pytest.raises(UserError, match=message):
+        read_csv(tmp_path / "a.csv", content, **settings)
+
+
+def test_class_outside_the_label_list_in_a_held_out_split(tmp_path):
+    content = "text,label,split\na,x,seed\nb,y,seed\nc,x,val\nd,z,test\ne,,pool\n"
+    with pytest.raises(UserError, match=r"a\.csv:5: a test row's label .*'z'.*x, y"):
+        read_csv(tmp_path / "a.csv", content, split_column="split", classes=("x", "y"))
+
+
+def test_files_that_are_not_there_or_not_tables(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        read_csv(tmp_path / "a.csv")
+    with pytest.raises(UserError, match=r"neither \.csv nor \.parquet"):
+        read_csv(tmp_path / "a.xlsx", "x")
+    with pytest.raises(UserError, match="cannot be read as Parquet"):
+        read_csv(tmp_path / "a.parquet", "not parquet")
+
+
+def test_columns_named_like_ours_are_kept_under_another_name(tmp_path):
+    content = "sample_id,text,label,sentence,dx\n1,old,was,hello,greet\n2,old,was,bye,leave\n3,old,was,well,\n"
+    rows = read_csv(tmp_path / "a.csv", content, text_column="sentence", label_column="dx")
+    pool = rows.splits["pool"].to_dicts()
+    assert pool == [
+        {
+            "label": None,
+            WHERE: "a.csv:4",
+            "text": "well",
+            "source_sample_id": "3",
+            "source_text": "old",
+            "source_label": "was",
+        }
+    ]
+
+
+FLOATS = pl.List(pl.Float64)
+
+
+def vectors(path, values, labels, dtype=FLOATS, **columns):
+    pl.DataFrame({"z": pl.Series(values, dtype=dtype), "label": labels, **columns}).write_parquet(path)
+    return path
+
+
+def test_vectors_from_parquet(tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(12, 3)).tolist()
+    values += [[1.0, float("nan"), 0.0], [1.0, 2.0], None, [1e300, 0.0, 0.0], [1.0, None, 0.0], []]
+    labels = [0.0, 1.0] * 3 + [None] * 12  # whole numbers that a gap turned into floats
+    path = vectors(tmp_path / "a.parquet", values, labels, age=[31] * 18)
+    rows = read_csv(path, vector_column="z", max_rejected=0.5, subgroup_columns=("age",))
+    assert rows.modality == "vector" and rows.classes == ("0", "1")
+    pool = rows.splits["pool"]
+    assert pool["vector"].dtype == pl.List(pl.Float32) and len(pool) == 6 and pool["age"].to_list() == ["31"] * 6
+    assert np.allclose(np.stack(pool["vector"].to_list()), values[6:12])
+    reasons = [(r["where"], r["reason"]) for r in rows.rejected]
+    assert [w for w, _ in reasons] == [f"a.parquet: row {n}" for n in range(13, 19)]
+    assert "not finite" in reasons[0][1] and "2 numbers where most have 3" in reasons[1][1]
+    assert reasons[2][1] == reasons[5][1] == "no vector" and all("float32" in reasons[i][1] for i in (3, 4))
+    with pytest.raises(UserError, match="6 of 18 rows are unusable"):
+        read_csv(path, vector_column="z")
+
+
+def test_fixed_size_vectors_and_columns_of_the_wrong_type(tmp_path):
+    path = vectors(tmp_path / "a.parquet", np.eye(4).tolist(), ["a", "b", "a", None], pl.Array(pl.Float32, 4), name="x")
+    assert len(read_csv(path, vector_column="z").splits["pool"]) == 1
+    with pytest.raises(UserError, match="not lists of numbers"):
+        read_csv(path, vector_column="label", label_column="name")
+    with pytest.raises(UserError, match="not texts"):
+        read_csv(path, text_column="z")
+    with pytest.raises(UserError, match="column holds List"):
+        read_csv(vectors(path, [[1.0]], ["a"]), text_column="label", label_column="z")
+
+
+def test_all_rows_broken_is_an_error_not_a_crash(tmp_path):
+    path = vectors(tmp_path / "a.parquet", [None, None], ["a", "b"])
+    with pytest.raises(UserError, match="2 of 2 rows"):
+        read_csv(path, vector_column="z")
+    assert not read_csv(path, vector_column="z", max_rejected=1).splits
+
+
+def test_sources_are_listed():
+    assert set(SOURCES) == {"digits", "image_folder", "csv"}
