@@ -220,16 +220,16 @@ class QualityControl(Section):
 class Select(Section):
     """Which candidates people are asked about: alpha U + beta Div + gamma Q."""
 
-    alpha: float = Field(0.6, ge=0)
+    alpha: float = Field(0.45, ge=0)
     """Weight of uncertainty."""
-    beta: float = Field(0.3, ge=0)
+    beta: float = Field(0.45, ge=0)
     """Weight of diversity."""
     gamma: float = Field(0.1, ge=0)
     """Weight of quality."""
     uncertainty: str = "margin"
     """U: margin, entropy or least_confidence."""
-    diversity: dict[str, float] = {"balance": 0.6, "novelty": 0.2, "gaps": 0.2}
-    """Div: shares of class balance, novelty and gap membership."""
+    diversity: dict[str, float] = {"novelty": 0.5, "balance": 0.3, "gaps": 0.2}
+    """Div: shares of novelty, class balance and gap membership."""
     selector: str = "batch_greedy"
     """batch_greedy, top_k or random."""
     redundancy: float = Field(0.5, ge=0)
@@ -324,7 +324,7 @@ class Config(Section):
 
     @classmethod
     def load(cls, path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
-        """Read a TOML file and apply `a.b=value` overrides. A relative `data.path` is relative to the file.
+        """Read a TOML file and apply `a.b=value` overrides. Relative paths in it are relative to the file.
 
         Raises UserError: missing file, bad TOML, unknown key, wrong type, value out of bounds.
         """
@@ -337,9 +337,7 @@ class Config(Section):
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UserError(f"not valid TOML: {error}", where=path, remedy="Mend the syntax") from None
-        data = tree.get("data")
-        if isinstance(data, dict) and isinstance(data.get("path"), str):
-            data["path"] = str(path.parent / Path(data["path"]).expanduser())
+        _resolve_paths(tree, path.parent)
         for override in overrides:
             _apply(tree, override)
         return cls.parse(tree, where=path)
@@ -362,6 +360,16 @@ class Config(Section):
     @property
     def run_dir(self) -> Path:
         return self.run.root / self.run.name
+
+
+def _resolve_paths(tree: dict, folder: Path) -> None:
+    """Paths in a file are relative to it. An encoder's model is one only when it lies there: else it is an id."""
+    data, encoder = tree.get("data"), tree.get("encoder")
+    if isinstance(data, dict) and isinstance(data.get("path"), str):
+        data["path"] = str(folder / Path(data["path"]).expanduser())
+    if isinstance(encoder, dict) and isinstance(encoder.get("model"), str):
+        model = folder / Path(encoder["model"]).expanduser()
+        encoder["model"] = str(model) if model.is_dir() else encoder["model"]
 
 
 def _apply(tree: dict, override: str) -> None:
