@@ -19,5 +19,5 @@ class Analysis:
     dataset_embedding: np.ndarray  # (m, e)
     proba: np.ndarray  # (n, C) calibrated, of the reference rows
     gaps: list[Gap]  # every gap ever seen
-    open_gaps: list[Gap]  # those to act on now, most severe first
+    open_gaps: list[Gap]  # those to act on now
     metrics: dict

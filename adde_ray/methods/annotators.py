@@ -66,13 +66,13 @@ class SimulatedAnnotator:
         judged = self._judge(synthetic_features)
         rows = []
         for sample_id, origin, suggested in query.select("sample_id", "origin", "suggested").iter_rows():
-            if origin == "real":
-                label = self._truth.get(sample_id)
-            else:
-                label = judged.get(sample_id, suggested)
+            label = self._truth.get(sample_id) if origin == "real" else judged.get(sample_id, suggested)
             comment = None
             if label not in self._error_rate:
-                label, comment = None, "not recognisable" if origin == "synthetic" else "none of the classes"
+                comment = (
+                    "not recognisable" if origin == "synthetic" else "none of the classes" if label else "truth unknown"
+                )
+                label = None
             else:
                 label = self._mistake(sample_id, label)
             action = "reject" if label is None else "accept" if label == suggested else "correct"

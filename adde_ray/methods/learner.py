@@ -113,7 +113,8 @@ class Model:
         module.eval()
         device = next(module.parameters()).device
         parts = [
-            module(torch.from_numpy(features[i : i + rows]).to(device)).cpu() for i in range(0, max(len(features), 1), rows)
+            module(torch.from_numpy(features[i : i + rows]).to(device)).cpu()
+            for i in range(0, max(len(features), 1), rows)
         ]
         return torch.cat(parts).numpy()
 

@@ -27,7 +27,7 @@ CONFIG = Adapt(window=1)
 
 
 def test_every_rule_has_a_case():
-    assert ACTS.keys() == RULES.keys()
+    assert set(ACTS) == set(RULES)
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -50,7 +50,7 @@ class TestEveryRule:
         assert 0 <= policy.synthetic_share <= 0.2 and 0 <= policy.min_confidence <= 0.95
         assert PRIOR.temperature / 2 <= policy.temperature <= 2 * PRIOR.temperature
         for term, weight in policy.weights.items():
-            assert 0 < weight and PRIOR.weights[term] / 3 <= weight <= 3 * PRIOR.weights[term]
+            assert weight > 0 and 1 / 3 <= weight / PRIOR.weights[term] <= 3
         assert sum(policy.weights.values()) == pytest.approx(sum(PRIOR.weights.values()), abs=1e-3)
 
 

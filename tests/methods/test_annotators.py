@@ -50,7 +50,9 @@ def test_rejects_synthetic_samples_that_judges_do_not_recognise():
     assert judges.recognise(np.zeros((0, 2))) == []
     annotator = SimulatedAnnotator({}, CLASSES, judges=judges)
     features = {"s": np.array([0.1, 0.1]), "t": np.array([10.0, 0.0]), "u": np.array([5.0, 0.2])}
-    given = dict((i, (action, label)) for i, action, label in answers(annotator, query("stu", origin="synthetic"), features))
+    given = dict(
+        (i, (action, label)) for i, action, label in answers(annotator, query("stu", origin="synthetic"), features)
+    )
     assert given["s"] == ("accept", "a") and given["t"] == ("correct", "b")
 
 

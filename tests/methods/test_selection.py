@@ -57,7 +57,9 @@ class TestDiversity:
 
     def test_all_equal(self, name):
         s = situation()
-        same = Situation(s.proba, np.ones_like(s.embedding), np.ones_like(s.dataset_embedding), s.class_counts, s.membership)
+        same = Situation(
+            s.proba, np.ones_like(s.embedding), np.ones_like(s.dataset_embedding), s.class_counts, s.membership
+        )
         assert np.isfinite(DIVERSITY[name](same)).all()
 
 
@@ -124,7 +126,9 @@ def test_batch_greedy_with_identical_rows_still_fills_the_batch():
 
 
 def test_random_ignores_the_score():
-    picks = [SELECTORS["random"](np.arange(50.0), None, 1, redundancy=0, rng=np.random.default_rng(s))[0] for s in range(60)]
+    picks = [
+        SELECTORS["random"](np.arange(50.0), None, 1, redundancy=0, rng=np.random.default_rng(s))[0] for s in range(60)
+    ]
     assert len(set(picks)) > 20
 
 

@@ -1,0 +1,67 @@
+"""Everything about a config that can be wrong without its types being wrong; cheap, and before any training."""
+
+from __future__ import annotations
+
+from adde_ray.config import Config
+from adde_ray.errors import UserError, choose
+from adde_ray.methods.acquisition import QUALITY_MODELS
+from adde_ray.methods.adaptation import RULES
+from adde_ray.methods.encoders import ENCODERS, resolve
+from adde_ray.methods.generators import GENERATORS, generator_for
+from adde_ray.methods.learner import LEARNERS
+from adde_ray.methods.selection import DIVERSITY, SELECTORS, UNCERTAINTY
+from adde_ray.schema import Meta
+from adde_ray.stages.review import ANNOTATORS
+
+
+def check_names(config: Config) -> None:
+    """Every name of a part is known, and the parts fit together. Raises UserError."""
+    named = [
+        ("encoder.name", {**ENCODERS, "auto": None}, [config.encoder.name]),
+        ("train.learner", LEARNERS, [config.train.learner]),
+        ("generate.generator", {**GENERATORS, "auto": None, "none": None}, [config.generate.generator]),
+        ("quality_control.models", QUALITY_MODELS, config.quality_control.models),
+        ("select.uncertainty", UNCERTAINTY, [config.select.uncertainty]),
+        ("select.diversity", DIVERSITY, config.select.diversity),
+        ("select.selector", SELECTORS, [config.select.selector]),
+        ("review.annotator", ANNOTATORS, [config.review.annotator]),
+        ("adapt.rules", RULES, config.adapt.rules),
+    ]
+    for where, registry, names in named:
+        for name in names:
+            choose(registry, name, where=where)
+    negative = [name for name, share in config.select.diversity.items() if share < 0]
+    if negative:
+        raise UserError(
+            "a share below 0", where=f"select.diversity.{negative[0]}", value=config.select.diversity[negative[0]]
+        )
+    if config.select.selector != "random" and config.select.alpha + config.select.beta + config.select.gamma == 0:
+        raise UserError("every weight is 0", where="select", remedy="Give alpha, beta or gamma a value above 0")
+    if config.compare.random and config.review.annotator != "simulated":
+        raise UserError(
+            "needs the simulated annotator: people would be asked twice", where="compare.random", value=True,
+            remedy="Set compare.random = false",
+        )  # fmt: skip
+
+
+def check_data(config: Config, meta: Meta) -> None:
+    """What the config says fits the data: encoder, generator, classes, subgroups, annotator. Raises UserError."""
+    resolve(config.encoder, meta.modality)
+    generator_for(config.generate.generator, meta.modality)
+    _known("diversity.class_target", config.diversity.class_target, meta.classes, "class")
+    _known("diversity.subgroup_target", config.diversity.subgroup_target, meta.subgroups, "subgroup column")
+    if isinstance(config.review.error_rate, dict):
+        _known("review.error_rate", config.review.error_rate, meta.classes, "class")
+    if config.review.annotator == "simulated" and not meta.has_oracle:
+        raise UserError(
+            "the pool's true labels are not known", where="review.annotator", value="simulated",
+            remedy='Set review.annotator = "file" and answer through review.csv',
+        )  # fmt: skip
+
+
+def _known(where: str, given: dict, known: tuple[str, ...], noun: str) -> None:
+    for name in given:
+        if name not in known:
+            raise UserError(
+                f"no such {noun}", where=where, value=name, remedy=f"There are: {', '.join(known) or 'none'}"
+            )

@@ -1,0 +1,194 @@
+"""The command line: adde run · check · config · summary · report · export.
+
+Exit codes: 0 done (or waiting for people), 2 the user's mistake (one line says which), 1 ours.
+Heavy imports stay inside the commands, so that `--help` is there at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import get_console
+from rich.console import Console
+
+from adde_ray.config import Config, schema_json
+from adde_ray.errors import UserError
+from adde_ray.rundir import RunDir
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Builds labelled datasets with few annotations, diverse on purpose.",
+)
+# rich's own console, so that the spinner here and progress bars elsewhere know of each other.
+out, err = get_console(), Console(stderr=True)
+
+ConfigFile = Annotated[Path, typer.Argument(help="The run's TOML file.", metavar="CONFIG.toml", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(help="A run's folder.", metavar="RUN", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Override a key: section.key=value. Can be repeated.", metavar="A.B=V", show_default=False
+    ),
+]
+
+
+def command(help_: str, example: str):
+    """Registers a command whose help ends with an example, and whose `UserError`s end in one line and exit code 2."""
+
+    def register(function):
+        @functools.wraps(function)
+        def guarded(*args, **kwargs):
+            try:
+                return function(*args, **kwargs)
+            except UserError as error:
+                err.print(f"[red]error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
+                raise typer.Exit(2) from None
+            except KeyboardInterrupt:
+                err.print("stopped; nothing committed is lost, `--resume` goes on")
+                raise typer.Exit(130) from None
+
+        app.command(help=f"{help_}\n\nExample: `{example}`")(guarded)
+        return function
+
+    return register
+
+
+@command(
+    "Run the loop until a stopping rule holds, or until people have to answer.",
+    "adde run jobs/configs/digits.toml --set stop.labels=50",
+)
+def run(
+    config: ConfigFile,
+    set_: Overrides = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where the run is kept. Default: run.root/run.name of the config.", show_default=False),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped or killed run left off.")] = False,
+) -> None:
+    from adde_ray.progress import RoundTable
+
+    parsed = Config.load(config, set_ or ())
+    folder = run_dir or parsed.run_dir
+    with RoundTable(out) as table:
+        from adde_ray.loop import run as run_loop  # seconds of imports, under the spinner
+
+        summary = run_loop(parsed, folder, resume=resume, watch=table.add)
+    _tell(summary, folder)
+
+
+@command(
+    "Validate a config and its data in seconds; trains nothing, writes nothing.", "adde check jobs/configs/digits.toml"
+)
+def check(config: ConfigFile, set_: Overrides = None) -> None:
+    from adde_ray.check import check_data, check_names
+    from adde_ray.stages.ingest import prepare
+
+    parsed = Config.load(config, set_ or ())
+    check_names(parsed)
+    prepared = prepare(parsed)
+    check_data(parsed, prepared.meta)
+    _tell_plan(parsed, prepared)
+
+
+@command(
+    "Print the JSON schema of the config: every key, its type, default and meaning.", "adde config > adde.schema.json"
+)
+def config() -> None:
+    out.print_json(json.dumps(schema_json()))
+
+
+@command("Show a run: status, labels bought, quality and diversity by round.", "adde summary runs/digits --json")
+def summary(run: RunFolder, json_: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
+    from adde_ray.progress import summary_table
+    from adde_ray.summary import summarise
+
+    record = summarise(RunDir.at(run))
+    if json_:
+        print(json.dumps(record, indent=1))
+    else:
+        out.print(summary_table(record))
+        _tell(record, run)
+
+
+@command("Write the run's report: one HTML file that works offline.", "adde report runs/digits")
+def report(
+    run: RunFolder,
+    out_: Annotated[
+        Path | None, typer.Option("--out", help="Default: report.html in the run.", show_default=False)
+    ] = None,
+) -> None:
+    from adde_ray.report import write_report
+
+    with out.status("drawing the report"):
+        path = write_report(RunDir.at(run), out_)
+    out.print(f"report: {path}", soft_wrap=True, highlight=False)
+
+
+@command(
+    "Write the dataset as Parquet that Hugging Face `datasets` loads by folder, with a card and Croissant metadata.",
+    "adde export runs/digits --out digits-dataset",
+)
+def export(
+    run: RunFolder, out_: Annotated[Path, typer.Option("--out", help="A folder that does not exist yet.")]
+) -> None:
+    from adde_ray.stages.export import export as export_run
+
+    path = export_run(RunDir.at(run), out_)
+    out.print(f"dataset: {path}", soft_wrap=True, highlight=False)
+
+
+def _tell(record: dict, folder: Path) -> None:
+    """Where things stand, and what to do next."""
+    say = functools.partial(out.print, soft_wrap=True, highlight=False)
+    if record["status"] == "finished":
+        say(f"finished: {record['stop_reason']}; {record['num_samples']} samples, {record['num_labels']} labels bought")
+        say(f"dataset fingerprint {record['dataset_fingerprint']} in {folder}")
+        say(f"next: adde report {folder} · adde export {folder} --out DATASET")
+    elif record["status"] == "awaiting_review":
+        path = folder / "rounds" / f"{record['num_rounds']:03d}" / "review.csv"
+        say(f"waiting for people: fill in the columns action and label of {path},")
+        say("then repeat the command with --resume")
+    else:
+        say(f"not finished: {record['num_rounds']} rounds done; repeat `adde run` with --resume")
+
+
+def _tell_plan(config: Config, prepared) -> None:
+    meta = prepared.meta
+    say = functools.partial(out.print, soft_wrap=True, highlight=False)
+    rows = ", ".join(f"{split} {count}" for split, count in meta.num_rows.items())
+    say(f"{meta.modality} data, rows: {rows}")
+    say(f"{len(meta.classes)} classes: {', '.join(meta.classes[:20])}{' …' if len(meta.classes) > 20 else ''}")
+    if meta.subgroups:
+        say(f"subgroups: {', '.join(meta.subgroups)}")
+    if len(prepared.rejected):
+        say(f"{len(prepared.rejected)} rows would be set aside, among them:")
+        for where, reason in prepared.rejected.head(10).iter_rows():
+            say(f"  {where}: {reason}")
+    for note in prepared.notes:
+        say(f"note: {note}")
+    pool, batch, budget = meta.num_rows.get("pool", 0), config.select.batch, config.stop.labels
+    labels = min(x for x in (budget, config.stop.rounds * batch) if x is not None)
+    plan = f"up to {-(-labels // batch)} rounds of {batch}, {labels} labels to be bought from a pool of {pool}"
+    say(f"{plan}; annotator: {config.review.annotator}")
+    if (config.run_dir / "config.json").exists():
+        say(f"note: {config.run_dir} holds a run already")
+    say("ok")
+
+
+def _plain(error: Exception) -> str:
+    """Without rich's markup being read into it."""
+    from rich.markup import escape
+
+    return escape(str(error))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,130 @@
+"""Croissant 1.0 metadata (JSON-LD) of an exported dataset.
+
+Files, schema and class names -> one FileObject and one RecordSet per split, plus a RecordSet that names the
+classes. See https://docs.mlcommons.org/croissant/docs/croissant-spec-1.0.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from adde_ray.methods.hf_features import IMAGE_TYPE
+
+ENUMERATION = "https://schema.org/Enumeration"
+
+
+@dataclass(frozen=True)
+class File:
+    """One Parquet file: its path inside the dataset, SHA-256 in hex, size in bytes."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+def croissant(
+    *,
+    name: str,
+    description: str,
+    files: dict[str, File],
+    schema: pa.Schema,
+    classes: tuple[str, ...],
+    created: datetime | None = None,
+    modified: datetime | None = None,
+) -> dict:
+    """JSON-LD of a dataset whose splits (keys of `files`) all have `schema`; `label` is a row of `classes`.
+
+    Columns Croissant 1.0 has no type for (structs, durations, lists of lists) are left out.
+    Licence, creator, URL and date of publication are not known here: the licence says so, the others are absent.
+    """
+    import mlcroissant as mlc  # heavy: pandas, networkx, rdflib
+
+    metadata = mlc.Metadata(
+        name=name,
+        description=description,
+        license=[mlc.CreativeWork(id="license", name="unknown", description="To be filled in before publication.")],
+        date_created=created,
+        date_modified=modified,
+        distribution=[
+            mlc.FileObject(
+                id=f"{split}.parquet",
+                name=file.path.rpartition("/")[2],
+                content_url=file.path,
+                content_size=f"{file.size} B",
+                encoding_formats=[mlc.EncodingFormat.PARQUET],
+                sha256=file.sha256,
+            )
+            for split, file in files.items()
+        ],
+        record_sets=[_classes(classes), *(_records(split, schema) for split in files)],
+    )
+    return metadata.to_json()
+
+
+def _classes(classes: tuple[str, ...]):
+    import mlcroissant as mlc
+
+    return mlc.RecordSet(
+        id="classes",
+        name="classes",
+        description="What each value of `label` stands for.",
+        data_types=[ENUMERATION],
+        key=["classes/label"],
+        fields=[
+            mlc.Field(id="classes/label", name="label", data_types=[mlc.DataType.INTEGER]),
+            mlc.Field(id="classes/name", name="name", data_types=[mlc.DataType.TEXT]),
+        ],
+        data=[{"classes/label": row, "classes/name": name} for row, name in enumerate(classes)],
+    )
+
+
+def _records(split: str, schema: pa.Schema):
+    import mlcroissant as mlc
+
+    fields = []
+    for column in schema:
+        kind, repeated = _kind(column.type)
+        if kind is None:
+            continue
+        # Images lie in Parquet as a struct of bytes and path.
+        unpack = [mlc.Transform(json_path="bytes")] if kind == "IMAGE_OBJECT" else []
+        fields.append(
+            mlc.Field(
+                id=f"{split}/{quote(column.name, safe='')}",
+                name=column.name,
+                references=mlc.Source(field="classes/label") if column.name == "label" else mlc.Source(),
+                data_types=[getattr(mlc.DataType, kind)],
+                repeated=True if repeated else None,
+                source=mlc.Source(
+                    file_object=f"{split}.parquet", extract=mlc.Extract(column=column.name), transforms=unpack
+                ),
+            )
+        )
+    return mlc.RecordSet(id=split, name=split, key=[f"{split}/sample_id"], fields=fields)
+
+
+def _kind(type_: pa.DataType) -> tuple[str | None, bool]:
+    """Name in mlcroissant's DataType (None: there is none) and whether the column holds lists of it."""
+    if pa.types.is_list(type_):
+        kind, nested = _kind(type_.value_type)
+        return (None if nested else kind), True
+    if type_ == IMAGE_TYPE:
+        return "IMAGE_OBJECT", False
+    for test, kind in (
+        (pa.types.is_boolean, "BOOL"),
+        (pa.types.is_integer, "INTEGER"),
+        (pa.types.is_floating, "FLOAT"),
+        (pa.types.is_decimal, "FLOAT"),
+        (pa.types.is_date, "DATE"),
+        (pa.types.is_timestamp, "DATETIME"),
+        (pa.types.is_time, "TIME"),
+        (pa.types.is_string, "TEXT"),
+        (pa.types.is_binary, "TEXT"),
+    ):
+        if test(type_):
+            return kind, False
+    return None, False

@@ -1,0 +1,122 @@
+"""Synthesise candidates for the open gaps and drop the bad ones: gaps and samples in, synthetic.parquet out."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+
+from adde_ray.config import Config
+from adde_ray.data import Data, Dataset
+from adde_ray.methods.acquisition import Request, plan_requests, quality_control
+from adde_ray.methods.adaptation import Policy
+from adde_ray.methods.analysis import Analysis
+from adde_ray.methods.encoders import decode_images
+from adde_ray.methods.generators import FitData, to_payload
+from adde_ray.methods.learner import Model
+from adde_ray.rundir import RoundDir, derive_rng, derive_seed
+from adde_ray.schema import SYNTHETIC, frame, payload_series, sample_id, with_payload
+
+
+class Synthesiser(Protocol):
+    """What `stages.generate.GeneratorPool` offers."""
+
+    name: str | None
+    """None: this run synthesises nothing."""
+
+    def synthesise(
+        self, data: FitData, requests: list[Request], *, temperature: float, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+def acquire(
+    dataset: Dataset,
+    model: Model,
+    analysis: Analysis,
+    policy: Policy,
+    data: Data,
+    config: Config,
+    round_: RoundDir,
+    generators: Synthesiser,
+) -> pl.DataFrame:
+    """SYNTHETIC + payload: every candidate made this round, kept or rejected with its reason."""
+    return round_.once(
+        "synthetic.parquet", lambda: synthesise(dataset, model, analysis, policy, data, config, round_, generators)
+    )
+
+
+def synthesise(
+    dataset: Dataset,
+    model: Model,
+    analysis: Analysis,
+    policy: Policy,
+    data: Data,
+    config: Config,
+    round_: RoundDir,
+    generators: Synthesiser,
+) -> pl.DataFrame:
+    """Aim at the open gaps, generate, encode, control quality."""
+    schema = with_payload(SYNTHETIC, data.meta.modality)
+    seed = derive_seed(config.run.seed, round_.t, "generate")
+    open_gaps = analysis.open_gaps
+    requests = plan_requests(
+        open_gaps,
+        per_round=config.generate.per_round,
+        classes=data.meta.classes,
+        known=set(dataset.labels.tolist()),
+    )
+    if not requests or generators.name is None or policy.synthetic_share == 0:
+        return frame([], schema)
+
+    learned_from = fit_data(dataset, analysis, data, config, round_)
+    arrays, request_rows = generators.synthesise(learned_from, requests, temperature=policy.temperature, seed=seed)
+    payloads = to_payload(arrays, data.meta.modality)
+    features = data.encode(payload_series(payloads, data.meta.modality))
+    intended = np.array([requests[row].label for row in request_rows])
+    judged = quality_control(
+        features,
+        intended,
+        model.proba(features),
+        dataset_features=dataset.features,
+        dataset_labels=dataset.labels,
+        real_features=data.reference.features,
+        config=config.quality_control,
+        min_confidence=policy.min_confidence,
+        seed=seed,
+    )
+    parents = {gap.gap_id: list(gap.anchors)[:3] for gap in open_gaps}
+    gap_ids = [requests[row].gap_id for row in request_rows]
+    table = frame(
+        {
+            "sample_id": [sample_id(p) for p in payloads],
+            "gap_id": gap_ids,
+            "generator": [generators.name] * len(payloads),
+            "parents": [parents[g] for g in gap_ids],
+            "intended": [data.meta.classes[c] for c in intended],
+            **judged,
+            "features": list(features),
+            data.meta.modality: payloads,
+        },
+        schema,
+    )
+    return table.unique("sample_id", keep="first", maintain_order=True).sort("sample_id")
+
+
+def fit_data(dataset: Dataset, analysis: Analysis, data: Data, config: Config, round_: RoundDir) -> FitData:
+    """What the generator learns from: labelled rows as they are, pool rows with f's opinion of their class."""
+    reference, modality = data.reference, data.meta.modality
+    labelled = set(dataset.table["sample_id"].to_list())
+    unlabelled = np.array([row for row, i in enumerate(reference.ids) if i not in labelled], dtype=int)
+    room = max(config.generate.max_fit_rows - len(dataset.labels), 0)
+    if len(unlabelled) > room:
+        rng = derive_rng(config.run.seed, round_.t, "generate", "rows")
+        unlabelled = np.sort(rng.choice(unlabelled, room, replace=False))
+    payloads = pl.concat([dataset.table[modality], reference.table[modality][unlabelled]])
+    arrays = decode_images(payloads) if modality == "image" else np.stack(payloads.to_list()).astype(np.float32)
+    one_hot = np.eye(len(data.meta.classes), dtype=np.float32)[dataset.labels]
+    return FitData(
+        arrays=arrays,
+        class_probs=np.concatenate([one_hot, analysis.proba[unlabelled]]),
+        points=np.concatenate([analysis.space.reduce(analysis.dataset_embedding), analysis.space.points[unlabelled]]),
+    )

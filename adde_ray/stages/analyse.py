@@ -1,0 +1,116 @@
+"""Analyse D_t in the latent space: dataset and pool in, gaps.parquet and the round's measurements out."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from adde_ray.config import Config
+from adde_ray.data import Data, Dataset
+from adde_ray.methods import diversity, gaps
+from adde_ray.methods.analysis import Analysis
+from adde_ray.methods.clustering import Space, fit_space
+from adde_ray.methods.evaluation import evaluate
+from adde_ray.methods.learner import Model
+from adde_ray.rundir import RoundDir, RunDir, derive_seed
+from adde_ray.schema import UNLABELLED, Population
+
+
+class Spaces:
+    """The latent space of each round; fitted once for all rounds when the embedding never moves."""
+
+    def __init__(self):
+        self._fixed: Space | None = None
+
+    def of(self, model: Model, embedding: np.ndarray, config: Config) -> Space:
+        if not model.moves and self._fixed is not None:
+            return self._fixed
+        space = fit_space(embedding, config.clustering, seed=derive_seed(config.run.seed, "space"))
+        if not model.moves:
+            self._fixed = space
+        return space
+
+
+def analyse(
+    dataset: Dataset, model: Model, asked: set[str], data: Data, config: Config, round_: RoundDir, spaces: Spaces
+) -> Analysis:
+    """Embed, cluster, find and track gaps, measure diversity and quality."""
+    reference = data.reference
+    embedding, dataset_embedding = model.embed(reference.features), model.embed(dataset.features)
+    proba = model.proba(reference.features)
+    space = spaces.of(model, embedding, config)
+    unlabelled = np.full(len(reference), UNLABELLED)
+    everyone = Population(reference.ids, space.points, unlabelled, data.subgroups(reference.table))
+    labelled = Population(
+        dataset.table["sample_id"].to_list(), space.reduce(dataset_embedding), dataset.labels, dataset.subgroups
+    )
+
+    def track() -> pl.DataFrame:
+        in_dataset = set(labelled.ids)
+        taken = np.array([i in asked or i in in_dataset for i in reference.ids])
+        found = gaps.find_gaps(
+            space, everyone, labelled, asked=taken, proba=proba, classes=data.meta.classes,
+            config=config.gaps, diversity=config.diversity,
+        )  # fmt: skip
+        before = round_.run.round(round_.t - 1).read("gaps.parquet") if round_.t else None
+        previous = gaps.from_frame(before) if before is not None else []
+        return gaps.to_frame(
+            gaps.track(previous, found, round=round_.t, ids=everyone.ids, points=space.points, tried=tried(round_))
+        )
+
+    tracked = gaps.from_frame(round_.once("gaps.parquet", track))
+
+    def measure() -> dict:
+        held_out = {
+            name: evaluate(data.labels(name), model.proba(data.splits[name].features), data.meta.classes)
+            if name in data.splits
+            else {}
+            for name in ("val", "test", "ood")
+        }
+        spread = diversity.measure(
+            space, everyone, labelled, embedding, dataset_embedding, classes=data.meta.classes, config=config.diversity,
+        )  # fmt: skip
+        opened = [gap for gap in tracked if gap.status == "open"]
+        return {
+            "round": round_.t,
+            "num_labels": len(asked),
+            "num_samples": len(dataset.table),
+            "num_synthetic": dataset.num_synthetic,
+            "per_class": dict(zip(data.meta.classes, map(int, dataset.class_counts), strict=True)),
+            **held_out,
+            "diversity": {name: round(float(value), 6) for name, value in spread.items()},
+            "gaps": {
+                "open": len(opened),
+                "filled": sum(gap.filled_round == round_.t for gap in tracked),
+                "new": sum(gap.opened_round == round_.t for gap in opened),
+            },
+        }
+
+    metrics = round_.once_json("metrics.json", measure)
+    to_fill = gaps.open_gaps(tracked, config.gaps)
+    return Analysis(space, embedding, dataset_embedding, proba, tracked, to_fill, metrics)
+
+
+def tried(round_: RoundDir) -> dict[str, tuple[int, int, int]]:
+    """gap_id -> samples (synthesised, asked about, confirmed) for it in the round before."""
+    if round_.t == 0:
+        return {}
+    before = round_.run.round(round_.t - 1)
+    counts: dict[str, list[int]] = {}
+
+    def count(table: pl.DataFrame | None, column: int) -> None:
+        if table is not None:
+            for gap_id, number in table.drop_nulls("gap_id").group_by("gap_id").len().iter_rows():
+                counts.setdefault(gap_id, [0, 0, 0])[column] = number
+
+    query, decisions = before.read("query.parquet"), before.read("decisions.parquet")
+    count(before.read("synthetic.parquet"), 0)
+    count(query, 1)
+    if query is not None and decisions is not None:
+        count(query.join(decisions.filter(pl.col("label").is_not_null()), on="sample_id", how="semi"), 2)
+    return {gap_id: tuple(c) for gap_id, c in counts.items()}
+
+
+def history(run: RunDir, t: int) -> list[dict]:
+    """metrics.json of rounds 0 … t."""
+    return [run.round(r).metrics for r in range(t + 1)]

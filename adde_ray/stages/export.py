@@ -1,0 +1,237 @@
+"""Export a run's dataset: a run folder in, a folder that `datasets` and Croissant readers open out.
+
+data/train-*.parquet: D_T with label, lineage and the payload; data/validation-, test-, ood-*.parquet where
+the run has them, lineage null. All with the same columns: DATASET, payload, subgroup and untouched user columns,
+which ingest/ gives by sample_id. README.md is the dataset card, croissant.json the Croissant 1.0 metadata.
+The same run gives the same bytes: nothing here looks at the clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adde_ray.errors import UserError
+from adde_ray.methods import hf_features
+from adde_ray.methods.card import Facts, Round, card, describe
+from adde_ray.methods.croissant import File, croissant
+from adde_ray.rundir import RunDir, read_json, read_table
+from adde_ray.schema import DATASET, DECISIONS, PAYLOAD_TYPES, Meta, frame
+
+SPLIT_NAMES = {"val": "validation", "test": "test", "ood": "ood"}
+"""ingest/ split -> its name in the export."""
+
+ROWS_PER_GROUP = 1000
+"""Parquet row groups this small keep a reader's memory low when rows are images."""
+
+
+def export(run: RunDir, out: Path) -> Path:
+    """Write the dataset of `run` to the folder `out`, whole or not at all. Returns `out`.
+
+    Raises UserError: `out` is there and not empty, it cannot be written, or the run has no dataset yet.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise UserError("is a file", where=out, remedy="Choose a folder")
+    if out.exists() and any(out.iterdir()):
+        raise UserError("is not empty", where=out, remedy="Choose another folder, or remove this one")
+    if not run.dataset_part(0).exists():
+        raise UserError("holds no dataset yet", where=run.root, remedy="Let the run get past its seed set")
+    content = _gather(run)
+    try:
+        return _into_place(out, lambda folder: _write(content, folder))
+    except OSError as error:
+        raise UserError(
+            f"cannot be written: {error.strerror or error}", where=out, remedy="Choose a folder you may write to"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that an export writes."""
+
+    meta: Meta
+    splits: dict[str, pl.DataFrame]  # exported split -> rows with the payload, `label` as class names
+    schema: pa.Schema  # of every file
+    facts: Facts
+    created: datetime | None
+
+
+def _gather(run: RunDir) -> Content:
+    stored = read_json(_ingest(run) / "meta.json")
+    meta = Meta(**{name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()})
+    splits, renamed = _splits(run, meta)
+    schema = _schema(splits["train"], meta)
+    times = [event["time"] for event in run.events() if "time" in event]
+    facts = _facts(run, meta, splits, hf_features.features(schema, meta.classes), renamed)
+    return Content(meta, splits, schema, facts, created=_moment(min(times)) if times else None)
+
+
+def _write(content: Content, folder: Path) -> None:
+    schema, facts = hf_features.with_metadata(content.schema, content.facts.features), content.facts
+    files, sizes = {}, {}
+    for split, rows in content.splits.items():
+        path = folder / f"data/{split}-00000-of-00001.parquet"
+        memory = _write_parquet(path, rows, schema, content.meta)
+        with path.open("rb") as file:
+            sha256, disk = hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
+        files[split] = File(path.relative_to(folder).as_posix(), sha256, disk)
+        sizes[split] = hf_features.SplitSize(len(rows), memory, disk)
+    (folder / "README.md").write_text(card(facts, sizes), encoding="utf-8")
+    tree = croissant(
+        name=facts.name,
+        description=describe(facts),
+        files=files,
+        schema=schema,
+        classes=facts.classes,
+        created=content.created,
+        modified=facts.finished,
+    )
+    text = json.dumps(tree, indent=2, sort_keys=True, ensure_ascii=False)
+    (folder / "croissant.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _into_place(out: Path, fill: Callable[[Path], None]) -> Path:
+    """Have `fill` make a sibling folder, and rename it to `out` when all of it is on disk."""
+    temporary = out.parent / f".{out.name}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)  # what a killed export left
+    temporary.mkdir(parents=True)
+    try:
+        fill(temporary)
+        for path in (p for p in temporary.rglob("*") if p.is_file()):
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out
+
+
+# --- tables --------------------------------------------------------------------------------------------
+
+
+def _splits(run: RunDir, meta: Meta) -> tuple[dict[str, pl.DataFrame], dict[str, str]]:
+    """Exported split -> rows, all with the same columns and types; and user columns that had to be renamed."""
+    folder = _ingest(run)
+    ingested = {s: read_table(p) for s in ("seed", "pool", *SPLIT_NAMES) if (p := folder / f"{s}.parquet").exists()}
+    ours = [*DATASET.names, meta.modality]
+    names = dict.fromkeys(
+        c for table in ingested.values() for c in table.columns if c not in ("sample_id", "label", meta.modality)
+    )
+    ordered = [*(c for c in meta.subgroups if c in names), *(c for c in names if c not in meta.subgroups)]
+    new_names = _without_clashes(ordered, ours)
+    tables = {s: t.rename({c: new_names[c] for c in t.columns if c in new_names}) for s, t in ingested.items()}
+    types = {c: _common_type([t.schema[c] for t in tables.values() if c in t.columns]) for c in new_names.values()}
+    user = {s: t.select("sample_id", *_typed(t, types)) for s, t in tables.items()}
+
+    real = pl.concat([user[s] for s in ("seed", "pool") if s in user]).unique("sample_id", keep="first")
+    train = run.dataset().select(ours).sort(["round", "sample_id"])
+    splits = {"train": train.join(real, on="sample_id", how="left", maintain_order="left")}
+    for split, name in SPLIT_NAMES.items():
+        if split in tables and len(tables[split]):
+            known = tables[split].select("sample_id", "label", meta.modality)
+            rows = frame(known.select("sample_id", "label"), DATASET).with_columns(known[meta.modality])
+            rows = rows.join(user[split], on="sample_id", how="left", maintain_order="left")
+            splits[name] = rows.select(splits["train"].columns).sort("sample_id")
+    return splits, {old: new for old, new in new_names.items() if old != new}
+
+
+def _ingest(run: RunDir) -> Path:
+    """The run's ingested data. A run in baselines/ shares that of the run it is held against."""
+    own = run.root / "ingest"
+    return own if own.exists() else run.root.resolve().parents[1] / "ingest"
+
+
+def _without_clashes(names: list[str], taken: list[str]) -> dict[str, str]:
+    """User column -> the name it is exported under: its own, unless a column of ours has it."""
+    used, found = {*taken, *names}, {}
+    for name in names:
+        new = name
+        while new in taken or (new != name and new in used):
+            new = f"source_{new}"
+        used.add(new)
+        found[name] = new
+    return found
+
+
+def _common_type(types: list[pl.DataType]) -> pl.DataType:
+    """A type that holds a column of every split; text when there is no other."""
+    try:
+        common = pl.concat([pl.DataFrame(schema={"x": t}) for t in types], how="vertical_relaxed").schema["x"]
+    except pl.exceptions.PolarsError:
+        return pl.String()
+    return pl.String() if common in (pl.Null, pl.Categorical, pl.Enum) else common
+
+
+def _typed(table: pl.DataFrame, types: dict[str, pl.DataType]) -> list[pl.Expr]:
+    return [(pl.col(c) if c in table.columns else pl.lit(None)).cast(t).alias(c) for c, t in types.items()]
+
+
+def _schema(train: pl.DataFrame, meta: Meta) -> pa.Schema:
+    """Arrow schema of every exported file."""
+    special = (
+        {"label": pa.int64(), "image": hf_features.IMAGE_TYPE} if meta.modality == "image" else {"label": pa.int64()}
+    )
+    known = {**{f.name: f.type for f in DATASET}, meta.modality: PAYLOAD_TYPES[meta.modality], **special}
+    arrow = train.head(0).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+    return pa.schema([(f.name, known.get(f.name) or hf_features.plain_type(f.type)) for f in arrow])
+
+
+def _write_parquet(path: Path, rows: pl.DataFrame, schema: pa.Schema, meta: Meta) -> int:
+    """Write the file; returns the bytes it takes in memory."""
+    path.parent.mkdir(exist_ok=True)
+    coded = rows.with_columns(
+        pl.col("label").replace_strict({c: i for i, c in enumerate(meta.classes)}, return_dtype=pl.Int64)
+    )
+    if meta.modality == "image":
+        coded = coded.with_columns(
+            pl.struct(pl.col("image").alias("bytes"), pl.lit(None, pl.String).alias("path")).alias("image")
+        )
+    memory = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for part in coded.iter_slices(ROWS_PER_GROUP):
+            table = part.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
+            memory += table.nbytes
+            writer.write_table(table)
+    return memory
+
+
+# --- facts ---------------------------------------------------------------------------------------------
+
+
+def _facts(run: RunDir, meta: Meta, splits: dict[str, pl.DataFrame], features: dict, renamed: dict[str, str]) -> Facts:
+    """What the card tells, from the run's artifacts alone."""
+    rounds = run.rounds()
+    decided = [table for r in rounds if (table := r.read("decisions.parquet")) is not None]
+    ends = [e["time"] for e in run.events() if e.get("event") == "end" and e.get("round", -1) < len(rounds)]
+    config = read_json(run.root / "config.json")
+    return Facts(
+        name=config["run"]["name"],
+        modality=meta.modality,
+        classes=meta.classes,
+        subgroups=tuple(renamed.get(c, c) for c in meta.subgroups if renamed.get(c, c) in splits["train"].columns),
+        config=config,
+        splits={split: rows.drop(meta.modality) for split, rows in splits.items()},
+        features=features,
+        rounds=[Round(r.t, r.metrics, r.manifest) for r in rounds],
+        gaps=rounds[-1].read("gaps.parquet") if rounds else None,
+        decisions=pl.concat(decided) if decided else frame([], DECISIONS),
+        fingerprint=run.dataset_fingerprint(),
+        num_rejected=meta.num_rejected,
+        renamed=renamed,
+        finished=_moment(max(ends)) if ends and rounds else None,
+    )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)

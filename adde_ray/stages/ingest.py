@@ -1,0 +1,172 @@
+"""Reads the data once, checks it and keeps it in the run: source in → ingest/ out.
+
+Whatever the source, the same rules hold. A sample appears once: of copies within a split the first is kept,
+and what is held out is in no split that is learned from. Rows are sorted by sample_id. The pool's labels, where
+known, go to `oracle.parquet` alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+
+import polars as pl
+
+from adde_ray.config import Config
+from adde_ray.errors import UserError, choose
+from adde_ray.rundir import RunDir, read_json, read_table, write_json, write_table
+from adde_ray.schema import REJECTED, SPLITS, Meta, frame
+from adde_ray.sources import SOURCES, WHERE, Rows
+from adde_ray.sources.rows import identify, listing
+
+PRECEDENCE = (
+    ("val", ("test", "ood")),
+    ("seed", ("val", "test", "ood")),
+    ("pool", ("seed", "val", "test", "ood")),
+)
+"""A sample that is in one of the right-hand splits too is taken out of the left-hand one."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Checked data in memory.
+
+    splits: split → sample_id, label (null in the pool), the payload, subgroup and untouched user columns.
+    oracle: sample_id, label of the pool rows whose class is known. rejected: schema.REJECTED.
+    """
+
+    meta: Meta
+    splits: dict[str, pl.DataFrame]
+    oracle: pl.DataFrame
+    rejected: pl.DataFrame
+    notes: list[str] = field(default_factory=list)  # what a user may want to know, one sentence each
+
+    @property
+    def class_counts(self) -> dict[str, dict[str, int]]:
+        """Labelled split → class → rows. The pool is left out: its labels are hidden."""
+        return {n: _counts(table, self.meta.classes) for n, table in self.splits.items() if n != "pool"}
+
+
+def prepare(config: Config) -> Prepared:
+    """Read and check the data, write nothing. Raises UserError: unusable data, with what to do."""
+    read = choose(SOURCES, config.data.source, where="data.source")
+    rows = read(config.data, seed=config.run.seed)
+    rejected = list(rows.rejected)
+    splits = {name: _unique(name, rows, rejected) for name in SPLITS if name in rows.splits}
+    _separate(splits, rejected)
+    splits = {name: table for name, table in splits.items() if len(table)}
+    _check(splits, rows.classes, config)
+
+    splits = {name: _final(table, rows.modality) for name, table in splits.items()}
+    oracle = splits["pool"].filter(pl.col("label").is_not_null()).select("sample_id", "label")
+    splits["pool"] = splits["pool"].with_columns(pl.lit(None, pl.String).alias("label"))
+    meta = Meta(
+        modality=rows.modality,
+        classes=rows.classes,
+        subgroups=rows.subgroups,
+        num_rows={name: len(table) for name, table in splits.items()},
+        num_rejected=len(rejected),
+        has_oracle=len(oracle) > 0,
+    )
+    notes = [*rows.notes, *_notes(splits, rows.classes)]
+    return Prepared(meta, splits, oracle, frame(rejected, REJECTED), notes)
+
+
+def ingest(config: Config, run: RunDir) -> Meta:
+    """Write the ingest/ artifacts unless they are there. `meta.json` is written last and means done."""
+    folder = run.root / "ingest"
+    if not (folder / "meta.json").exists():
+        prepared = prepare(config)
+        tables = {**prepared.splits, "rejected": prepared.rejected}
+        if prepared.meta.has_oracle:
+            tables["oracle"] = prepared.oracle
+        for name in (*SPLITS, "oracle", "rejected"):
+            if name in tables:
+                write_table(folder / f"{name}.parquet", tables[name])
+            else:  # left by an attempt that was killed, on data that has changed since
+                (folder / f"{name}.parquet").unlink(missing_ok=True)
+        write_json(folder / "meta.json", asdict(prepared.meta))
+    return load_meta(run)
+
+
+def load_meta(run: RunDir) -> Meta:
+    """What ingest learned about the data."""
+    kept = read_json(run.root / "ingest" / "meta.json")
+    return Meta(**{**kept, "classes": tuple(kept["classes"]), "subgroups": tuple(kept["subgroups"])})
+
+
+def load_split(run: RunDir, split: str) -> pl.DataFrame | None:
+    """Rows of a split, sorted by sample_id; None where the data has no such split."""
+    assert split in SPLITS, split
+    path = run.root / "ingest" / f"{split}.parquet"
+    return read_table(path) if path.exists() else None
+
+
+def load_oracle(run: RunDir) -> pl.DataFrame | None:
+    """sample_id, label of pool rows whose class is known, for the simulated annotator; None where none is."""
+    path = run.root / "ingest" / "oracle.parquet"
+    return read_table(path) if path.exists() else None
+
+
+# --- the rules --------------------------------------------------------------------------------------------
+
+
+def _unique(name: str, rows: Rows, rejected: list[dict[str, str]]) -> pl.DataFrame:
+    """The first of each set of copies, with `sample_id`; the others go to `rejected`."""
+    table = rows.splits[name]
+    table = table.with_columns(identify(table[rows.modality]))
+    first = table.unique("sample_id", keep="first", maintain_order=True)
+    kept = first.select("sample_id", pl.col(WHERE).alias("kept"), pl.col("label").alias("kept_label"))
+    for row in table.join(first, on=WHERE, how="anti").join(kept, on="sample_id", maintain_order="left").to_dicts():
+        reason = f"same content as {row['kept']}"
+        if row["label"] != row["kept_label"] and name != "pool":  # the pool's labels are not to be told
+            reason += f", which is labelled {row['kept_label']!r}, not {row['label']!r}"
+        rejected.append({"where": row[WHERE], "reason": reason})
+    return first
+
+
+def _separate(splits: dict[str, pl.DataFrame], rejected: list[dict[str, str]]) -> None:
+    """Takes content out of the splits that must not share it with another."""
+    for name, others in PRECEDENCE:
+        for other in others:
+            if name in splits and other in splits:
+                shared = splits[name].join(splits[other], on="sample_id", how="semi")
+                splits[name] = splits[name].join(shared, on="sample_id", how="anti", maintain_order="left")
+                rejected += [{"where": w, "reason": f"in {name}, also in {other}"} for w in shared[WHERE].sort()]
+
+
+def _check(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Config) -> None:
+    where = getattr(config.data, "path", None) or "data"
+    if len(classes) < 2:
+        raise UserError(
+            "fewer than two classes",
+            where=where,
+            value=listing(classes) or None,
+            remedy="Label at least one sample of a second class",
+        )
+    for name, lack, remedy in (
+        ("seed", "no labelled sample to start from", "Label a few samples of each class: they are the seed set"),
+        ("val", "no labelled val sample", "Label at least two samples of a class, or hold a val split out yourself"),
+        ("pool", "no unlabelled sample to choose from", "Add unlabelled samples: they are the pool"),
+    ):
+        if name not in splits:
+            raise UserError(lack, where=where, remedy=remedy)
+
+
+def _final(table: pl.DataFrame, modality: str) -> pl.DataFrame:
+    kind = {"image": pl.Binary, "text": pl.String, "vector": pl.List(pl.Float32)}[modality]
+    ours = [pl.col("sample_id"), pl.col("label").cast(pl.String), pl.col(modality).cast(kind)]
+    return table.select(*ours, pl.exclude("sample_id", "label", modality, WHERE)).sort("sample_id")
+
+
+def _counts(table: pl.DataFrame, classes: tuple[str, ...]) -> dict[str, int]:
+    found = dict(table["label"].value_counts().iter_rows())
+    return {c: found.get(c, 0) for c in classes}
+
+
+def _notes(splits: dict[str, pl.DataFrame], classes: tuple[str, ...]) -> list[str]:
+    notes = []
+    for name, effect in (("seed", "the model starts without them"), ("val", "their recall cannot be watched")):
+        lacking = [c for c, count in _counts(splits[name], classes).items() if not count]
+        if lacking:
+            notes.append(f"No {name} sample of {len(lacking)} of {len(classes)} classes, {effect}: {listing(lacking)}")
+    return notes

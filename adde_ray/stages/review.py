@@ -1,0 +1,78 @@
+"""Ask people about the query: QUERY in, DECISIONS out, or None while they have not all answered.
+
+An annotator is whatever answers a query; the review page, a file or a simulation plug in here alike.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+
+from adde_ray.config import Config
+from adde_ray.data import Data
+from adde_ray.errors import choose
+from adde_ray.methods.annotators import Judges, SimulatedAnnotator
+from adde_ray.review import inbox
+from adde_ray.rundir import ORACLE, RoundDir, RunDir, derive_seed, read_table
+
+
+class Annotator(Protocol):
+    def answer(self, query: pl.DataFrame, synthetic: pl.DataFrame, round_: RoundDir) -> pl.DataFrame | None:
+        """DECISIONS about every row of QUERY, or None: people are still at it. synthetic: SYNTHETIC + payload."""
+        ...
+
+
+class Simulated:
+    """The pool's hidden labels answer; see `methods.annotators`."""
+
+    def __init__(self, config: Config, data: Data, run: RunDir):
+        seed = derive_seed(config.run.seed, "annotator")
+        truth = dict(read_table(run.root / ORACLE).select("sample_id", "label").iter_rows())
+        judges = None
+        if config.review.reject_unrealistic and config.generate.generator != "none":
+            known = truth | dict(data.splits["seed"].table.select("sample_id", "label").iter_rows())
+            rows = [
+                (data.reference_rows[i], data.meta.classes.index(c))
+                for i, c in sorted(known.items())
+                if c in data.meta.classes
+            ]
+            at, labels = np.array(rows).T
+            judges = Judges(data.reference.features[at], labels, seed=seed)
+        self._annotator = SimulatedAnnotator(
+            truth, data.meta.classes, error_rate=config.review.error_rate, judges=judges, seed=seed
+        )
+
+    def answer(self, query: pl.DataFrame, synthetic: pl.DataFrame, round_: RoundDir) -> pl.DataFrame:
+        features = dict(synthetic.select("sample_id", "features").iter_rows())
+        asked = {i: np.array(features[i], dtype=np.float32) for i in query["sample_id"] if i in features}
+        return self._annotator.answer(query, asked, t=round_.t)
+
+
+class File:
+    """People fill in rounds/NNN/review.csv; see `review.inbox`."""
+
+    def __init__(self, config: Config, data: Data, run: RunDir):
+        self._data = data
+
+    def answer(self, query: pl.DataFrame, synthetic: pl.DataFrame, round_: RoundDir) -> pl.DataFrame | None:
+        meta, payloads = self._data.meta, self._data.payloads(query["sample_id"].to_list(), synthetic)
+        path = inbox.put_out(round_.root, query.with_columns(payloads), meta.modality)
+        return inbox.take_in(path, query, meta.classes, t=round_.t)
+
+
+def make_annotator(config: Config, data: Data, run: RunDir) -> Annotator:
+    """The configured annotator of a run."""
+    return choose(ANNOTATORS, config.review.annotator, where="review.annotator")(config, data, run)
+
+
+def review(query: pl.DataFrame, synthetic: pl.DataFrame, annotator: Annotator, round_: RoundDir) -> pl.DataFrame | None:
+    """DECISIONS about every row of the query, or None while people are still at it."""
+    if (kept := round_.read("decisions.parquet")) is not None:
+        return kept
+    decisions = annotator.answer(query, synthetic, round_)
+    return None if decisions is None else round_.once("decisions.parquet", lambda: decisions)
+
+
+ANNOTATORS = {"simulated": Simulated, "file": File}

@@ -1,0 +1,149 @@
+"""Score every candidate and choose the query: pool and synthetic.parquet in, candidates and query.parquet out."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from adde_ray.config import Config
+from adde_ray.data import Data, Dataset
+from adde_ray.methods import gaps, selection
+from adde_ray.methods.acquisition import quality_scores
+from adde_ray.methods.adaptation import Policy
+from adde_ray.methods.analysis import Analysis
+from adde_ray.methods.learner import Model
+from adde_ray.rundir import RoundDir, derive_rng
+from adde_ray.schema import CANDIDATES, QUERY, frame
+
+
+def select(
+    dataset: Dataset,
+    model: Model,
+    analysis: Analysis,
+    synthetic: pl.DataFrame,
+    asked: set[str],
+    policy: Policy,
+    data: Data,
+    config: Config,
+    round_: RoundDir,
+) -> pl.DataFrame:
+    """QUERY: the batch people are asked about, best first. synthetic: SYNTHETIC rows of this round."""
+
+    def choose() -> pl.DataFrame:
+        candidates, embedding = score(dataset, model, analysis, synthetic, asked, policy, data, config, round_)
+        round_.once("candidates.parquet", lambda: candidates)
+        return best_batch(candidates, embedding, len(asked), policy, config, round_)
+
+    return round_.once("query.parquet", choose)
+
+
+def best_batch(
+    candidates: pl.DataFrame, embedding: np.ndarray, num_asked: int, policy: Policy, config: Config, round_: RoundDir
+) -> pl.DataFrame:
+    """QUERY rows chosen from CANDIDATES by the configured selector, within the budget and the synthetic cap."""
+    size = min(config.select.batch, _left(num_asked, config))
+    is_synthetic = (candidates["origin"] == "synthetic").to_numpy()
+    rows = selection.select(
+        candidates["score"].to_numpy().astype(np.float64),
+        embedding,
+        # Enough to refill the batch when synthetic samples above their cap are taken out of it.
+        size + int(is_synthetic.sum()),
+        selector=config.select.selector,
+        redundancy=config.select.redundancy,
+        rng=derive_rng(config.run.seed, round_.t, "select"),
+    )
+    rows = selection.cap_synthetic(rows, is_synthetic, _synthetic_cap(size, num_asked, policy, config, round_))[:size]
+    chosen = candidates[rows] if len(rows) else candidates.clear()
+    return frame(chosen.with_columns(rank=pl.int_range(1, len(rows) + 1)), QUERY)
+
+
+def score(
+    dataset: Dataset,
+    model: Model,
+    analysis: Analysis,
+    synthetic: pl.DataFrame,
+    asked: set[str],
+    policy: Policy,
+    data: Data,
+    config: Config,
+    round_: RoundDir,
+) -> tuple[pl.DataFrame, np.ndarray]:
+    """CANDIDATES sorted by sample_id, and their (n, e) embedding."""
+    kept = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(asked)))
+    taken = asked | set(dataset.table["sample_id"].to_list())
+    real = np.array([row for row, i in enumerate(data.reference.ids) if i not in taken], dtype=int)
+    features = np.array(kept["features"].to_list(), dtype=np.float32).reshape(
+        len(kept), data.reference.features.shape[1]
+    )
+    embedding = np.concatenate([analysis.embedding[real], model.embed(features)])
+    proba = np.concatenate([analysis.proba[real], model.proba(features)])
+    points = np.concatenate([analysis.space.points[real], analysis.space.reduce(embedding[len(real) :])])
+
+    subgroups = {
+        column: [values[row] for row in real] + [None] * len(kept)
+        for column, values in data.subgroups(data.reference.table).items()
+    }
+    membership = gaps.membership(points, proba, subgroups, analysis.open_gaps, data.meta.classes)
+    u = selection.uncertainty(proba, config.select.uncertainty)
+    div = selection.diversity(
+        selection.Situation(proba, embedding, analysis.dataset_embedding, dataset.class_counts, membership),
+        config.select.diversity,
+    )
+    q = np.ones(len(proba), dtype=np.float32)
+    signals = [kept[c].to_numpy() for c in ("confidence", "agreement", "nn_ratio")]
+    q[len(real) :] = quality_scores(*signals, past_decisions(round_), config.quality_control)
+
+    best, gap_ids = proba.argmax(axis=1), [gap.gap_id for gap in analysis.open_gaps]
+    real_ids = [data.reference.ids[row] for row in real]
+    table = frame(
+        {
+            "sample_id": real_ids + kept["sample_id"].to_list(),
+            "origin": ["real"] * len(real) + ["synthetic"] * len(kept),
+            "gap_id": selection.gap_of(membership[: len(real)], gap_ids) + kept["gap_id"].to_list(),
+            "generator": [None] * len(real) + kept["generator"].to_list(),
+            "parents": [None] * len(real) + kept["parents"].to_list(),
+            "suggested": [data.meta.classes[c] for c in best[: len(real)]] + kept["intended"].to_list(),
+            "confidence": np.concatenate([proba.max(axis=1)[: len(real)], kept["confidence"].to_numpy()]),
+            "U": u,
+            "Div": div,
+            "Q": q,
+            "score": selection.weighted_sum(u, div, q, policy.weights),
+        },
+        CANDIDATES,
+    )
+    # A random query is drawn from everything: the best by score would not be random.
+    return _shortlist(table, embedding, len(table) if config.select.selector == "random" else config.select.shortlist)
+
+
+def past_decisions(round_: RoundDir) -> pl.DataFrame:
+    """What people said of synthetic samples before: confidence, agreement, nn_ratio, confirmed."""
+    answered = []
+    for t in range(round_.t):
+        synthetic, decisions = (round_.run.round(t).read(f"{name}.parquet") for name in ("synthetic", "decisions"))
+        if synthetic is not None and decisions is not None:
+            confirmed = decisions.select("sample_id", confirmed=pl.col("label").is_not_null())
+            signals = synthetic.select("sample_id", "confidence", "agreement", "nn_ratio")
+            answered.append(signals.join(confirmed, on="sample_id").sort("sample_id").drop("sample_id"))
+    empty = {"confidence": pl.Float32, "agreement": pl.Float32, "nn_ratio": pl.Float32, "confirmed": pl.Boolean}
+    return pl.concat(answered) if answered else pl.DataFrame(schema=empty)
+
+
+def _shortlist(table: pl.DataFrame, embedding: np.ndarray, size: int) -> tuple[pl.DataFrame, np.ndarray]:
+    """All synthetic rows and the `size` best real ones, sorted by sample_id."""
+    is_real = pl.col("origin") == "real"
+    best = table.with_row_index("row").sort(~is_real, -pl.col("score"), "sample_id")
+    best = pl.concat([best.filter(is_real).head(size), best.filter(~is_real)]).sort("sample_id")
+    return best.drop("row"), embedding[best["row"].to_numpy()]
+
+
+def _left(num_asked: int, config: Config) -> int:
+    """Labels the budget still buys."""
+    return config.select.batch if config.stop.labels is None else max(config.stop.labels - num_asked, 0)
+
+
+def _synthetic_cap(size: int, num_asked: int, policy: Policy, config: Config, round_: RoundDir) -> int:
+    """Synthetic samples this query may hold: by its own share, and by the run's over all labels so far."""
+    queries = [round_.run.round(t).read("query.parquet") for t in range(round_.t)]
+    before = sum(int((q["origin"] == "synthetic").sum()) for q in queries if q is not None)
+    over_run = int(config.generate.max_share * (num_asked + size)) - before
+    return max(min(round(policy.synthetic_share * size), over_run), 0)

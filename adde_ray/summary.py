@@ -1,0 +1,74 @@
+"""A run in one record: what `adde summary` prints and the report is built on. Reads artifacts only."""
+
+from __future__ import annotations
+
+from adde_ray.rundir import RunDir
+
+
+def summarise(run: RunDir) -> dict:
+    """The run's state and its rounds. Keys:
+
+    run, status (running | awaiting_review | finished), stop_reason, num_rounds, num_labels (annotations bought),
+    num_samples, num_synthetic, dataset_fingerprint, rounds, baselines (name -> the same record).
+    Each of rounds: round, num_labels, num_samples, num_synthetic, weights, diversity, quality (on val), test, ood,
+    gaps, adaptation, seconds (by stage).
+    """
+    committed = run.rounds()
+    last = committed[-1].manifest if committed else {}
+    seconds = stage_seconds(run)
+    rounds = []
+    for round_ in committed:
+        metrics, manifest = round_.metrics, round_.manifest
+        rounds.append(
+            {
+                **{key: metrics[key] for key in ("round", "num_labels", "num_samples", "num_synthetic")},
+                "weights": manifest["weights"],
+                "diversity": metrics["diversity"],
+                "quality": metrics["val"],
+                "test": metrics["test"],
+                "ood": metrics["ood"],
+                "gaps": metrics["gaps"],
+                "adaptation": manifest["adaptation"],
+                "seconds": seconds.get(round_.t, {}),
+            }
+        )
+    asked = sum(round_.manifest["asked"] for round_ in committed)
+    has_data = run.dataset_part(0).exists()
+    dataset = run.dataset() if has_data else None
+    record = {
+        "run": run.root.name,
+        "status": _status(run, last),
+        "stop_reason": last.get("stop_reason"),
+        "num_rounds": len(rounds),
+        "num_labels": asked,
+        "num_samples": len(dataset) if has_data else 0,
+        "num_synthetic": int((dataset["origin"] == "synthetic").sum()) if has_data else 0,
+        "dataset_fingerprint": run.dataset_fingerprint() if has_data else None,
+        "rounds": rounds,
+    }
+    beside = sorted((run.root / "baselines").glob("*/config.json"))
+    return record | ({"baselines": {p.parent.name: summarise(RunDir.at(p.parent)) for p in beside}} if beside else {})
+
+
+def stage_seconds(run: RunDir) -> dict[int, dict[str, float]]:
+    """round -> stage -> seconds, summed over resumptions."""
+    total: dict[int, dict[str, float]] = {}
+    for event in run.events():
+        if event.get("event") == "end":
+            stages = total.setdefault(event["round"], {})
+            stages[event["stage"]] = round(stages.get(event["stage"], 0.0) + event["seconds"], 4)
+    return total
+
+
+def labels_to_reach(rounds: list[dict], level: float, split: str = "test") -> int | None:
+    """Annotations bought when macro-F1 on `split` first reaches `level`; None when it never does."""
+    return next((r["num_labels"] for r in rounds if r[split] and r[split]["macro_f1"] >= level), None)
+
+
+def _status(run: RunDir, last: dict) -> str:
+    if last.get("stop_reason"):
+        return "finished"
+    current = run.round(len(run.rounds()))
+    asked, answered = ((current.root / f"{name}.parquet").exists() for name in ("query", "decisions"))
+    people = run.config.review.annotator != "simulated"
+    return "awaiting_review" if people and asked and not answered else "running"
