@@ -1,8 +1,8 @@
 """ADDE on Ray: labelled datasets for specialised domains, with few annotations and diverse on purpose.
 
-    from adde_ray import Config, run
-    summary = run(Config.load("jobs/configs/digits.toml"))
-    print(summary["num_labels"], summary["rounds"][-1]["test"]["macro_f1"])
+from adde_ray import Config, run
+summary = run(Config.load("jobs/configs/digits.toml"))
+print(summary["num_labels"], summary["rounds"][-1]["test"]["macro_f1"])
 """
 
 from adde_ray.config import Config

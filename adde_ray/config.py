@@ -76,7 +76,7 @@ class CsvData(Section):
     label_column: str = "label"
     """Class of each row; empty or null means unlabelled."""
     split_column: str | None = None
-    """Column that says each row's split. A pool row with a label keeps it hidden from everything but the simulated annotator."""
+    """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
     classes: tuple[str, ...] = ()
     """The label list. Empty: every label that occurs in the labelled rows."""
     subgroup_columns: tuple[str, ...] = ()
@@ -118,7 +118,7 @@ class Train(Section):
     """The model f, trained anew on D_t each round."""
 
     learner: str = "linear"
-    """linear: a head on the frozen encoder. mlp: a small network trained whole; its penultimate layer is the embedding."""
+    """linear: a head on the frozen encoder. mlp: a small network; its penultimate layer is the embedding."""
     hidden: int = Field(64, ge=2)
     """mlp: width of both hidden layers."""
     steps: int = Field(200, ge=1)
@@ -165,7 +165,7 @@ class Gaps(Section):
     tolerance: float = Field(0.5, gt=0, le=1)
     """A class or subgroup is short when it holds less than this share of its target."""
     max_open: int = Field(32, ge=1)
-    """At most this many open gaps are acted on, the most severe first."""
+    """At most this many open gaps are acted on: the kinds in turn, the most severe of each first."""
 
 
 class Diversity(Section):
@@ -214,7 +214,7 @@ class QualityControl(Section):
     near_copy: float = Field(0.25, ge=0)
     """Rejected when closer to a real sample than this many median real nearest-neighbour distances."""
     min_decisions: int = Field(20, ge=2)
-    """Q is learned from decisions on synthetic samples once there are this many; before, medium confidence scores best."""
+    """Q is learned once there are this many decisions on synthetic samples; before, medium confidence is best."""
 
 
 class Select(Section):

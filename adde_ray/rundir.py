@@ -123,7 +123,7 @@ class RunDir:
                     raise UserError(
                         "holds a run already",
                         where=run.root,
-                        remedy="Continue it with --resume, or choose another folder with --run-dir or --set run.name=NAME",
+                        remedy="Continue it with --resume, or choose another: --run-dir or --set run.name=NAME",
                     )
                 kept = read_json(run.root / "config.json")
                 kept["run"] = {"seed": kept["run"]["seed"]}

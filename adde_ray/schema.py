@@ -37,7 +37,7 @@ GAPS = pa.schema(
         ("subgroup", pa.string()),  # "column=value" for kind subgroup, else null
         ("centroid", pa.list_(pa.float32())),  # in the reduced space of this round
         ("radius", pa.float32()),  # distance within which a sample counts as inside, reduced space
-        ("density", pa.float32()),  # labelled per pool row inside (density, small_cluster) or share held / target
+        ("density", pa.float32()),  # labelled per real row inside (density, small_cluster) or share held / target
         ("severity", pa.float32()),  # [0, 1], 1 = nothing labelled here at all
         ("num_labelled", pa.int64()),
         ("num_pool", pa.int64()),
@@ -85,12 +85,13 @@ SYNTHETIC = pa.schema(
 
 # rounds/t/candidates.parquet: all that was offered for selection, real and synthetic.
 CANDIDATES = pa.schema(
-    [("sample_id", pa.string()), *LINEAGE]
-    + [
+    [
+        ("sample_id", pa.string()),
+        *LINEAGE,
         ("suggested", pa.string()),  # class f (real) or the generator (synthetic) proposes
         ("confidence", pa.float32()),  # calibrated p(suggested | x)
+        *SCORES,
     ]
-    + SCORES
 )
 
 # rounds/t/query.parquet: the batch people are asked about, best first.

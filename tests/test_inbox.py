@@ -14,7 +14,9 @@ CLASSES = ("a", "b")
 
 @pytest.fixture
 def out(tmp_path):
-    rows = [{"sample_id": i, "rank": r, "suggested": "a", "origin": "real", "confidence": 0.5} for r, i in enumerate("xy")]
+    rows = [
+        {"sample_id": i, "rank": r, "suggested": "a", "origin": "real", "confidence": 0.5} for r, i in enumerate("xy")
+    ]
     query = frame(rows, QUERY)
     path = inbox.put_out(tmp_path, query.with_columns(pl.Series("text", ["good, day", "évening"])), "text")
     return path, query

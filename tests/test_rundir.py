@@ -76,7 +76,7 @@ def test_a_second_run_into_the_same_folder_is_refused(tmp_path):
 def test_a_used_folder_names_the_remedies(tmp_path):
     with RunDir.start(tmp_path / "r", CONFIG):
         pass
-    with pytest.raises(UserError, match="--resume.*--run-dir"), RunDir.start(tmp_path / "r", CONFIG):
+    with pytest.raises(UserError, match=r"--resume.*--run-dir"), RunDir.start(tmp_path / "r", CONFIG):
         pass
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("precious")

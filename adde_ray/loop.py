@@ -1,0 +1,169 @@
+"""The ADDE loop: train, analyse, acquire, select, review, grow, adapt; round by round until a rule says stop.
+
+Each step writes one artifact into the run's folder and is skipped when its artifact is there, so a run that
+is killed anywhere goes on where it was.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from adde_ray import provenance
+from adde_ray.check import check_data, check_names
+from adde_ray.config import Config
+from adde_ray.data import Data, asked_before, load_dataset, seed_part
+from adde_ray.methods import stopping
+from adde_ray.methods.adaptation import Policy
+from adde_ray.rundir import RoundDir, RunDir
+from adde_ray.stages.acquire import acquire
+from adde_ray.stages.adapt import adapt
+from adde_ray.stages.analyse import Spaces, analyse, history
+from adde_ray.stages.embed import embed
+from adde_ray.stages.generate import GeneratorPool
+from adde_ray.stages.grow import grow
+from adde_ray.stages.ingest import ingest
+from adde_ray.stages.ray_session import ensure_ray
+from adde_ray.stages.review import Annotator, make_annotator, review
+from adde_ray.stages.select import select
+from adde_ray.stages.train import train
+from adde_ray.summary import summarise
+
+Watcher = Callable[[RunDir, dict, dict], None]
+"""Called after every round with the run, the round's metrics and its manifest."""
+
+
+def run(
+    config: Config, run_dir: str | Path | None = None, *, resume: bool = False, watch: Watcher | None = None
+) -> dict:
+    """Run until a stopping rule holds or people are waited for. Returns `summary.summarise` of the run.
+
+    run_dir: where it is kept; default `run.root`/`run.name`. watch: called after every round.
+    Raises UserError for anything the user can mend, before any training.
+    """
+    check_names(config)
+    with RunDir.start(run_dir or config.run_dir, config, resume=resume) as run_:
+        meta = ingest(config, run_)
+        check_data(config, meta)
+        run_.once_json("provenance.json", provenance.describe)
+        embedding = embed(config, meta, run_)
+        data, spaces = Data(meta, embedding.splits(), embedding.encode), Spaces()
+        annotator = make_annotator(config, data, run_)
+        finished = all_rounds(run_, config, data, spaces, annotator, watch)
+        if finished and config.compare.random:
+            beside = at_random(config, run_)
+            with RunDir.start(run_.root / "baselines" / "random", beside, resume=True) as baseline:
+                all_rounds(baseline, beside, data, spaces, annotator, watch)
+        return summarise(run_)
+
+
+def all_rounds(
+    run_: RunDir, config: Config, data: Data, spaces: Spaces, annotator: Annotator, watch: Watcher | None
+) -> bool:
+    """The rounds still to do. True when a stopping rule has ended the run, False when people are waited for."""
+    run_.once("dataset/round-000.parquet", lambda: seed_part(data))
+    done = run_.rounds()
+    policy = Policy(**done[-1].manifest["policy"]) if done else Policy.initial(config)
+    stopped = bool(done and done[-1].manifest["stop_reason"])
+    if stopped:
+        return True
+    if config.train.workers or config.generate.generator != "none":
+        ensure_ray()
+    with GeneratorPool(config.generate, data.meta.modality) as generators:
+        for t in itertools.count(len(done)):
+            manifest = one_round(run_.round(t), policy, config, data, spaces, generators, annotator)
+            if manifest is None:
+                return False
+            if watch:
+                watch(run_, run_.round(t).metrics, manifest)
+            if manifest["stop_reason"]:
+                return True
+            policy = Policy(**manifest["policy"])
+    raise AssertionError("rounds never end without a reason")
+
+
+def one_round(
+    round_: RoundDir,
+    policy: Policy,
+    config: Config,
+    data: Data,
+    spaces: Spaces,
+    generators: GeneratorPool,
+    annotator: Annotator,
+) -> dict | None:
+    """Round t on D_t. Returns its manifest; None when it waits for people."""
+    run_, t = round_.run, round_.t
+    dataset = load_dataset(run_, t, data)
+    asked = asked_before(run_, t)
+
+    with round_.stage("train"):
+        model = train(dataset, data, config, round_)
+
+    with round_.stage("analyse"):
+        analysis = analyse(dataset, model, asked, data, config, round_, spaces)
+
+    seen = history(run_, t)
+    if reason := stopping.first_reason(seen, run_.seconds(), config.stop):
+        return commit(round_, policy, stop_reason=reason)
+
+    with round_.stage("acquire"):
+        synthetic = acquire(dataset, model, analysis, policy, data, config, round_, generators)
+
+    with round_.stage("select"):
+        query = select(dataset, model, analysis, synthetic, asked, policy, data, config, round_)
+
+    if query.is_empty():
+        return commit(
+            round_, policy, stop_reason="nothing left to ask about: the pool is dry and nothing was synthesised"
+        )
+
+    with round_.stage("review"):
+        decisions = review(query, synthetic, annotator, round_)
+    if decisions is None:
+        return None
+
+    with round_.stage("grow"):
+        grown = grow(query, synthetic, decisions, data, round_)
+
+    with round_.stage("adapt"):
+        next_policy, changes = adapt(query, synthetic, decisions, dataset, model, policy, seen, data, config)
+
+    return commit(round_, policy, next_policy, changes, asked=len(query), confirmed=len(grown))
+
+
+def commit(
+    round_: RoundDir,
+    policy: Policy,
+    next_policy: Policy | None = None,
+    changes: list[dict] | None = None,
+    *,
+    asked: int = 0,
+    confirmed: int = 0,
+    stop_reason: str | None = None,
+) -> dict:
+    """Write the round's manifest, which makes it done."""
+    manifest = {
+        "round": round_.t,
+        "weights": policy.weights,
+        "policy": asdict(next_policy or policy),
+        "adaptation": changes or [],
+        "asked": asked,
+        "confirmed": confirmed,
+        "stop_reason": stop_reason,
+    }
+    round_.commit(manifest)
+    return manifest
+
+
+def at_random(config: Config, run_: RunDir) -> Config:
+    """The same run with the labels it bought spent on randomly chosen real samples."""
+    bought = summarise(run_)["num_labels"]
+    tree = config.model_dump(mode="json")
+    tree["select"]["selector"] = "random"
+    tree["generate"]["generator"] = "none"
+    tree["adapt"]["rules"] = []
+    tree["compare"]["random"] = False
+    tree["stop"] = {"labels": bought, "rounds": config.stop.rounds}
+    return Config.parse(tree)
