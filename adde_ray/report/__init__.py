@@ -1,0 +1,135 @@
+"""The report of a run: one HTML file that holds everything it needs and loads nothing.
+
+`write_report(RunDir.at("runs/digits"))` reads the run's artifacts, whatever state the run is in, and writes
+report.html beside them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+
+from adde_ray.rundir import RunDir, atomic
+
+PICTURE_BUDGET = 2_500_000  # characters of pictures and texts in the page
+
+
+def write_report(run: RunDir, out: Path | None = None) -> Path:
+    """Write the report of `run` to `out` (report.html in the run's folder) and return its path.
+
+    Raises UserError when the run has not analysed its first round yet.
+    """
+    from adde_ray.report.read import read_story
+
+    out = Path(out) if out is not None else run.root / "report.html"
+    page = render(read_story(run))
+    with atomic(out) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return out
+
+
+def render(story) -> str:
+    """The page for a `read.Story`."""
+    # The command line imports this module at its start; what takes time to load is loaded here.
+    from jinja2 import Environment, PackageLoader
+
+    from adde_ray.report import figures, gallery, latent, tables
+    from adde_ray.report.read import final_labels
+
+    charts, quality, diversity = _charts(story)
+    selected, generated = gallery.selected(story), gallery.generated(story)
+    points = latent.latent_map(story)
+    samples, left_out = _samples(story, gallery.tile_ids(selected) + gallery.tile_ids(generated), points)
+    gaps = tables.gap_rows(story)
+
+    data = {"charts": charts, "map": points, "samples": samples}
+    scripts = [_plotly(), _asset("page.js")]
+    environment = Environment(loader=PackageLoader("adde_ray", "report"), autoescape=True, trim_blocks=True)
+    return environment.get_template("page.html").render(
+        story=story,
+        sentence=tables.sentence(story),
+        figures=tables.key_figures(story),
+        saving=figures.reaches_random(story),
+        charts=charts,
+        quality=quality,
+        diversity=diversity,
+        gaps=gaps[: tables.MAX_GAPS],
+        num_gaps=len(gaps),
+        spark=tables.SPARK,
+        adaptation=tables.adaptation_rows(story),
+        points=points,
+        left_out=left_out,
+        selected=selected,
+        generated=generated,
+        tiles=gallery.MAX_TILES,
+        samples=samples,
+        time=tables.time_text(story),
+        config=tables.flat(story.config),
+        provenance=tables.flat(story.provenance),
+        num_dataset=len(final_labels(story)),
+        css=_asset("page.css"),
+        data=_json(data),
+        scripts=scripts,
+        hashes=[_hash(s) for s in scripts],
+    )
+
+
+def _charts(story) -> tuple[dict, list, list]:
+    from adde_ray.report import figures
+    from adde_ray.report.read import final_labels
+
+    heat = figures.classes(story)
+    charts = {
+        "first": figures.first_picture(story),
+        "held": heat["held"],
+        "recall": heat["recall"],
+        "weights": figures.weights(story),
+        "gaps": figures.gaps(story),
+        "fate": figures.fate_of_synthetics(story, final_labels(story)),
+        "time": figures.time(story),
+    }
+    many = {"quality": figures.quality(story), "diversity": figures.diversity(story)}
+    titles = {}
+    for group, made in many.items():
+        titles[group] = [(f"{group}-{i}", title) for i, (title, _) in enumerate(made)]
+        charts |= {f"{group}-{i}": chart for i, (_, chart) in enumerate(made)}
+    return {k: v for k, v in charts.items() if v is not None}, titles["quality"], titles["diversity"]
+
+
+def _samples(story, in_tiles: list[str], points: dict | None) -> tuple[dict, int]:
+    # What is looked at most comes first: tiles, then the dataset and what was asked, synthetics, the pool.
+    from adde_ray.report.pictures import show_all
+    from adde_ray.report.read import read_payloads
+
+    on_map = []
+    if points:
+        asked = {row for r in points["rounds"] for row in r["query"]}
+        rank = [
+            0 if points["entered"][i] >= 0 or i in asked else 2 - points["synthetic"][i]
+            for i in range(len(points["ids"]))
+        ]
+        on_map = [points["ids"][i] for i in sorted(range(len(rank)), key=lambda i: (rank[i], i))]
+    ids = [*in_tiles, *on_map]
+    return show_all(ids, read_payloads(story, set(ids)), story.meta.modality, PICTURE_BUDGET)
+
+
+def _json(value: object) -> str:
+    # Inside <script>: no user's text may end the element or open a comment.
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _plotly() -> str:
+    return resources.files("plotly").joinpath("package_data/plotly.min.js").read_text(encoding="utf-8")
+
+
+def _asset(name: str) -> str:
+    return resources.files("adde_ray.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    """The script's hash, as a content security policy names it: no other script may run."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,0 +1,315 @@
+"""The charts, as plain plotly figures (`{"data": […], "layout": {…}}`): a `Story` in, JSON-able dicts out.
+
+Every user's string goes through `plain`: plotly reads a small HTML of its own in labels.
+"""
+
+from __future__ import annotations
+
+import textwrap
+
+from adde_ray.methods.diversity import IN_M_DIV
+from adde_ray.report.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    RANDOM,
+    RED,
+    SERIES,
+    SKY,
+    bar,
+    dotted,
+    figure,
+    heat,
+    line,
+    plain,
+    round_axis,
+    small,
+    stacked,
+)
+from adde_ray.report.read import Round, Story, outcomes
+
+STAGES = ("train", "analyse", "acquire", "select", "review", "grow", "adapt")
+
+LABELS = {
+    "macro_f1": "Macro-F1",
+    "accuracy": "Accuracy",
+    "worst_class_recall": "Worst class's recall",
+    "ece": "Calibration error (ECE)",
+    "nll": "Negative log-likelihood",
+    "m_div": "M_div, overall diversity",
+    "min_inter_cluster": "Closest clusters' distance",
+    "max_intra_cluster": "Widest cluster's radius",
+    "vendi": "Vendi score",
+}
+
+
+def name_of(key: str) -> str:
+    """A metric's name in words."""
+    return LABELS.get(key, key.replace("_", " ").capitalize())
+
+
+# --- quality -------------------------------------------------------------------------------------------
+
+
+def first_picture(story: Story) -> dict:
+    """Macro-F1 against labels bought: this run, random selection, and where this run reaches random's last level."""
+    split = story.headline
+    ours = _points([r.metrics for r in story.rounds], split)
+    random = _points(story.random, split)
+    data, notes, shapes = [], [], []
+    above = not random or not ours or ours[-1][1] >= random[-1][1]
+    if random:
+        data.append(line(*zip(*random, strict=True), "random", RANDOM, "random: %{y:.3f} with %{x} labels"))
+        notes.append(_end_label(random[-1], "random", GREY, up=not above))
+    if ours:
+        style = {"color": BLUE, "width": 3}
+        data.append(line(*zip(*ours, strict=True), "ADDE", style, "ADDE: %{y:.3f} with %{x} labels"))
+        notes.append(_end_label(ours[-1], "ADDE", BLUE, up=above))
+    saving = reaches_random(story)
+    if saving and saving["labels"] is not None:
+        mark, note, shapes = _reached(saving)
+        data.append(mark)
+        notes.append(note)
+    values = [y for _, y in ours + random]
+    low = max(0.0, min(values, default=0.0) - 0.05)
+    most = max((x for x, _ in ours + random), default=0)
+    pad = max(0.5, 0.04 * most)
+    return figure(
+        data,
+        f"labels bought (seed set of {_seed_rows(story)} not counted)",
+        f"macro-F1 on {split}",
+        height=420,
+        annotations=notes,
+        shapes=shapes,
+        xaxis={"range": [-pad, most + pad]} | ({"dtick": 1} if most < 5 else {}),
+        yaxis={"range": [low, min(1.0, max(values, default=1.0) + 0.05)]},
+        margin={"r": 70},
+    )
+
+
+def _reached(saving: dict) -> tuple[dict, dict, list[dict]]:
+    # A ring where random's last level is reached, its label, and dotted lines to both axes of the comparison.
+    x, y, level = saving["labels"], saving["value"], saving["level"]
+    shapes = [dotted(x, saving["random_labels"], level, level, GREY), dotted(x, x, 0, y, GREY)]
+    ring = {"symbol": "circle-open", "size": 16, "color": RED, "line": {"width": 3}}
+    hover = f"reaches random's last level ({level:.3f})<br>with {x} labels<extra></extra>"
+    mark = {"type": "scatter", "mode": "markers", "x": [x], "y": [y], "marker": ring, "hovertemplate": hover}
+    beside = {"xanchor": "right", "yanchor": "bottom", "xshift": -10, "yshift": 4}
+    note = {"x": x, "y": y, "text": f"<b>{x} labels</b>", "showarrow": False, "font": {"color": RED}, **beside}
+    return mark, note, shapes
+
+
+def reaches_random(story: Story) -> dict | None:
+    """Where this run first reaches random's last level; `labels` is None while it does not. None without random."""
+    ours = _points([r.metrics for r in story.rounds], story.headline)
+    random = _points(story.random, story.headline)
+    if not ours or not random:
+        return None
+    random_labels, level = random[-1]
+    labels, value = next(((x, y) for x, y in ours if y >= level), (None, None))
+    return {"level": level, "random_labels": random_labels, "labels": labels, "value": value}
+
+
+def quality(story: Story) -> list[tuple[str, dict]]:
+    """(title, chart) per measure on val, random's dashed; the last one compares the splits."""
+    keys = [k for k in ("macro_f1", "worst_class_recall", "accuracy", "ece") if any(_known(story.curve("val", k)))]
+    charts = [(f"{name_of(k)}, val", _versus_random(story, "val", k)) for k in keys]
+    splits = [s for s in ("val", "test", "ood") if any(_known(story.curve(s, "macro_f1")))]
+    if len(splits) > 1:
+        rounds = [r.t for r in story.rounds]
+        colours = dict(zip(("val", "test", "ood"), (BLUE, GREEN, RED), strict=True))
+        data = [
+            line(rounds, story.curve(s, "macro_f1"), s, {"color": colours[s], "width": 2}, s + ": %{y:.3f}")
+            for s in splits
+        ]
+        charts.append(("Macro-F1 on each split", small(data, legend=True)))
+    return charts
+
+
+def diversity(story: Story) -> list[tuple[str, dict]]:
+    """(title, chart) for M_div, each of its parts, then what else was measured; random's dashed."""
+    keys = {k for r in story.rounds for k, v in r.metrics.get("diversity", {}).items() if _number(v)}
+    parts = [k for k in ("m_div", *IN_M_DIV) if k in keys]
+    charts = [(name_of(k), _versus_random(story, "diversity", k)) for k in parts]
+    beside = sorted(keys.difference(parts))
+    return charts + [(f"{name_of(k)} (not in M_div)", _versus_random(story, "diversity", k)) for k in beside]
+
+
+def classes(story: Story, limit: int = 40) -> dict[str, dict]:
+    """Heat maps by class and round: labels held, and recall. At most `limit` classes: those with the fewest labels."""
+    last = story.last.metrics.get("per_class", {})
+    names = sorted(story.meta.classes, key=lambda c: (-(last.get(c) or 0), c))[-limit:][::-1]
+    rounds = [r.t for r in story.rounds]
+    held = [[r.metrics.get("per_class", {}).get(c, 0) for r in story.rounds] for c in names]
+    most = max([1, *(n for row in held for n in row)])
+    split = story.headline
+    recall = [[r.metrics.get(split, {}).get("recall", {}).get(c) for r in story.rounds] for c in names]
+    return {
+        "held": heat(rounds, names, held, "rows", "%{text}, round %{x}: %{z} rows", zmin=0, zmax=most),
+        "recall": heat(rounds, names, recall, "recall", "%{text}, round %{x}: recall %{z:.2f}", zmin=0, zmax=1),
+    }
+
+
+# --- what adapts ---------------------------------------------------------------------------------------
+
+
+def weights(story: Story) -> dict:
+    """α, β, γ per round; a triangle where a rule changed something, with its reason on hover."""
+    used = {r.t: r.manifest["weights"] for r in story.rounds if r.manifest and r.manifest.get("weights")}
+    if story.last.manifest is None:  # a round that is not over uses what the one before decided
+        decided = story.rounds[-2].manifest["policy"] if len(story.rounds) > 1 else story.config.get("select", {})
+        used[story.last.t] = decided
+    x = list(used)
+    data = []
+    for key, symbol, colour in (("alpha", "α", BLUE), ("beta", "β", ORANGE), ("gamma", "γ", GREEN)):
+        name = f"{symbol} ({ {'alpha': 'uncertainty', 'beta': 'diversity', 'gamma': 'quality'}[key] })"
+        y = [w.get(key) for w in used.values()]
+        data.append(line(x, y, name, {"color": colour, "width": 2, "shape": "hv"}, symbol + " = %{y:.3f}"))
+    changed = [r for r in story.rounds if r.manifest and r.manifest.get("adaptation")]
+    top = max((y for trace in data for y in trace["y"] if y is not None), default=1.0) * 1.12
+    if changed:
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": "a rule changed something (hover)",
+                "x": [r.t + 1 for r in changed],  # where the change takes effect
+                "y": [top] * len(changed),
+                "marker": {"symbol": "triangle-down", "size": 12, "color": RED},
+                "hovertext": ["<br>".join(_changes(r)) for r in changed],
+                "hovertemplate": "%{hovertext}<extra></extra>",
+            }
+        )
+    shapes = [dotted(r.t + 1, r.t + 1, 0, top, RED) for r in changed]
+    return figure(
+        data,
+        "round",
+        "weight used",
+        height=340,
+        legend=True,
+        shapes=shapes,
+        xaxis=round_axis(x + [r.t + 1 for r in changed]),
+        yaxis={"range": [0, (top or 1.0) * 1.06]},
+    )
+
+
+def _changes(r: Round) -> list[str]:
+    lines = [f"<b>after round {r.t}</b>"]
+    for change in r.manifest["adaptation"]:
+        what, before, after = (plain(change.get(k, "")) for k in ("what", "from", "to"))
+        lines.append(f"{plain(change.get('rule', ''))}: {what} {before} → {after}")
+        lines.extend(plain(part) for part in textwrap.wrap(str(change.get("reason", "")), 60))
+    return lines
+
+
+# --- gaps, synthesis, time -----------------------------------------------------------------------------
+
+
+def gaps(story: Story) -> dict | None:
+    """Open gaps per round by kind, and how many are filled by then. None when the run tracks no gaps."""
+    tables = [r.gaps for r in story.rounds]
+    if not any(t is not None and len(t) for t in tables):
+        return None
+    rounds = [r.t for r in story.rounds]
+    kinds = sorted({k for t in tables if t is not None for k in t["kind"].to_list()})
+    data = []
+    for kind, colour in zip(kinds, SERIES, strict=False):
+        y = [0 if t is None else len(t.filter((t["kind"] == kind) & (t["status"] == "open"))) for t in tables]
+        data.append(bar(rounds, y, kind.replace("_", " "), colour, "%{y} open"))
+    status: dict[str, str] = {}  # as last seen: a gap may open again
+    filled = []
+    for table in tables:
+        status.update([] if table is None else table.select("gap_id", "status").iter_rows())
+        filled.append(sum(state == "filled" for state in status.values()))
+    style = {"color": GREY, "width": 2, "dash": "dot"}
+    data.append(line(rounds, filled, "filled", style, "%{y} filled"))
+    return stacked(data, rounds, "gaps")
+
+
+def fate_of_synthetics(story: Story, labels: dict[str, str]) -> dict | None:
+    """Per round, what became of the candidates synthesised in it. None when nothing was synthesised."""
+    if all(r.synthetic is None or r.synthetic.is_empty() for r in story.rounds):
+        return None
+    asked = {i: o["state"] for r in story.rounds for i, o in outcomes(r, labels).items()}
+    rounds, counts = [r.t for r in story.rounds], {}
+    for column, r in enumerate(story.rounds):
+        for row in [] if r.synthetic is None else r.synthetic.iter_rows(named=True):
+            counts.setdefault(fate(row, asked), [0] * len(rounds))[column] += 1
+    data = [bar(rounds, counts[name], name, colour, "%{y} " + name) for name, colour in FATES.items() if name in counts]
+    return stacked(data, rounds, "candidates")
+
+
+FATES = {
+    "confirmed by people": GREEN,
+    "rejected by people": RED,
+    "waiting for people": PURPLE,
+    "passed, not asked about": SKY,
+    "rejected by quality control": GREY,
+}
+"""What becomes of a synthetic candidate, and its colour."""
+
+
+def fate(row: dict, asked: dict[str, str]) -> str:
+    """One of `FATES` for a row of synthetic.parquet; `asked`: sample_id -> state."""
+    state = asked.get(row["sample_id"])
+    if state in ("accepted", "corrected"):
+        return "confirmed by people"
+    if state == "waiting":
+        return "waiting for people"
+    if state is not None:
+        return "rejected by people"
+    return "rejected by quality control" if row["status"] == "rejected" else "passed, not asked about"
+
+
+def seconds_per_stage(story: Story) -> dict[str, dict[int, float]]:
+    """stage -> round -> seconds, the stages in the order they run."""
+    spent: dict[str, dict[int, float]] = {}
+    for t, stages in story.seconds.items():
+        for stage, seconds in stages.items():
+            spent.setdefault(stage, {})[t] = seconds
+    order = {name: i for i, name in enumerate(STAGES)}
+    return dict(sorted(spent.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
+
+
+def time(story: Story) -> dict | None:
+    """Seconds per round, stacked by stage. None when no stage ended."""
+    spent, rounds = seconds_per_stage(story), sorted(story.seconds)
+    data = [
+        bar(rounds, [by.get(t, 0.0) for t in rounds], plain(stage), SERIES[i % len(SERIES)], "%{y:.2f} s")
+        for i, (stage, by) in enumerate(spent.items())
+    ]
+    return stacked(data, rounds, "seconds") if data else None
+
+
+def _versus_random(story: Story, group: str, key: str) -> dict:
+    data = []
+    if any(_known(random := story.random_curve(group, key))):
+        data.append(line([m["round"] for m in story.random], random, "random", RANDOM, "random: %{y:.3f}"))
+    rounds = [r.t for r in story.rounds]
+    data.append(line(rounds, story.curve(group, key), "ADDE", {"color": BLUE, "width": 2}, "ADDE: %{y:.3f}"))
+    return small(data)
+
+
+def _end_label(point: tuple, text: str, colour: str, up: bool) -> dict:
+    x, y = point
+    shift = {"xanchor": "left", "xshift": 8, "yanchor": "middle", "yshift": 6 if up else -6}
+    return {"x": x, "y": y, "text": f"<b>{text}</b>", "showarrow": False, "font": {"color": colour}} | shift
+
+
+def _points(metrics: list[dict], split: str) -> list[tuple[int, float]]:
+    pairs = [(m["num_labels"], m.get(split, {}).get("macro_f1")) for m in metrics]
+    return [(x, y) for x, y in pairs if y is not None]
+
+
+def _seed_rows(story: Story) -> int:
+    return len(story.dataset.filter(story.dataset["round"] == 0))
+
+
+def _known(values: list) -> list[bool]:
+    return [v is not None for v in values]
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

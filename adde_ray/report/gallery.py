@@ -1,0 +1,120 @@
+"""The galleries: what people were asked about in each round, and what was generated, as tiles for the template."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from adde_ray.report.figures import FATES, fate
+from adde_ray.report.read import Round, Story, final_labels, gap_names, outcomes
+
+MAX_TILES = 200  # in each gallery
+
+
+def selected(story: Story) -> list[dict]:
+    """Per round: `t`, `tiles` (best rank first), `total` asked and a `note` that counts the outcomes."""
+    labels, gaps = final_labels(story), gap_names(story)
+    asked = [r for r in story.rounds if r.query is not None and len(r.query)]
+    shares = _shares([len(r.query) for r in asked], MAX_TILES)
+    sections = []
+    for r, share in zip(asked, shares, strict=True):
+        states = outcomes(r, labels)
+        rows = r.query.sort("rank").head(share).iter_rows(named=True)
+        counts = Counter(o["state"] for o in states.values())
+        note = ", ".join(f"{n} {state}" for state, n in counts.most_common())
+        tiles = [_asked_tile(row, states[row["sample_id"]], gaps) for row in rows]
+        sections.append({"t": r.t, "tiles": tiles, "total": len(r.query), "note": note})
+    return sections
+
+
+def generated(story: Story) -> list[dict]:
+    """Per round: `t`, `groups` of tiles by fate, `total` made, a `note` of counts and the `reasons` for rejects."""
+    labels, gaps = final_labels(story), gap_names(story)
+    asked: dict[str, dict] = {}
+    for r in story.rounds:
+        asked |= outcomes(r, labels)
+    made = [r for r in story.rounds if r.synthetic is not None and len(r.synthetic)]
+    sections = []
+    for r, share in zip(made, _shares([len(r.synthetic) for r in made], MAX_TILES), strict=True):
+        sections.append(_made(r, share, asked, gaps))
+    return sections
+
+
+def tile_ids(sections: list[dict]) -> list[str]:
+    """The sample_ids a gallery shows."""
+    tiles = [t for s in sections for t in s.get("tiles", [])]
+    tiles += [t for s in sections for g in s.get("groups", []) for t in g["tiles"]]
+    return [t["id"] for t in tiles]
+
+
+def _made(r: Round, share: int, asked: dict[str, dict], gaps: dict[str, str]) -> dict:
+    states = {i: o["state"] for i, o in asked.items()}
+    by_fate: dict[str, list[dict]] = {name: [] for name in FATES}
+    for row in r.synthetic.iter_rows(named=True):
+        by_fate[fate(row, states)].append(row)
+    groups = []
+    for name, limit in zip(by_fate, _shares([len(rows) for rows in by_fate.values()], share), strict=True):
+        if rows := by_fate[name]:
+            tiles = [_made_tile(row, asked.get(row["sample_id"]), gaps) for row in rows[:limit]]
+            groups.append({"name": name, "colour": FATES[name], "tiles": tiles, "total": len(rows)})
+    why = Counter(_reason(row["reason"]) for row in by_fate["rejected by quality control"] if row["reason"])
+    note = ", ".join(f"{len(rows)} {name}" for name, rows in by_fate.items() if rows)
+    return {"t": r.t, "groups": groups, "total": len(r.synthetic), "note": note, "reasons": why.most_common(8)}
+
+
+def _reason(reason: str) -> str:
+    # "confidence 0.12 < 0.30; agreement 0.33 < 0.50" → "low confidence and low agreement": what differs by row goes.
+    words = []
+    for part in reason.split(";"):
+        what, colon, _ = part.strip().partition(":")
+        stem = what.rstrip("0123456789. <>")
+        words.append(f"low {stem}" if stem and stem != what and not colon else what)
+    return " and ".join(words)
+
+
+def _asked_tile(row: dict, outcome: dict, gaps: dict[str, str]) -> dict:
+    return {
+        "id": row["sample_id"],
+        "suggested": row["suggested"],
+        "confidence": row["confidence"],
+        "decided": outcome["label"],
+        "state": outcome["state"],
+        "scores": [(name, row[name]) for name in ("U", "Div", "Q", "score") if row[name] is not None],
+        "origin": row["origin"],
+        "generator": row["generator"],
+        "gap": gaps.get(row["gap_id"], row["gap_id"]),
+        "comments": outcome["comments"],
+    }
+
+
+def _made_tile(row: dict, outcome: dict | None, gaps: dict[str, str]) -> dict:
+    return {
+        "id": row["sample_id"],
+        "suggested": row["intended"],
+        "confidence": row["confidence"],
+        "decided": outcome["label"] if outcome else None,
+        "state": outcome["state"] if outcome else None,
+        "scores": [(name, row[key]) for name, key in _CHECKS if row[key] is not None],
+        "origin": "synthetic",
+        "generator": row["generator"],
+        "gap": gaps.get(row["gap_id"], row["gap_id"]),
+        "reason": row["reason"],
+        "comments": outcome["comments"] if outcome else [],
+    }
+
+
+_CHECKS = (("agreement", "agreement"), ("distance", "nn_ratio"))
+
+
+def _shares(sizes: list[int], total: int) -> list[int]:
+    # Split `total` tiles evenly; what one part does not need goes to the others.
+    shares = [0] * len(sizes)
+    left = min(total, sum(sizes))
+    while left > 0:
+        short = [i for i, size in enumerate(sizes) if shares[i] < size]
+        each = max(1, left // len(short))
+        # The later parts first, so that the newest round is shown best.
+        for i in reversed(short):
+            step = min(each, sizes[i] - shares[i], left)
+            shares[i] += step
+            left -= step
+    return shares

@@ -1,0 +1,161 @@
+"""The latent map: every sample as a point of one fixed plane, with what happened to it in each round.
+
+The plane is fitted once, on the frozen encoder's features of the pool, the seed set and all synthetic rows, so
+a point stays where it is while the slider moves. Positions are kept once; a round is only lists of rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import polars as pl
+
+from adde_ray.report.read import Story, final_labels, outcomes, read_features
+from adde_ray.rundir import derive_rng, derive_seed
+
+MAX_POINTS = 5000  # more would be slow to lay out and to draw
+MIN_UMAP = 10  # fewer rows have no neighbourhoods to speak of
+PCA_DIMS = 32
+
+# Tol's "muted" scheme and an orange: distinct with any colour vision. The last is for what has no colour of its own.
+CLASS_COLOURS = (
+    *("#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#EE7733", "#44AA99", "#882255", "#999933", "#AA4499"),
+)
+OTHER = "#6b7078"
+STATES = ("accepted", "corrected", "rejected", "flagged", "undecided", "waiting")
+
+
+def latent_map(story: Story) -> dict | None:
+    """Points, classes and rounds for the page's map; None when there are no features to lay out.
+
+    `ids` (n): sample_ids. `x`, `y` (n): positions. `label` (n): row of `classes`, -1 when not in the dataset.
+    `entered` (n): first round it is in the dataset, -1 = never. `synthetic` (n): 0 or 1. `rounds`: per round
+    `query` (rows), `states` (rows of STATES), `kept` and `dropped` (rows of synthetics that passed or not).
+    """
+    table = _rows(story)
+    if table.is_empty():
+        return None
+    total = len(table)
+    table = _sample(story, table)
+    points, method = project(_features(table), derive_seed(_seed(story), "report", "map"))
+    row = {sample_id: i for i, sample_id in enumerate(table["sample_id"])}
+    labels = final_labels(story)
+    entered = dict(zip(story.dataset["sample_id"], story.dataset["round"], strict=True))
+    class_row = {name: i for i, name in enumerate(story.meta.classes)}
+    return {
+        "ids": table["sample_id"].to_list(),
+        "x": [round(float(v), 3) for v in points[:, 0]],
+        "y": [round(float(v), 3) for v in points[:, 1]],
+        "label": [class_row.get(labels.get(i), -1) for i in row],
+        "entered": [entered.get(i, -1) for i in row],
+        "synthetic": [int(split == "synthetic") for split in table["split"]],
+        "rounds": [_round(r, row, labels) for r in story.rounds],
+        "states": STATES,
+        "classes": list(story.meta.classes),
+        "colours": _colours(story),
+        "total": total,
+        "method": method,
+    }
+
+
+def project(features: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
+    """(n, d) features to (n, 2) positions, and the method: UMAP (McInnes et al. 2018), or PCA when rows are few."""
+    n = len(features)
+    reduced = _pca(features, PCA_DIMS, seed)
+    spread = len(np.unique(reduced.round(6), axis=0)) if n else 0
+    if n < MIN_UMAP or spread < MIN_UMAP:
+        return _pad(reduced, 2), "PCA"
+    import umap
+    from sklearn.neighbors import NearestNeighbors
+
+    k = min(15, n)
+    # Exact neighbours by matrix product: faster here than compiling the approximate search, which takes 10 s and more.
+    distances, neighbours = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(reduced).kneighbors(reduced)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # no search index, so no new points can be placed: none are
+        points = umap.UMAP(
+            n_neighbors=k,
+            n_epochs=200,
+            min_dist=0.2,
+            init="pca" if reduced.shape[1] >= 2 else "random",
+            random_state=seed,
+            n_jobs=1,
+            precomputed_knn=(neighbours, distances.astype(np.float32)),
+        ).fit_transform(reduced)
+    return np.nan_to_num(points), "UMAP"
+
+
+def _rows(story: Story) -> pl.DataFrame:
+    # sample_id, split (pool, seed, synthetic), features; sorted, each sample once.
+    parts = [read_features(story.root)]
+    for r in story.rounds:
+        if r.synthetic is not None and len(r.synthetic):
+            made = r.synthetic.select("sample_id", pl.lit("synthetic").alias("split"), "features")
+            parts.append(made.with_columns(pl.col("features").cast(pl.List(pl.Float32))))
+    table = pl.concat(parts).filter(pl.col("features").list.len() > 0)
+    if len(table):
+        # Of lengths that differ only the commonest can be stacked.
+        lengths = table["features"].list.len()
+        table = table.filter(lengths == lengths.mode().sort()[0])
+    return table.unique("sample_id", keep="first").sort("sample_id")
+
+
+def _sample(story: Story, table: pl.DataFrame) -> pl.DataFrame:
+    # At most MAX_POINTS rows, with all that is in the dataset or was asked about.
+    if len(table) <= MAX_POINTS:
+        return table
+    musts = set(story.dataset["sample_id"])
+    for r in story.rounds:
+        musts.update([] if r.query is None else r.query["sample_id"])
+    must = table["sample_id"].is_in(list(musts)).to_numpy()
+    rest = np.flatnonzero(~must)
+    rng = derive_rng(_seed(story), "report", "sample")
+    drawn = rng.choice(rest, size=max(0, min(len(rest), MAX_POINTS - int(must.sum()))), replace=False)
+    return table[np.sort(np.concatenate([np.flatnonzero(must), drawn])).tolist()]
+
+
+def _features(table: pl.DataFrame) -> np.ndarray:
+    values = np.array(table["features"].to_list(), dtype=np.float32).reshape(len(table), -1)
+    return np.nan_to_num(values)
+
+
+def _round(r, row: dict[str, int], labels: dict[str, str]) -> dict:
+    asked = [(row[i], STATES.index(o["state"])) for i, o in outcomes(r, labels).items() if i in row]
+    made = [] if r.synthetic is None else zip(r.synthetic["sample_id"], r.synthetic["status"], strict=True)
+    made = [(row[i], status) for i, status in made if i in row]
+    return {
+        "t": r.t,
+        "query": [i for i, _ in asked],
+        "states": [state for _, state in asked],
+        "kept": [i for i, status in made if status != "rejected"],
+        "dropped": [i for i, status in made if status == "rejected"],
+    }
+
+
+def _colours(story: Story) -> list[str]:
+    # One colour a class while they last; of more classes only the commonest have one.
+    names = story.meta.classes
+    if len(names) <= len(CLASS_COLOURS):
+        return list(CLASS_COLOURS[: len(names)])
+    counts = dict(story.dataset["label"].value_counts().iter_rows())
+    ranked = sorted(names, key=lambda c: (-counts.get(c, 0), c))[: len(CLASS_COLOURS)]
+    colour = dict(zip(ranked, CLASS_COLOURS, strict=True))
+    return [colour.get(c, OTHER) for c in names]
+
+
+def _pca(features: np.ndarray, dims: int, seed: int) -> np.ndarray:
+    from sklearn.decomposition import PCA
+
+    n, d = features.shape
+    if n < 2 or not np.ptp(features, axis=0).any():  # nothing varies: PCA would divide by zero
+        return np.zeros((n, min(dims, max(d, 1))), dtype=np.float32)
+    return PCA(min(dims, n, d), random_state=seed).fit_transform(features)
+
+
+def _pad(points: np.ndarray, dims: int) -> np.ndarray:
+    return np.pad(points[:, :dims], ((0, 0), (0, max(0, dims - points.shape[1]))))
+
+
+def _seed(story: Story) -> int:
+    return int(story.config.get("run", {}).get("seed", 0))

@@ -1,0 +1,174 @@
+"""Reads a run's artifacts into one `Story`, whatever state the run is in.
+
+A run may be finished, wait for people (its last round has a query and no manifest) or have been killed; a
+round counts as soon as it has metrics.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from adde_ray.errors import UserError
+from adde_ray.rundir import MANIFEST, RunDir, read_json, read_table
+from adde_ray.schema import Meta
+from adde_ray.summary import stage_seconds, summarise
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round: what it measured, and its tables where it has them."""
+
+    t: int
+    metrics: dict
+    manifest: dict | None  # None while the round is not over
+    gaps: pl.DataFrame | None = None
+    query: pl.DataFrame | None = None
+    decisions: pl.DataFrame | None = None
+    synthetic: pl.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Story:
+    """All the report tells, as read from the run's folder."""
+
+    root: Path
+    record: dict  # summary.summarise: status, stop_reason, num_labels, dataset_fingerprint, …
+    config: dict
+    provenance: dict
+    meta: Meta
+    rounds: list[Round]
+    dataset: pl.DataFrame
+    seconds: dict[int, dict[str, float]]  # round -> stage -> seconds
+    random: list[dict] = field(default_factory=list)  # metrics of baselines/random, one per round
+
+    @property
+    def last(self) -> Round:
+        return self.rounds[-1]
+
+    def curve(self, split: str, metric: str) -> list[float | None]:
+        """One value per round; None where it was not measured."""
+        return [r.metrics.get(split, {}).get(metric) for r in self.rounds]
+
+    def random_curve(self, split: str, metric: str) -> list[float | None]:
+        return [m.get(split, {}).get(metric) for m in self.random]
+
+    @property
+    def headline(self) -> str:
+        """The split quality is reported on: test where there is one, else val."""
+        return "test" if any(x is not None for x in self.curve("test", "macro_f1")) else "val"
+
+
+def read_story(run: RunDir) -> Story:
+    """Read `run`. Raises UserError when no round has been analysed yet."""
+    rounds = read_rounds(run)
+    if not rounds:
+        raise UserError("no round is done yet, there is nothing to report", where=run.root, remedy="Continue the run")
+    return Story(
+        root=run.root,
+        record=summarise(run),
+        config=read_json(run.root / "config.json"),
+        provenance=_json_or(run.root / "provenance.json", {}),
+        meta=_meta(read_json(run.root / "ingest" / "meta.json")),
+        rounds=rounds,
+        dataset=run.dataset(),
+        seconds=stage_seconds(run),
+        random=[r.metrics for r in read_rounds(RunDir(run.root / "baselines" / "random"), tables=False)],
+    )
+
+
+def read_rounds(run: RunDir, *, tables: bool = True) -> list[Round]:
+    """Every round that has metrics, in order, committed or not."""
+    found = sorted(int(p.parent.name) for p in (run.root / "rounds").glob("[0-9][0-9][0-9]*/metrics.json"))
+    rounds = []
+    for t in found:
+        folder = run.round(t)
+        manifest = _json_or(folder.root / MANIFEST, None)
+        parts = {n: folder.read(f"{n}.parquet") for n in ("gaps", "query", "decisions", "synthetic")} if tables else {}
+        rounds.append(Round(t, folder.metrics, manifest, **parts))
+    return rounds
+
+
+def read_features(root: Path, splits: tuple[str, ...] = ("pool", "seed")) -> pl.DataFrame:
+    """sample_id, split, features of the rows the frozen encoder has seen; empty when there are none."""
+    # A run embeds once, so there is one fingerprint; if ever there are more, the newest is the one in use.
+    folders = sorted((root / "embeddings").glob("*/"), key=lambda p: (p.stat().st_mtime, p.name))
+    found = []
+    for split in splits if folders else ():
+        path = folders[-1] / f"{split}.parquet"
+        if path.exists():
+            table = read_table(path).select("sample_id", pl.lit(split).alias("split"), "features")
+            found.append(table.with_columns(pl.col("features").cast(pl.List(pl.Float32))))
+    schema = {"sample_id": pl.String, "split": pl.String, "features": pl.List(pl.Float32)}
+    return pl.concat(found) if found else pl.DataFrame(schema=schema)
+
+
+def read_payloads(story: Story, ids: set[str]) -> dict[str, bytes | str | list[float]]:
+    """The payloads of `ids`, from the pool, the seed set, the dataset and the synthetic rows."""
+    column, found = story.meta.modality, {}
+    tables = [story.root / "ingest" / f"{split}.parquet" for split in ("pool", "seed")]
+    tables = [pl.read_parquet(p, columns=["sample_id", column]) for p in tables if p.exists()]
+    tables += [story.dataset, *(r.synthetic for r in story.rounds if r.synthetic is not None)]
+    for table in tables:
+        if column in table.columns:
+            wanted = table.select("sample_id", column).filter(pl.col("sample_id").is_in(list(ids)))
+            found.update(zip(wanted["sample_id"].to_list(), wanted[column].to_list(), strict=True))
+    return found
+
+
+def final_labels(story: Story) -> dict[str, str]:
+    """sample_id -> label of everything in the dataset."""
+    return dict(zip(story.dataset["sample_id"].to_list(), story.dataset["label"].to_list(), strict=True))
+
+
+def gap_names(story: Story) -> dict[str, str]:
+    """gap_id -> what the gap is about, in words."""
+    names = {}
+    for r in story.rounds:
+        for row in [] if r.gaps is None else r.gaps.iter_rows(named=True):
+            names[row["gap_id"]] = gap_name(row)
+    return names
+
+
+def gap_name(row: dict) -> str:
+    """A gap in words: its kind, and the class or subgroup it is about."""
+    kind = row["kind"].replace("_", " ")
+    if row["kind"] == "subgroup" and row["subgroup"]:
+        return f"subgroup {row['subgroup']}"
+    if row["label"] is None:
+        return kind
+    return f"class {row['label']}" if row["kind"] == "class" else f"{kind} (class {row['label']})"
+
+
+def outcomes(r: Round, labels: dict[str, str]) -> dict[str, dict]:
+    """sample_id -> what people made of it, for each sample asked in round `r`.
+
+    `state`: accepted, corrected, rejected, flagged, undecided (no agreement) or waiting; `label`: the class it
+    entered the dataset with, else None; `comments`: what annotators wrote.
+    """
+    acts: dict[str, list[dict]] = {}
+    for act in [] if r.decisions is None else r.decisions.iter_rows(named=True):
+        acts.setdefault(act["sample_id"], []).append(act)
+    return {i: _outcome(acts.get(i, []), labels.get(i)) for i in ([] if r.query is None else r.query["sample_id"])}
+
+
+def _outcome(acts: list[dict], label: str | None) -> dict:
+    if not acts:
+        return {"state": "waiting", "label": None, "comments": []}
+    action = Counter(act["action"] for act in acts).most_common(1)[0][0]
+    if label is not None:
+        state = "corrected" if action == "correct" else "accepted"
+    else:
+        state = {"reject": "rejected", "flag": "flagged"}.get(action, "undecided")
+    return {"state": state, "label": label, "comments": [act["comment"] for act in acts if act["comment"]]}
+
+
+def _meta(value: dict) -> Meta:
+    return Meta(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
+
+
+def _json_or(path: Path, default):
+    return read_json(path) if path.exists() else default

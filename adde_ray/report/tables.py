@@ -1,0 +1,160 @@
+"""The words and tables of the report: a `Story` in, plain rows for the template out."""
+
+from __future__ import annotations
+
+from adde_ray.report.figures import reaches_random, seconds_per_stage
+from adde_ray.report.read import Story, gap_name
+
+MAX_GAPS = 150  # rows of the gap table
+SPARK = (96, 22)  # width and height of a severity curve, CSS pixels
+
+
+def sentence(story: Story) -> str:
+    """The run in one sentence."""
+    meta, bought = story.meta, story.record["num_labels"]
+    what = {"image": "images", "text": "texts", "vector": "vectors"}[meta.modality]
+    source = story.config.get("data", {}).get("source", "data")
+    pool = meta.num_rows.get("pool")
+    rows = f", {pool:,} {what} in the pool" if pool is not None else f", {what}"
+    done = sum((r.manifest or {}).get("asked", 0) > 0 for r in story.rounds)
+    spent = f"{_count(bought, 'label')} bought in {_count(done, 'round')}" if bought else "no label bought yet"
+    ending = {
+        "finished": f"Stopped: {story.record['stop_reason']}.",
+        "awaiting_review": f"Round {story.last.t} waits for people to answer.",
+        "running": f"Round {story.last.t} is not over." if story.last.manifest is None else "Not finished.",
+    }[story.record["status"]]
+    if story.config.get("review", {}).get("annotator") == "simulated":
+        ending += " The answers are simulated from the pool's hidden labels."
+    return f"{source.replace('_', ' ').capitalize()}: {len(meta.classes)} classes{rows}; {spent}. {ending}"
+
+
+def key_figures(story: Story) -> list[dict]:
+    """Tiles of `name`, `value` and a `note` that says what to compare it with."""
+    split = story.headline
+    tiles = [_change(f"macro-F1, {split}", story.curve(split, "macro_f1"))]
+    seeds = int((story.dataset["round"] == 0).sum())
+    tiles.append(
+        {"name": "labels bought", "value": f"{story.record['num_labels']:,}", "note": f"and {seeds} in the seed set"}
+    )
+    if saving := saving_text(story):
+        tiles.append(saving)
+    tiles.append(_change("M_div", story.curve("diversity", "m_div")))
+    tiles.append(_change(f"worst class's recall, {split}", story.curve(split, "worst_class_recall")))
+    gaps = gap_rows(story)
+    if gaps:
+        filled = sum(g["status"] == "filled" for g in gaps)
+        tiles.append({"name": "gaps filled", "value": str(filled), "note": f"of {len(gaps)} found"})
+    made = int((story.dataset["origin"] == "synthetic").sum())
+    if any(r.synthetic is not None and len(r.synthetic) for r in story.rounds):
+        tiles.append({"name": "synthetic rows", "value": str(made), "note": f"of {len(story.dataset)} in the dataset"})
+    return tiles
+
+
+def saving_text(story: Story) -> dict | None:
+    """What random selection needed and this run did; None without the comparison."""
+    found = reaches_random(story)
+    if found is None:
+        return None
+    name, rival = "labels to random's level", f"random: {found['random_labels']:,} for {found['level']:.3f}"
+    return {"name": name, "value": "–" if found["labels"] is None else f"{found['labels']:,}", "note": rival}
+
+
+def gap_rows(story: Story) -> list[dict]:
+    """One row a gap, as last seen: open ones first, the most severe on top. `spark`: an SVG path of its severity."""
+    last: dict[str, dict] = {}
+    severity: dict[str, list[tuple[int, float]]] = {}
+    for r in story.rounds:
+        for row in [] if r.gaps is None else r.gaps.iter_rows(named=True):
+            last[row["gap_id"]] = row
+            if row["status"] == "open" or row["filled_round"] == r.t:
+                severity.setdefault(row["gap_id"], []).append((r.t, row["severity"] or 0.0))
+    ordered = sorted(
+        last.values(), key=lambda g: (g["status"] != "open", -(g["severity"] or 0), g["opened_round"], g["gap_id"])
+    )
+    rounds = len(story.rounds)
+    return [
+        {
+            "id": g["gap_id"],
+            "name": gap_name(g),
+            "kind": g["kind"].replace("_", " "),
+            "status": g["status"],
+            "opened": g["opened_round"],
+            "filled": g["filled_round"],
+            "severity": g["severity"],
+            "labelled": g["num_labelled"],
+            "pool": g["num_pool"],
+            "tried": (g["num_synthesised"] or 0, g["num_asked"] or 0, g["num_confirmed"] or 0),
+            "spark": _spark(severity.get(g["gap_id"], []), rounds),
+        }
+        for g in ordered
+    ]
+
+
+def adaptation_rows(story: Story) -> list[dict]:
+    """Every change a rule made, in order."""
+    return [
+        {"t": r.t, **{k: _value(change.get(k)) for k in ("rule", "what", "from", "to", "reason")}}
+        for r in story.rounds
+        for change in (r.manifest or {}).get("adaptation", [])
+    ]
+
+
+def time_text(story: Story) -> str:
+    """Where the time went, in one sentence; empty when nothing was timed."""
+    totals = {stage: sum(by.values()) for stage, by in seconds_per_stage(story).items()}
+    whole = sum(totals.values())
+    if not whole:
+        return ""
+    most = sorted(totals.items(), key=lambda item: -item[1])[:3]
+    return f"{_seconds(whole)} in all: " + ", ".join(f"{s} {_seconds(x)} ({x / whole:.0%})" for s, x in most) + "."
+
+
+def flat(tree: dict, at: str = "") -> list[tuple[str, str]]:
+    """A nested dict as (dotted key, value) rows."""
+    rows = []
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            rows += flat(value, f"{at}{key}.")
+        else:
+            rows.append((f"{at}{key}", _value(value)))
+    return rows
+
+
+def _spark(points: list[tuple[int, float]], rounds: int) -> dict | None:
+    if not points:
+        return None
+    width, height = SPARK
+    x = [3 + (width - 6) * t / max(1, rounds - 1) for t, _ in points]
+    y = [3 + (height - 6) * (1 - min(1.0, max(0.0, s))) for _, s in points]
+    path = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+    return {"points": path, "x": f"{x[-1]:.1f}", "y": f"{y[-1]:.1f}"}
+
+
+def _change(name: str, values: list[float | None]) -> dict:
+    known = [v for v in values if v is not None]
+    if not known:
+        return {"name": name, "value": "–", "note": "not measured"}
+    note = f"from {known[0]:.3f}" if len(known) > 1 else "round 0 only"
+    return {"name": name, "value": f"{known[-1]:.3f}", "note": note}
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_value, value)) or "–"
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_value(v)}" for k, v in value.items()) or "–"
+    return str(value)
+
+
+def _seconds(x: float) -> str:
+    if x < 90:
+        return f"{x:.1f} s"
+    return f"{x / 60:.0f} min" if x < 5400 else f"{x / 3600:.1f} h"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
