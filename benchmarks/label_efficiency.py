@@ -1,0 +1,100 @@
+"""How many labels each strategy needs for what random selection reaches with all of them.
+
+    python benchmarks/label_efficiency.py --dataset digits
+    python benchmarks/label_efficiency.py --quick          # one seed, half the budget
+
+Every strategy has the same data, seeds, model, budget and batch; each differs from the next by config alone.
+The level to reach is random's final macro-F1 on test, mean over the seeds; curves are means over the seeds.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from common import arguments, console, finish, show
+from rich.progress import track
+
+from adde_ray import Config, run
+
+CONFIGS = Path(__file__).parents[1] / "jobs" / "configs"
+ALONE = ["compare.random=false"]
+PLAIN = ["generate.generator=none", "adapt.rules=[]"]
+ONLY_U = ["select.alpha=1", "select.beta=0", "select.gamma=0"]
+ONLY_DIV = ["select.alpha=0", "select.beta=1", "select.gamma=0"]
+STRATEGIES = {
+    "random": [*PLAIN, "select.selector=random"],
+    "ADDE": [],
+    "ADDE, no synthesis": ["generate.generator=none"],
+    "ADDE, no adaptation": ["adapt.rules=[]"],
+    "margin, top k": [*PLAIN, *ONLY_U, "select.selector=top_k"],
+    "entropy, top k": [*PLAIN, *ONLY_U, "select.selector=top_k", "select.uncertainty=entropy"],
+    "novelty, greedy": [*PLAIN, *ONLY_DIV, "select.diversity={novelty=1.0}", "select.redundancy=1"],
+}
+
+
+def curve(config: Config, folder: Path) -> tuple[list[int], list[float], list[float]]:
+    """Labels bought, macro-F1 on test and M_div, by round."""
+    rounds = run(config, folder)["rounds"]
+    return (
+        [r["num_labels"] for r in rounds],
+        [r["test"]["macro_f1"] for r in rounds],
+        [r["diversity"]["m_div"] for r in rounds],
+    )
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--dataset", default="digits", choices=sorted(p.stem for p in CONFIGS.glob("*.toml")))
+    parser.add_argument("--seeds", type=int, default=3)
+    args = parser.parse_args()
+    seeds = range(1 if args.quick else args.seeds)
+    labels, f1, m_div, seconds = {}, {}, {}, {}
+    jobs = [(name, seed) for name in STRATEGIES for seed in seeds]
+    with tempfile.TemporaryDirectory() as root:
+        for name, seed in track(jobs, description="runs", console=console, disable=not sys.stdout.isatty()):
+            base = Config.load(CONFIGS / f"{args.dataset}.toml", [*ALONE, f"run.seed={seed}"])
+            if args.quick:
+                base = base.override(f"stop.labels={base.stop.labels // 2}")
+            began = time.perf_counter()
+            folder = Path(root) / f"{list(STRATEGIES).index(name)}-{seed}"
+            at, test, spread = curve(base.override(*STRATEGIES[name]), folder)
+            labels[name] = at
+            f1.setdefault(name, []).append(test)
+            m_div.setdefault(name, []).append(spread)
+            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - began
+    mean = {name: np.mean(curves, axis=0) for name, curves in f1.items()}
+    level, budget = mean["random"][-1], labels["random"][-1]
+
+    def reaches(name: str) -> int | None:
+        return next((at for at, value in zip(labels[name], mean[name], strict=True) if value >= level), None)
+
+    def row(name: str) -> list[object]:
+        at, final_m_div = reaches(name), np.mean([c[-1] for c in m_div[name]])
+        spread = np.std([c[-1] for c in f1[name]])
+        figures = [float(x) for x in (mean[name].mean(), mean[name][-1], spread)]
+        return [name, *figures, "–" if at is None else at, float(final_m_div), seconds[name] / len(seeds)]
+
+    show(
+        f"{args.dataset}: macro-F1 on test, {len(seeds)} seeds, {budget} labels; random ends at {level:.3f}",
+        ["strategy", "mean F1", "final F1", "± seeds", "labels to random's end", "final M_div", "s / run"],
+        sorted(map(row, STRATEGIES), key=lambda cells: -cells[1]),
+    )
+    share = reaches("ADDE") / budget if reaches("ADDE") is not None else None
+    finish(
+        f"label_efficiency/{args.dataset}",
+        {
+            "labels_share": share,
+            "random_final_f1": float(level),
+            **{f"mean_f1/{name}": float(curve.mean()) for name, curve in mean.items()},
+            **{f"labels/{name}": reaches(name) for name in STRATEGIES},
+        },
+        {"labels_share": "<= 0.5"},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,261 @@
+"""The loop's wall time against the same computation written as a bare script: what artifacts, Ray and resume cost.
+
+    python benchmarks/loop_overhead.py
+    python benchmarks/loop_overhead.py --quick             # fewer rounds
+
+Both run in this process on the digits, by turns. The bare script keeps everything in memory: no run folder, no
+Ray, no actors, no lineage; a plain torch loop trains. It must ask about the very same samples in every round, or
+the comparison is void. Timed per round, after imports, Ray's start and a first round that warms both up.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import arguments, finish, show
+
+from adde_ray import Config, run
+from adde_ray.data import Data
+from adde_ray.methods import adaptation, diversity, gaps, learner, selection, stopping
+from adde_ray.methods.acquisition import aim, plan_requests, quality_control, quality_scores
+from adde_ray.methods.adaptation import Evidence, Policy
+from adde_ray.methods.annotators import Judges, SimulatedAnnotator
+from adde_ray.methods.clustering import fit_space
+from adde_ray.methods.encoders import decode_images, make
+from adde_ray.methods.evaluation import evaluate
+from adde_ray.methods.generators import GENERATORS, FitData, to_payload
+from adde_ray.rundir import RunDir, derive_rng, derive_seed
+from adde_ray.schema import QUERY, UNLABELLED, Population, Split, frame, payload_series, sample_id
+from adde_ray.stages.ingest import prepare
+from adde_ray.summary import stage_seconds
+
+CONFIG = Path(__file__).parents[1] / "jobs" / "configs" / "digits.toml"
+
+
+def bare_train(features: np.ndarray, labels: np.ndarray, classes: int, config, seed: int) -> learner.Network:
+    """The training of a linear head, as one would write it for one machine."""
+    network = learner.build(features.shape[1], classes, config, seed=seed)
+    weights = torch.from_numpy(learner.class_weights(labels, classes, config.balance))
+    x, y = torch.from_numpy(features), torch.from_numpy(labels)
+    optimiser = torch.optim.Adam(network.parameters(), lr=config.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=config.steps)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for _ in range(config.steps):
+        optimiser.zero_grad(set_to_none=True)
+        loss = learner.weighted_loss(network(x), y, weights) / len(y)
+        (loss + 0.5 * config.weight_decay * network.head.weight.square().sum()).backward()
+        optimiser.step()
+        schedule.step()
+    torch.set_num_threads(before)
+    return network
+
+
+def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]:
+    """The samples asked about and the seconds of each round."""
+    prepared = prepare(config)
+    classes, splits = prepared.meta.classes, prepared.splits
+    encoder = make(config.encoder, "image")
+    both = [splits["pool"], splits["seed"]]
+    seed = config.run.seed
+    encoder.fit(
+        payload_series([p for t in both for p in t.sort("sample_id")["image"]], "image"),
+        seed=derive_seed(seed, "encoder"),
+    )
+    data = Data(prepared.meta, {n: Split(t, encoder.encode(t["image"])) for n, t in splits.items()}, encoder.encode)
+    reference, rows = data.reference, data.reference_rows
+    truth = dict(prepared.oracle.iter_rows())
+    known = truth | dict(splits["seed"].select("sample_id", "label").iter_rows())
+    at = np.array([rows[i] for i in sorted(known)])
+    all_labels = np.array([classes.index(known[i]) for i in sorted(known)])
+    judges = Judges(reference.features[at], all_labels, seed=derive_seed(seed, "annotator"))
+    annotator = SimulatedAnnotator(truth, classes, judges=judges, seed=derive_seed(seed, "annotator"))
+    generator = GENERATORS["cvae"](config.generate)
+
+    ids = list(splits["seed"]["sample_id"])
+    features = [reference.features[rows[i]] for i in ids]
+    images = [reference.table["image"][rows[i]] for i in ids]
+    labels = [classes.index(c) for c in splits["seed"]["label"]]
+    is_synthetic = [False] * len(ids)
+    asked, history, tracked, tried = [], [], [], {}
+    policy, space, synthetic_asked = Policy.initial(config), None, 0
+    queries, seconds = [], []
+    for t in range(num_rounds):
+        began = time.perf_counter()
+        order = np.argsort(ids)
+        x = np.stack(features)[order].astype(np.float32)
+        y, in_dataset = np.array(labels)[order], [ids[i] for i in order]
+        train_seed = derive_seed(seed, t, "train")
+        network = bare_train(x, y, len(classes), config.train, train_seed)
+        val = data.splits["val"].features
+        model = learner.Model(network, 1.0)
+        model = learner.Model(network, learner.fit_temperature(model.logits(val), data.labels("val")))
+
+        proba = model.proba(reference.features)
+        space = space or fit_space(reference.features, config.clustering, seed=derive_seed(seed, "space"))
+        everyone = Population(reference.ids, space.points, np.full(len(reference), UNLABELLED))
+        labelled = Population(in_dataset, space.reduce(x), y)
+        taken_ids = set(in_dataset) | set(asked)
+        taken = np.array([i in taken_ids for i in reference.ids])
+        found = gaps.find_gaps(
+            space, everyone, labelled, asked=taken, proba=proba, classes=classes, config=config.gaps,
+            diversity=config.diversity,
+        )  # fmt: skip
+        tracked = gaps.track(tracked, found, round=t, ids=reference.ids, points=space.points, tried=tried)
+        to_fill = gaps.open_gaps(tracked, config.gaps)
+        quality = {
+            n: evaluate(data.labels(n), model.proba(data.splits[n].features), classes) for n in ("val", "test", "ood")
+        }
+        spread = diversity.measure(
+            space, everyone, labelled, reference.features, x, classes=classes, config=config.diversity
+        )
+        history.append({"num_labels": len(asked), "val": quality["val"], "diversity": spread})
+        if stopping.first_reason(history, 0.0, config.stop):
+            break
+
+        generate_seed = derive_seed(seed, t, "generate")
+        requests = plan_requests(to_fill, per_round=config.generate.per_round, classes=classes, known=set(y.tolist()))
+        kept = []
+        if requests:
+            rest = np.array([r for r, i in enumerate(reference.ids) if i not in set(in_dataset)])
+            payloads = [images[i] for i in order] + [reference.table["image"][int(r)] for r in rest]
+            fit_on = FitData(
+                decode_images(payload_series(payloads, "image")),
+                np.concatenate([np.eye(len(classes), dtype=np.float32)[y], proba[rest]]),
+                np.concatenate([labelled.points, space.points[rest]]),
+            )
+            torch.set_num_threads(1)
+            weights = generator.fit(fit_on, seed=derive_seed(generate_seed, "fit"))
+            parts = []
+            for request in requests:
+                points, _ = aim(request, fit_on.points, fit_on.class_probs, seed=generate_seed)
+                own = derive_seed(generate_seed, "sample", request.gap_id, request.label)
+                wanted = np.full(request.count, request.label)
+                parts.append(generator.sample(weights, wanted, points, temperature=policy.temperature, seed=own))
+            torch.set_num_threads(torch_threads)
+            made = to_payload(np.concatenate(parts), "image")
+            z = data.encode(payload_series(made, "image"))
+            request_of = np.repeat(np.arange(len(requests)), [r.count for r in requests])
+            intended = np.array([requests[r].label for r in request_of])
+            judged = quality_control(
+                z, intended, model.proba(z), dataset_features=x, dataset_labels=y, real_features=reference.features,
+                config=config.quality_control, min_confidence=policy.min_confidence, seed=generate_seed,
+            )  # fmt: skip
+            seen = set(asked)
+            for i, payload in enumerate(made):
+                name = sample_id(payload)
+                if judged["status"][i] == "kept" and name not in seen:
+                    seen.add(name)
+                    signals = tuple(float(judged[c][i]) for c in ("confidence", "agreement", "nn_ratio"))
+                    kept.append((name, payload, z[i], intended[i], requests[request_of[i]].gap_id, signals))
+            kept.sort(key=lambda k: k[0])
+
+        real = np.flatnonzero(~taken)
+        extra = np.array([k[2] for k in kept], dtype=np.float32).reshape(len(kept), reference.features.shape[1])
+        embedding = np.concatenate([reference.features[real], extra])
+        p = np.concatenate([proba[real], model.proba(extra)])
+        points = np.concatenate([space.points[real], space.reduce(extra)])
+        member = gaps.membership(points, p, {}, to_fill, classes)
+        counts = np.bincount(y, minlength=len(classes))
+        u = selection.uncertainty(p, config.select.uncertainty)
+        div = selection.diversity(selection.Situation(p, embedding, x, counts, member), config.select.diversity)
+        q = np.ones(len(p), dtype=np.float32)
+        if kept:
+            q[len(real) :] = quality_scores(
+                *np.array([k[5] for k in kept], dtype=np.float32).T, None, config.quality_control
+            )
+        names = [reference.ids[r] for r in real] + [k[0] for k in kept]
+        u, div, q = (np.asarray(v, dtype=np.float32) for v in (u, div, q))
+        score = selection.weighted_sum(u, div, q, policy.weights).astype(np.float32).astype(np.float64)
+        by_name = np.argsort(names)
+        synthetic = by_name >= len(real)
+        size = min(config.select.batch, config.stop.labels - len(asked))
+        picked = selection.select(
+            score[by_name], embedding[by_name], size + int(synthetic.sum()), selector=config.select.selector,
+            redundancy=config.select.redundancy, rng=derive_rng(seed, t, "select"),
+        )  # fmt: skip
+        over_run = int(config.generate.max_share * (len(asked) + size)) - synthetic_asked
+        cap = max(min(round(policy.synthetic_share * size), over_run), 0)
+        chosen = by_name[selection.cap_synthetic(picked, synthetic, cap)[:size]]
+
+        best = p.argmax(axis=1)
+        suggested = [classes[best[c]] if c < len(real) else classes[kept[c - len(real)][3]] for c in chosen]
+        origin = ["real" if c < len(real) else "synthetic" for c in chosen]
+        query = frame({"sample_id": [names[c] for c in chosen], "origin": origin, "suggested": suggested}, QUERY)
+        made_features = {names[c]: embedding[c] for c in chosen if c >= len(real)}
+        answers = dict(annotator.answer(query, made_features, t=t).select("sample_id", "label").iter_rows())
+        gap_of = selection.gap_of(member[: len(real)], [g.gap_id for g in to_fill]) + [k[4] for k in kept]
+        paid_rows = sorted(chosen, key=lambda c: names[c])
+        answered = np.array([-1 if answers[names[c]] is None else classes.index(answers[names[c]]) for c in paid_rows])
+        label = np.maximum(answered, 0)
+        paid = adaptation.payoff(p[paid_rows, label], counts[label], answered >= 0)
+        terms = np.stack([u[paid_rows], div[paid_rows], q[paid_rows]], axis=1).astype(np.float64)
+        evidence = Evidence(history, terms, paid, Policy.initial(config), config.generate.max_share)
+        tried = {}
+        for c in range(len(real), len(names)):
+            tried.setdefault(gap_of[c], [0, 0, 0])[0] += 1
+        for c in chosen:
+            name, answer = names[c], answers[names[c]]
+            asked.append(name)
+            if gap_of[c] is not None:
+                tally = tried.setdefault(gap_of[c], [0, 0, 0])
+                tally[1] += 1
+                tally[2] += answer is not None
+            if answer is not None:
+                ids.append(name)
+                features.append(embedding[c])
+                images.append(kept[c - len(real)][1] if c >= len(real) else reference.table["image"][int(real[c])])
+                labels.append(classes.index(answer))
+        synthetic_asked += sum(c >= len(real) for c in chosen)
+        tried = {gap_id: tuple(tally) for gap_id, tally in tried.items()}
+        policy, _ = adaptation.adapt(policy, evidence, config.adapt)
+        queries.append([names[c] for c in chosen])
+        seconds.append(time.perf_counter() - began)
+    return queries, seconds
+
+
+def ours(config: Config, folder: Path, num_rounds: int) -> tuple[list[list[str]], list[float]]:
+    """The same through the loop. A round's time is from its first stage's start to the next round's."""
+    run(config, folder)
+    kept = RunDir.at(folder)
+    starts = [e["time"] for e in kept.events() if e["event"] == "start" and e["stage"] == "train"]
+    queries = [kept.round(t).read("query.parquet")["sample_id"].to_list() for t in range(num_rounds)]
+    assert len(stage_seconds(kept)) == num_rounds + 1
+    return queries, list(np.diff(starts))
+
+
+def main() -> None:
+    args = arguments(__doc__).parse_args()
+    num_rounds = 5 if args.quick else 14
+    pairs = 2 if args.quick else 3
+    config = Config.load(CONFIG, ["compare.random=false", f"stop.labels={10 * num_rounds}"])
+    times: dict[str, list[list[float]]] = {"loop": [], "bare": []}
+    for pair in range(pairs):
+        with tempfile.TemporaryDirectory() as root:
+            in_loop, loop_seconds = ours(config, Path(root) / "run", num_rounds)
+        in_bare, bare_seconds = bare(config, num_rounds)
+        same = sum(a == b for a, b in zip(in_loop, in_bare, strict=True))
+        assert same == num_rounds, f"only {same} of {num_rounds} queries agree: not the same computation"
+        times["loop"].append(loop_seconds[1:])
+        times["bare"].append(bare_seconds[1:])
+    per_round = {name: float(np.median([np.median(s) for s in runs])) for name, runs in times.items()}
+    ratios = [sum(a) / sum(b) for a, b in zip(times["loop"], times["bare"], strict=True)]
+    rows = [[name, per_round[name] * 1000, min(sum(s) for s in times[name])] for name in times]
+    show(
+        f"{num_rounds - 1} rounds, {pairs} pairs, same samples asked", ["", "ms / round (median)", "s (best run)"], rows
+    )
+    ratio = math.exp(np.mean(np.log(ratios)))
+    figures = {"ratio": ratio, "ratio_min": min(ratios), "ratio_max": max(ratios)}
+    figures |= {f"ms_per_round/{name}": 1000 * value for name, value in per_round.items()}
+    finish("loop_overhead", figures, {"ratio": "<= 1.25"})
+
+
+torch_threads = torch.get_num_threads()
+
+if __name__ == "__main__":
+    main()
