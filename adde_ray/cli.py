@@ -139,7 +139,7 @@ def report(
 def export(
     run: RunFolder, out_: Annotated[Path, typer.Option("--out", help="A folder that does not exist yet.")]
 ) -> None:
-    from adde_ray.stages.export import export as export_run
+    from adde_ray.export import export as export_run
 
     path = export_run(RunDir.at(run), out_)
     out.print(f"dataset: {path}", soft_wrap=True, highlight=False)

@@ -186,20 +186,20 @@ class Generate(Section):
     """auto (cvae for images and vectors, none for texts), cvae, or none = real candidates only."""
     per_round: int = Field(32, ge=1)
     """Candidates drawn each round, spread over the open gaps by severity."""
-    max_share: float = Field(0.2, ge=0, le=1)
-    """At most this share of the query, and of what a run's labels buy, is synthetic; 0 = none."""
+    max_share: float = Field(0.3, ge=0, le=1)
+    """At most this share of a query, and of all a run asks about, is synthetic; 0 = none. Runs start at half of it."""
     actors: int = Field(1, ge=1)
     """Generator actors that synthesise in parallel."""
     gpu: bool = False
     """Give each generator actor a GPU."""
-    temperature: float = Field(0.8, gt=0)
+    temperature: float = Field(1.3, gt=0)
     """Spread of the latent draws; adaptation raises it when diversity plateaus."""
     steps: int = Field(300, ge=1)
     """Training steps of the generator each round."""
     latent_dims: int = Field(8, ge=1)
     """Latent dimensions of the generator."""
     max_fit_rows: int = Field(5000, ge=10)
-    """The generator learns from at most this many rows of dataset and pool."""
+    """The generator learns from the dataset and from pool rows, up to this many in all."""
 
 
 class QualityControl(Section):

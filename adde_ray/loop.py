@@ -69,9 +69,10 @@ def all_rounds(
     stopped = bool(done and done[-1].manifest["stop_reason"])
     if stopped:
         return True
-    if config.train.workers or config.generate.generator != "none":
+    generators = GeneratorPool(config.generate, data.meta.modality)
+    if config.train.workers or generators.name is not None:
         ensure_ray()
-    with GeneratorPool(config.generate, data.meta.modality) as generators:
+    with generators:
         for t in itertools.count(len(done)):
             manifest = one_round(run_.round(t), policy, config, data, spaces, generators, annotator)
             if manifest is None:

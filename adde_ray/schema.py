@@ -56,7 +56,7 @@ LINEAGE = [
     ("origin", pa.string()),  # real | synthetic
     ("gap_id", pa.string()),  # gap it was found or made for; null when none
     ("generator", pa.string()),  # null for real samples
-    ("parents", pa.list_(pa.string())),  # real samples a synthetic one was made from
+    ("parents", pa.list_(pa.string())),  # samples a synthetic one lies between; null for real ones
 ]
 
 SCORES = [

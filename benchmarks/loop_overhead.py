@@ -28,6 +28,7 @@ from adde_ray.methods.annotators import Judges, SimulatedAnnotator
 from adde_ray.methods.clustering import fit_space
 from adde_ray.methods.encoders import decode_images, make
 from adde_ray.methods.evaluation import evaluate
+from adde_ray.methods.gap_tracking import track
 from adde_ray.methods.generators import GENERATORS, FitData, to_payload
 from adde_ray.rundir import RunDir, derive_rng, derive_seed
 from adde_ray.schema import QUERY, UNLABELLED, Population, Split, frame, payload_series, sample_id
@@ -81,7 +82,6 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
     features = [reference.features[rows[i]] for i in ids]
     images = [reference.table["image"][rows[i]] for i in ids]
     labels = [classes.index(c) for c in splits["seed"]["label"]]
-    is_synthetic = [False] * len(ids)
     asked, history, tracked, tried = [], [], [], {}
     policy, space, synthetic_asked = Policy.initial(config), None, 0
     queries, seconds = [], []
@@ -106,7 +106,7 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
             space, everyone, labelled, asked=taken, proba=proba, classes=classes, config=config.gaps,
             diversity=config.diversity,
         )  # fmt: skip
-        tracked = gaps.track(tracked, found, round=t, ids=reference.ids, points=space.points, tried=tried)
+        tracked = track(tracked, found, round=t, ids=reference.ids, points=space.points, tried=tried)
         to_fill = gaps.open_gaps(tracked, config.gaps)
         quality = {
             n: evaluate(data.labels(n), model.proba(data.splits[n].features), classes) for n in ("val", "test", "ood")
@@ -235,7 +235,7 @@ def main() -> None:
     pairs = 2 if args.quick else 3
     config = Config.load(CONFIG, ["compare.random=false", f"stop.labels={10 * num_rounds}"])
     times: dict[str, list[list[float]]] = {"loop": [], "bare": []}
-    for pair in range(pairs):
+    for _ in range(pairs):
         with tempfile.TemporaryDirectory() as root:
             in_loop, loop_seconds = ours(config, Path(root) / "run", num_rounds)
         in_bare, bare_seconds = bare(config, num_rounds)

@@ -13,7 +13,7 @@ LAYERS = [
     {"methods", "sources", "provenance", "summary", "progress", "data"},
     {"review"},
     {"stages"},
-    {"check", "report"},
+    {"check", "report", "export"},
     {"loop"},
     {"cli"},
 ]

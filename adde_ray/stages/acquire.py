@@ -27,7 +27,7 @@ class Synthesiser(Protocol):
 
     def synthesise(
         self, data: FitData, requests: list[Request], *, temperature: float, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]: ...
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
 
 
 def acquire(
@@ -69,8 +69,10 @@ def synthesise(
     if not requests or generators.name is None or policy.synthetic_share == 0:
         return frame([], schema)
 
-    learned_from = fit_data(dataset, analysis, data, config, round_)
-    arrays, request_rows = generators.synthesise(learned_from, requests, temperature=policy.temperature, seed=seed)
+    learned_from, learned_ids = fit_data(dataset, analysis, data, config, round_)
+    arrays, request_rows, between = generators.synthesise(
+        learned_from, requests, temperature=policy.temperature, seed=seed
+    )
     payloads = to_payload(arrays, data.meta.modality)
     features = data.encode(payload_series(payloads, data.meta.modality))
     intended = np.array([requests[row].label for row in request_rows])
@@ -85,14 +87,12 @@ def synthesise(
         min_confidence=policy.min_confidence,
         seed=seed,
     )
-    parents = {gap.gap_id: list(gap.anchors)[:3] for gap in open_gaps}
-    gap_ids = [requests[row].gap_id for row in request_rows]
     table = frame(
         {
             "sample_id": [sample_id(p) for p in payloads],
-            "gap_id": gap_ids,
+            "gap_id": [requests[row].gap_id for row in request_rows],
             "generator": [generators.name] * len(payloads),
-            "parents": [parents[g] for g in gap_ids],
+            "parents": [sorted({learned_ids[row] for row in pair if row >= 0}) for pair in between],
             "intended": [data.meta.classes[c] for c in intended],
             **judged,
             "features": list(features),
@@ -103,8 +103,10 @@ def synthesise(
     return table.unique("sample_id", keep="first", maintain_order=True).sort("sample_id")
 
 
-def fit_data(dataset: Dataset, analysis: Analysis, data: Data, config: Config, round_: RoundDir) -> FitData:
-    """What the generator learns from: labelled rows as they are, pool rows with f's opinion of their class."""
+def fit_data(
+    dataset: Dataset, analysis: Analysis, data: Data, config: Config, round_: RoundDir
+) -> tuple[FitData, list[str]]:
+    """What the generator learns from, and its sample_ids: labelled rows, and pool rows with f's probabilities."""
     reference, modality = data.reference, data.meta.modality
     labelled = set(dataset.table["sample_id"].to_list())
     unlabelled = np.array([row for row, i in enumerate(reference.ids) if i not in labelled], dtype=int)
@@ -115,8 +117,10 @@ def fit_data(dataset: Dataset, analysis: Analysis, data: Data, config: Config, r
     payloads = pl.concat([dataset.table[modality], reference.table[modality][unlabelled]])
     arrays = decode_images(payloads) if modality == "image" else np.stack(payloads.to_list()).astype(np.float32)
     one_hot = np.eye(len(data.meta.classes), dtype=np.float32)[dataset.labels]
-    return FitData(
+    ids = dataset.table["sample_id"].to_list() + [reference.ids[row] for row in unlabelled]
+    learned_from = FitData(
         arrays=arrays,
         class_probs=np.concatenate([one_hot, analysis.proba[unlabelled]]),
         points=np.concatenate([analysis.space.reduce(analysis.dataset_embedding), analysis.space.points[unlabelled]]),
     )
+    return learned_from, ids

@@ -11,6 +11,7 @@ from adde_ray.methods import diversity, gaps
 from adde_ray.methods.analysis import Analysis
 from adde_ray.methods.clustering import Space, fit_space
 from adde_ray.methods.evaluation import evaluate
+from adde_ray.methods.gap_tracking import track
 from adde_ray.methods.learner import Model
 from adde_ray.rundir import RoundDir, RunDir, derive_seed
 from adde_ray.schema import UNLABELLED, Population
@@ -45,7 +46,7 @@ def analyse(
         dataset.table["sample_id"].to_list(), space.reduce(dataset_embedding), dataset.labels, dataset.subgroups
     )
 
-    def track() -> pl.DataFrame:
+    def gaps_now() -> pl.DataFrame:
         in_dataset = set(labelled.ids)
         taken = np.array([i in asked or i in in_dataset for i in reference.ids])
         found = gaps.find_gaps(
@@ -54,11 +55,10 @@ def analyse(
         )  # fmt: skip
         before = round_.run.round(round_.t - 1).read("gaps.parquet") if round_.t else None
         previous = gaps.from_frame(before) if before is not None else []
-        return gaps.to_frame(
-            gaps.track(previous, found, round=round_.t, ids=everyone.ids, points=space.points, tried=tried(round_))
-        )
+        moved = {"ids": everyone.ids, "points": space.points}
+        return gaps.to_frame(track(previous, found, round=round_.t, **moved, tried=tried(round_)))
 
-    tracked = gaps.from_frame(round_.once("gaps.parquet", track))
+    tracked = gaps.from_frame(round_.once("gaps.parquet", gaps_now))
 
     def measure() -> dict:
         held_out = {

@@ -87,22 +87,32 @@ class GeneratorPool:
 
     def synthesise(
         self, data: FitData, requests: list[Request], *, temperature: float, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Fit on `data` once, then sample every request: arrays (m, …), and for each the row of its request (m,).
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Fit on `data` once, then sample every request.
 
+        Arrays (m, …), the row of each one's request (m,), and the two rows of `data` it lies between (m, 2), -1 = none.
         Raises UserError when actors die again and again.
         """
         import ray
 
+        from adde_ray.methods.acquisition import aim  # scikit-learn: a second that actors do not need
+
         if not requests:
-            return np.zeros((0, *data.arrays.shape[1:]), dtype=np.float32), np.zeros(0, dtype=np.int64)
+            none = np.zeros(0, dtype=np.int64)
+            return np.zeros((0, *data.arrays.shape[1:]), dtype=np.float32), none, none.reshape(0, 2)
         self.start()
         fit_on, fit_seed = ray.put(data), derive_seed(seed, "fit")
         [weights] = self._each([lambda actor: actor.fit.remote(fit_on, seed=fit_seed)])
         # Put from here, so that they outlive the machine they were fitted on.
         shared = ray.put(weights)
-        parts = self._each([_sampling(shared, request, data, temperature, seed) for request in requests])
-        return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        aims = [aim(request, data.points, data.class_probs, seed=seed) for request in requests]
+        jobs = [
+            _sampling(shared, request, points, temperature, seed)
+            for request, (points, _) in zip(requests, aims, strict=True)
+        ]
+        parts = self._each(jobs)
+        request_rows = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        return np.concatenate(parts), request_rows, np.concatenate([rows for _, rows in aims])
 
     def _each(self, jobs: list[Job]) -> list:
         """Every job's result, in order, from whichever actors are free; a dead actor's job goes to another."""
@@ -191,10 +201,7 @@ class _Actor:
         return self._generator.sample(weights, classes, points, temperature=temperature, seed=seed)
 
 
-def _sampling(weights: ObjectRef, request: Request, data: FitData, temperature: float, seed: int) -> Job:
-    from adde_ray.methods.acquisition import aim  # scikit-learn: a second that actors do not need
-
+def _sampling(weights: ObjectRef, request: Request, points: np.ndarray, temperature: float, seed: int) -> Job:
     classes = np.full(request.count, request.label)
-    points, _ = aim(request, data.points, data.class_probs, seed=seed)
     own = derive_seed(seed, "sample", request.gap_id, request.label)
     return lambda actor: actor.sample.remote(weights, classes, points, temperature=temperature, seed=own)

@@ -45,22 +45,23 @@ def two(ray_cluster):
 
 
 def test_every_request_is_served(expected):
-    arrays, rows = expected
+    arrays, rows, between = expected
     assert arrays.shape == (15, 1, 8, 8) and arrays.dtype == np.float32
     assert rows.tolist() == [0] + [1] * 2 + [2] * 3 + [3] * 4 + [4] * 5
     assert len(np.unique(arrays, axis=0)) == 15, "samples of a gap differ"
+    assert between.shape == (15, 2), "each lies between two rows of the data, or none"
 
 
 def test_the_number_of_actors_and_the_rounds_before_change_nothing(expected, two, data):
     two.synthesise(data, REQUESTS[:1], temperature=0.8, seed=1)
-    arrays, rows = two.synthesise(data, REQUESTS, temperature=0.8, seed=7)
+    arrays, rows, _ = two.synthesise(data, REQUESTS, temperature=0.8, seed=7)
     assert np.array_equal(arrays, expected[0]) and np.array_equal(rows, expected[1])
-    other, _ = two.synthesise(data, REQUESTS, temperature=0.8, seed=8)
+    other, *_ = two.synthesise(data, REQUESTS, temperature=0.8, seed=8)
     assert not np.array_equal(other, arrays)
 
 
 def test_neither_order_nor_company_change_a_request(expected, two, data):
-    arrays, rows = two.synthesise(data, [REQUESTS[4], REQUESTS[2]], temperature=0.8, seed=7)
+    arrays, rows, _ = two.synthesise(data, [REQUESTS[4], REQUESTS[2]], temperature=0.8, seed=7)
     assert rows.tolist() == [0] * 5 + [1] * 3
     assert np.array_equal(arrays[:5], expected[0][10:]) and np.array_equal(arrays[5:], expected[0][3:6])
 
@@ -71,7 +72,7 @@ def test_a_killed_actor_is_replaced(expected, two, data, no_restart):
 
     for actor in two._actors:
         ray.kill(actor, no_restart=no_restart)
-    arrays, rows = two.synthesise(data, REQUESTS, temperature=0.8, seed=7)
+    arrays, rows, _ = two.synthesise(data, REQUESTS, temperature=0.8, seed=7)
     assert np.array_equal(arrays, expected[0]) and np.array_equal(rows, expected[1])
 
 
@@ -94,7 +95,7 @@ def test_actors_killed_at_work(expected, two, data, monkeypatch):
         return deadly
 
     monkeypatch.setattr(generate, "_sampling", sampling)
-    arrays, _ = two.synthesise(data, REQUESTS, temperature=0.8, seed=7)
+    arrays, *_ = two.synthesise(data, REQUESTS, temperature=0.8, seed=7)
     assert len(killed) == 2 and np.array_equal(arrays, expected[0])
     killed.clear()
     monkeypatch.setattr(generate, "MAX_DEATHS", 1)
@@ -107,7 +108,7 @@ def test_an_actor_without_room_holds_nothing_up(expected, two, data):
 
     ray.kill(two._actors[0])
     two._actors[0] = ray.remote(generate._Actor).options(num_cpus=1000).remote(two.name, config())
-    arrays, _ = two.synthesise(data, REQUESTS, temperature=0.8, seed=7)
+    arrays, *_ = two.synthesise(data, REQUESTS, temperature=0.8, seed=7)
     assert np.array_equal(arrays, expected[0])
 
 
@@ -152,7 +153,7 @@ def test_nothing_to_do(ray_cluster, data):
         with pool:
             assert pool.name is None and pool._actors == []
     pool = GeneratorPool(config(), "image")
-    arrays, rows = pool.synthesise(data, [], temperature=0.8, seed=0)
+    arrays, rows, _ = pool.synthesise(data, [], temperature=0.8, seed=0)
     assert arrays.shape == (0, 1, 8, 8) and rows.shape == (0,) and pool._actors == []
 
 

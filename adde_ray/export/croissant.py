@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-from adde_ray.methods.hf_features import IMAGE_TYPE
+from adde_ray.export.hf_features import IMAGE_TYPE
 
 ENUMERATION = "https://schema.org/Enumeration"
 

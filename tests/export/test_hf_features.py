@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from adde_ray.methods import hf_features
+from adde_ray.export import hf_features
 
 TYPES = [
     pa.null(),

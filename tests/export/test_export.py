@@ -19,9 +19,9 @@ from fake_run import HOSTILE, SIZES, make_run
 from PIL import Image
 
 from adde_ray.errors import UserError
+from adde_ray.export import _common_type, _without_clashes, export
 from adde_ray.rundir import read_table, write_table
 from adde_ray.schema import MODALITIES
-from adde_ray.stages.export import _common_type, _without_clashes, export
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
 
@@ -118,7 +118,7 @@ def test_a_run_without_dates_gives_none(tmp_path):
 
 def test_same_bytes_in_a_fresh_process(exported, tmp_path):
     run, out, _ = exported
-    code = "import sys; from adde_ray.rundir import RunDir; from adde_ray.stages.export import export;"
+    code = "import sys; from adde_ray.rundir import RunDir; from adde_ray.export import export;"
     code += "export(RunDir.at(sys.argv[1]), sys.argv[2])"
     env = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
     subprocess.run([sys.executable, "-c", code, str(run.root), str(tmp_path / "again")], check=True, env=env)
@@ -268,7 +268,7 @@ def test_leaves_nothing_behind_when_it_fails(tmp_path, monkeypatch):
     def broken(**_):
         raise RuntimeError("no")
 
-    monkeypatch.setattr("adde_ray.stages.export.croissant", broken)
+    monkeypatch.setattr("adde_ray.export.croissant", broken)
     with pytest.raises(RuntimeError):
         export(run, tmp_path / "new/out")
     assert list((tmp_path / "new").iterdir()) == []
@@ -290,7 +290,7 @@ def test_does_not_touch_the_run(tmp_path):
 
 
 def test_more_rows_than_a_row_group(tmp_path, monkeypatch):
-    monkeypatch.setattr("adde_ray.stages.export.ROWS_PER_GROUP", 5)
+    monkeypatch.setattr("adde_ray.export.ROWS_PER_GROUP", 5)
     run = make_run(tmp_path / "run")
     out = export(run, tmp_path / "out")
     assert pq.read_metadata(out / "data/train-00000-of-00001.parquet").num_row_groups > 1
@@ -312,6 +312,6 @@ def test_common_type():
 
 
 def test_importing_it_loads_neither_ray_nor_mlcroissant():
-    code = "import adde_ray.stages.export, sys; heavy = {'ray', 'mlcroissant', 'pandas', 'datasets', 'torch'};"
+    code = "import adde_ray.export, sys; heavy = {'ray', 'mlcroissant', 'pandas', 'datasets', 'torch'};"
     code += "print(sorted(heavy & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

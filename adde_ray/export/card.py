@@ -11,8 +11,8 @@ from datetime import datetime
 
 import polars as pl
 
-from adde_ray.methods.hf_features import SplitSize, card_header
-from adde_ray.methods.markdown import escape, table
+from adde_ray.export.hf_features import SplitSize, card_header
+from adde_ray.export.markdown import escape, table
 
 PAYLOAD_WORDS = {"image": "images", "text": "texts", "vector": "vectors"}
 ACTION_WORDS = {"accept": "accepted", "correct": "corrected", "reject": "rejected", "flag": "flagged"}

@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adde_ray.errors import UserError
-from adde_ray.methods import hf_features
-from adde_ray.methods.card import Facts, Round, card, describe
-from adde_ray.methods.croissant import File, croissant
+from adde_ray.export import hf_features
+from adde_ray.export.card import Facts, Round, card, describe
+from adde_ray.export.croissant import File, croissant
 from adde_ray.rundir import RunDir, read_json, read_table
 from adde_ray.schema import DATASET, DECISIONS, PAYLOAD_TYPES, Meta, frame
 

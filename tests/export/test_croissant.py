@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from adde_ray.methods.croissant import File, croissant
-from adde_ray.methods.hf_features import IMAGE_TYPE
+from adde_ray.export.croissant import File, croissant
+from adde_ray.export.hf_features import IMAGE_TYPE
 
 PNG = io.BytesIO()
 Image.new("L", (4, 3), 7).save(PNG, "PNG")

@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 import yaml
 
-from adde_ray.methods import hf_features
-from adde_ray.methods.card import MAX_GAPS, Facts, Round, describe
-from adde_ray.methods.card import card as render
-from adde_ray.methods.hf_features import SplitSize
+from adde_ray.export import hf_features
+from adde_ray.export.card import MAX_GAPS, Facts, Round, describe
+from adde_ray.export.card import card as render
+from adde_ray.export.hf_features import SplitSize
 from adde_ray.schema import DATASET, DECISIONS, GAPS, frame
 
 ADAPTED = [

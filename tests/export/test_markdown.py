@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from markdown_it import MarkdownIt
 
-from adde_ray.methods.markdown import escape, table
+from adde_ray.export.markdown import escape, table
 
 HOSTILE = [
     "a|b",
