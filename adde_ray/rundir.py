@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,7 +111,7 @@ class RunDir:
         """Create or resume a run and hold its lock.
 
         Raises UserError when the folder is in use, holds a run and `resume` is false, or was started
-        with another config.
+        with another config. A run that a UserError ends before its first round leaves no folder behind.
         """
         run = cls(root)
         resolved = config.model_dump(mode="json")
@@ -137,7 +138,13 @@ class RunDir:
                 raise UserError("is not empty and holds no run", where=run.root, remedy="Choose another folder")
             else:
                 write_json(run.root / "config.json", resolved)
-            yield run
+            try:
+                yield run
+            except UserError:
+                # Refused before its first round: nothing is worth keeping, and the mended config may start here.
+                if not (run.root / "rounds").exists():
+                    shutil.rmtree(run.root)
+                raise
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:

@@ -1,7 +1,8 @@
 """How many labels each strategy needs for what random selection reaches with all of them.
 
     python benchmarks/label_efficiency.py --dataset digits
-    python benchmarks/label_efficiency.py --quick          # one seed, half the budget
+    python benchmarks/label_efficiency.py --quick                      # one seed, half the budget
+    python benchmarks/label_efficiency.py --picture digits.html        # the curves, to look at
 
 Every strategy has the same data, seeds, model, budget and batch; each differs from the next by config alone.
 The level to reach is random's final macro-F1 on test, mean over the seeds; curves are means over the seeds.
@@ -46,10 +47,30 @@ def curve(config: Config, folder: Path) -> tuple[list[int], list[float], list[fl
     )
 
 
+def draw(path: Path, title: str, labels: dict[str, list[int]], f1: dict[str, list[list[float]]]) -> None:
+    """Mean curves with the range over the seeds, as one HTML file."""
+    import plotly.graph_objects as go
+
+    shown = {"ADDE": "#0072b2", "margin, top k": "#e69f00", "novelty, greedy": "#009e73", "random": "#888888"}
+    figure = go.Figure(layout={"template": "plotly_white", "title": title, "width": 900, "height": 480})
+    figure.update_xaxes(title="labels bought")
+    figure.update_yaxes(title="macro-F1 on test")
+    for name, colour in shown.items():
+        at, curves = labels[name], np.array(f1[name])
+        edge = {"x": at + at[::-1], "y": [*curves.max(axis=0), *curves.min(axis=0)[::-1]]}
+        shade = {"fill": "toself", "fillcolor": colour, "opacity": 0.12, "line": {"width": 0}}
+        figure.add_scatter(**edge, **shade, hoverinfo="skip", showlegend=False)
+        figure.add_scatter(
+            x=at, y=curves.mean(axis=0), name=name, line={"color": colour, "width": 3 if name == "ADDE" else 2}
+        )
+    figure.write_html(path, include_plotlyjs=True)
+
+
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--dataset", default="digits", choices=sorted(p.stem for p in CONFIGS.glob("*.toml")))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--picture", type=Path, metavar="FILE.html", help="also draw the curves")
     args = parser.parse_args()
     seeds = range(1 if args.quick else args.seeds)
     labels, f1, m_div, seconds = {}, {}, {}, {}
@@ -83,6 +104,8 @@ def main() -> None:
         ["strategy", "mean F1", "final F1", "± seeds", "labels to random's end", "final M_div", "s / run"],
         sorted(map(row, STRATEGIES), key=lambda cells: -cells[1]),
     )
+    if args.picture:
+        draw(args.picture, f"{args.dataset}, mean and range of {len(seeds)} seeds", labels, f1)
     share = reaches("ADDE") / budget if reaches("ADDE") is not None else None
     finish(
         f"label_efficiency/{args.dataset}",

@@ -84,6 +84,17 @@ def test_a_used_folder_names_the_remedies(tmp_path):
         pass
 
 
+def test_a_run_refused_before_its_first_round_leaves_nothing_behind(tmp_path):
+    with pytest.raises(UserError), RunDir.start(tmp_path / "r", CONFIG) as run:
+        write_json(run.root / "ingest" / "half.json", {})
+        raise UserError("bad data")
+    assert not (tmp_path / "r").exists()
+    with pytest.raises(UserError), RunDir.start(tmp_path / "r", CONFIG) as run:
+        run.round(0).once_json("metrics.json", dict)
+        raise UserError("bad answer")
+    assert (tmp_path / "r" / "rounds" / "000" / "metrics.json").exists()
+
+
 def test_resume_wants_the_same_config_but_not_the_same_place(tmp_path):
     with RunDir.start(tmp_path / "r", CONFIG):
         pass
