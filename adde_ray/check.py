@@ -6,6 +6,7 @@ from adde_ray.config import Config
 from adde_ray.errors import UserError, choose
 from adde_ray.methods.acquisition import QUALITY_MODELS
 from adde_ray.methods.adaptation import RULES
+from adde_ray.methods.diversity import class_target
 from adde_ray.methods.encoders import ENCODERS, resolve
 from adde_ray.methods.generators import GENERATORS, generator_for
 from adde_ray.methods.learner import LEARNERS
@@ -30,11 +31,6 @@ def check_names(config: Config) -> None:
     for where, registry, names in named:
         for name in names:
             choose(registry, name, where=where)
-    negative = [name for name, share in config.select.diversity.items() if share < 0]
-    if negative:
-        raise UserError(
-            "a share below 0", where=f"select.diversity.{negative[0]}", value=config.select.diversity[negative[0]]
-        )
     if config.select.selector != "random" and config.select.alpha + config.select.beta + config.select.gamma == 0:
         raise UserError("every weight is 0", where="select", remedy="Give alpha, beta or gamma a value above 0")
     if config.compare.random and config.review.annotator != "simulated":
@@ -48,7 +44,7 @@ def check_data(config: Config, meta: Meta) -> None:
     """What the config says fits the data: encoder, generator, classes, subgroups, annotator. Raises UserError."""
     resolve(config.encoder, meta.modality)
     generator_for(config.generate.generator, meta.modality)
-    _known("diversity.class_target", config.diversity.class_target, meta.classes, "class")
+    class_target(meta.classes, config.diversity)
     _known("diversity.subgroup_target", config.diversity.subgroup_target, meta.subgroups, "subgroup column")
     if isinstance(config.review.error_rate, dict):
         _known("review.error_rate", config.review.error_rate, meta.classes, "class")

@@ -19,6 +19,9 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
+Share = Annotated[float, Field(ge=0)]
+
+
 # --- data: one section type per source -------------------------------------------------------------
 
 
@@ -125,7 +128,7 @@ class Train(Section):
     """Optimiser steps."""
     batch_size: int = Field(1024, ge=1)
     """Rows per step over all workers; a smaller dataset is taken whole."""
-    lr: float = Field(0.05, gt=0)
+    lr: float = Field(0.05, gt=0, le=1e3)
     """Adam's learning rate, decayed to 0 by a cosine."""
     weight_decay: float = Field(1e-3, ge=0)
     """L2 penalty on the weights, per sample."""
@@ -171,9 +174,9 @@ class Gaps(Section):
 class Diversity(Section):
     """Targets of the diversity metrics."""
 
-    class_target: dict[str, float] = {}
+    class_target: dict[str, Share] = {}
     """Target share of each class; empty = uniform."""
-    subgroup_target: dict[str, dict[str, float]] = {}
+    subgroup_target: dict[str, dict[str, Share]] = {}
     """Target share of each value of each subgroup column; empty = uniform."""
     hull_dims: int = Field(3, ge=2, le=6)
     """Principal components the convex hull's volume is taken in."""
@@ -228,7 +231,7 @@ class Select(Section):
     """Weight of quality."""
     uncertainty: str = "margin"
     """U: margin, entropy or least_confidence."""
-    diversity: dict[str, float] = {"novelty": 0.5, "balance": 0.3, "gaps": 0.2}
+    diversity: dict[str, Share] = {"novelty": 0.5, "balance": 0.3, "gaps": 0.2}
     """Div: shares of novelty, class balance and gap membership."""
     selector: str = "batch_greedy"
     """batch_greedy, top_k or random."""
@@ -237,7 +240,7 @@ class Select(Section):
     batch: int = Field(10, ge=1)
     """Samples people are asked about each round."""
     shortlist: int = Field(1000, ge=1)
-    """Real candidates that reach the selector: the best by score."""
+    """Real candidates that reach the selector: the best by score; never fewer than the batch."""
 
 
 class Review(Section):

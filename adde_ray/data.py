@@ -103,7 +103,7 @@ def synthetic_features(run: RunDir, before: int) -> dict[str, np.ndarray]:
     """sample_id -> (d,) features of what was synthesised and kept in rounds < `before`."""
     found = {}
     for t in range(before):
-        if (table := run.round(t).read("synthetic.parquet")) is not None:
+        if (table := run.round(t).read("synthetic.parquet", "sample_id", "status", "features")) is not None:
             kept = table.filter(pl.col("status") == "kept")
             found |= {i: np.array(z, dtype=np.float32) for i, z in kept.select("sample_id", "features").iter_rows()}
     return found
@@ -111,5 +111,5 @@ def synthetic_features(run: RunDir, before: int) -> dict[str, np.ndarray]:
 
 def asked_before(run: RunDir, t: int) -> set[str]:
     """Ids of every sample people were asked about in rounds < t."""
-    queries = [run.round(r).read("query.parquet") for r in range(t)]
+    queries = [run.round(r).read("query.parquet", "sample_id") for r in range(t)]
     return {i for query in queries if query is not None for i in query["sample_id"]}

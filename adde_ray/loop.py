@@ -106,7 +106,9 @@ def one_round(
         analysis = analyse(dataset, model, asked, data, config, round_, spaces)
 
     seen = history(run_, t)
-    if reason := stopping.first_reason(seen, run_.seconds(), config.stop):
+    reason = stopping.first_reason(seen, run_.seconds(), config.stop)
+    # A round that has asked people is finished, whatever the clock says by now: what they answered counts.
+    if reason and round_.read("query.parquet") is None:
         return commit(round_, policy, stop_reason=reason)
 
     with round_.stage("acquire"):
@@ -116,9 +118,7 @@ def one_round(
         query = select(dataset, model, analysis, synthetic, asked, policy, data, config, round_)
 
     if query.is_empty():
-        return commit(
-            round_, policy, stop_reason="nothing left to ask about: the pool is dry and nothing was synthesised"
-        )
+        return commit(round_, policy, stop_reason="nothing left to ask about: the pool is dry")
 
     with round_.stage("review"):
         decisions = review(query, synthetic, annotator, round_)

@@ -62,8 +62,8 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
         pq.write_table(table.to_arrow(compat_level=pl.CompatLevel.oldest()), temporary, compression="zstd")
 
 
-def read_table(path: Path) -> pl.DataFrame:
-    return pl.read_parquet(path, hive_partitioning=False)
+def read_table(path: Path, *columns: str) -> pl.DataFrame:
+    return pl.read_parquet(path, columns=list(columns) or None, hive_partitioning=False)
 
 
 # --- identity ------------------------------------------------------------------------------------------
@@ -181,15 +181,13 @@ class RunDir:
 
     def rounds(self) -> list[RoundDir]:
         """The committed rounds, in order."""
-        return [
-            self.round(int(p.parent.name)) for p in sorted((self.root / "rounds").glob(f"[0-9][0-9][0-9]*/{MANIFEST}"))
-        ]
+        found = (self.root / "rounds").glob(f"[0-9][0-9][0-9]*/{MANIFEST}")
+        return [self.round(t) for t in sorted(int(p.parent.name) for p in found)]
 
     def dataset(self, t: int | None = None) -> pl.DataFrame:
         """D_t: the union of parts <= t (all parts when t is None), in the order they were added."""
-        parts = sorted((self.root / "dataset").glob("round-*.parquet"))
-        kept = [p for p in parts if t is None or int(p.stem.removeprefix("round-")) <= t]
-        return pl.concat([read_table(p) for p in kept])
+        parts = sorted(int(p.stem.removeprefix("round-")) for p in (self.root / "dataset").glob("round-*.parquet"))
+        return pl.concat([read_table(self.dataset_part(part)) for part in parts if t is None or part <= t])
 
     def dataset_part(self, t: int) -> Path:
         return self.root / "dataset" / f"round-{t:03d}.parquet"
@@ -239,10 +237,10 @@ class RoundDir:
     def once_json(self, name: str, compute: Callable[[], dict]) -> dict:
         return self.run.once_json(f"rounds/{self.t:03d}/{name}", compute)
 
-    def read(self, name: str) -> pl.DataFrame | None:
-        """A table of this round, or None where the round has none."""
+    def read(self, name: str, *columns: str) -> pl.DataFrame | None:
+        """A table of this round, or some columns of it; None where the round has none."""
         path = self.root / name
-        return read_table(path) if path.exists() else None
+        return read_table(path, *columns) if path.exists() else None
 
     @property
     def manifest(self) -> dict:

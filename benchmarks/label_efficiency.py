@@ -63,7 +63,7 @@ def draw(path: Path, title: str, labels: dict[str, list[int]], f1: dict[str, lis
         figure.add_scatter(
             x=at, y=curves.mean(axis=0), name=name, line={"color": colour, "width": 3 if name == "ADDE" else 2}
         )
-    figure.write_html(path, include_plotlyjs=True)
+    figure.write_html(path, include_plotlyjs=True, config={"displayModeBar": False})
 
 
 def main() -> None:

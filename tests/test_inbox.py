@@ -51,6 +51,13 @@ def test_as_a_spreadsheet_saves_it(out):
     assert decisions.select("action", "label").rows() == [("reject", None), ("correct", "b")]
 
 
+def test_another_encoding_is_refused(out):
+    path, query = out
+    fill(path, {"x": {"action": "accept", "comment": "verdächtig"}, "y": {"action": "accept"}}, encoding="latin-1")
+    with pytest.raises(UserError, match=r"review.csv: is not UTF-8. Save it as CSV UTF-8"):
+        inbox.take_in(path, query, CLASSES, t=0)
+
+
 def test_answers_are_never_overwritten(out):
     path, query = out
     fill(path, {"x": {"action": "accept"}})
@@ -63,6 +70,7 @@ def test_answers_are_never_overwritten(out):
     ("answer", "message"),
     [
         ({"action": "yes"}, r"review.csv:2: unknown action \(got 'yes'\). Choose one of: accept"),
+        ({"action": "accept", "label": "b"}, r"review.csv:2: accept means the suggested class, 'a', .*got 'b'"),
         ({"action": "correct", "label": "c"}, r"review.csv:2: unknown label \(got 'c'\). Choose one of: a, b"),
         ({"sample_id": "nobody", "action": "accept"}, "no sample of this query"),
     ],
@@ -78,3 +86,13 @@ def test_images_lie_beside_the_table(tmp_path):
     query = frame([{"sample_id": "x", "rank": 1, "suggested": "a", "confidence": 0.5}], QUERY)
     path = inbox.put_out(tmp_path, query.with_columns(pl.Series("image", [b"png"])), "image")
     assert (tmp_path / "review" / "x.png").read_bytes() == b"png" and "review/x.png" in path.read_text()
+
+
+def test_the_original_file_is_named_where_it_is_known(tmp_path):
+    query = frame([{"sample_id": "x", "rank": 1, "suggested": "a", "confidence": 0.5}], QUERY)
+    query = query.with_columns(pl.Series("text", ["words"]))
+    plain, named = tmp_path / "plain", tmp_path / "named"
+    assert "file" not in inbox.put_out(plain, query, "text").read_text().partition("\n")[0].split(",")
+    path = inbox.put_out(named, query.with_columns(file=pl.lit("unlabelled/1.png")), "text")
+    assert next(csv.DictReader(path.open()))["file"] == "unlabelled/1.png"
+    assert inbox.take_in(path, query, CLASSES, t=0) is None

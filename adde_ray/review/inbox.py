@@ -1,7 +1,7 @@
 """Review by file: rounds/NNN/review.csv goes out, people fill in `action` and `label`, the run picks it up.
 
-QUERY rows + payload → review.csv (and review/<sample_id>.png for images) → DECISIONS. The plainest way for
-people to answer; it needs a spreadsheet and nothing else.
+QUERY rows + payload → review.csv (and review/<sample_id>.png for images, .txt for long texts) → DECISIONS. The
+plainest way for people to answer; it needs a spreadsheet and nothing else.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ COLUMNS = (
     "sample_id",
     "rank",
     "sample",
+    "file",
     "suggested",
     "confidence",
     "origin",
@@ -30,26 +31,24 @@ COLUMNS = (
     "comment",
 )
 
+CELL = 32_767
+"""The most characters a spreadsheet's cell holds."""
+
 
 def put_out(folder: Path, query: pl.DataFrame, modality: str) -> Path:
-    """Write review.csv, and pictures beside it, unless it is there. Returns its path.
+    """Write review.csv, and beside it what fits no cell, unless it is there. Returns its path.
 
-    query: QUERY columns and the payload column.
+    query: QUERY columns and the payload column; `file`, where each image came from, is shown when it is there.
     """
     path = folder / "review.csv"
     if path.exists():
         return path
-    rows = []
+    columns, rows = [c for c in COLUMNS if c != "file" or c in query.columns], []
     for row in query.sort("rank").iter_rows(named=True):
-        payload = row[modality]
-        if modality == "image":
-            picture = folder / "review" / f"{row['sample_id']}.png"
-            with atomic(picture) as temporary:
-                temporary.write_bytes(payload)
-            payload = f"review/{picture.name}"
-        rows.append({**{c: row.get(c) for c in COLUMNS}, "sample": payload, "confidence": round(row["confidence"], 3)})
+        shown = {"sample": _cell(folder, row["sample_id"], row[modality]), "confidence": round(row["confidence"], 3)}
+        rows.append({**{c: row.get(c) for c in columns}, **shown})
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS)
+    writer = csv.DictWriter(text, columns)
     writer.writeheader()
     writer.writerows(rows)
     with atomic(path) as temporary:
@@ -60,12 +59,16 @@ def put_out(folder: Path, query: pl.DataFrame, modality: str) -> Path:
 def take_in(path: Path, query: pl.DataFrame, classes: tuple[str, ...], *, t: int) -> pl.DataFrame | None:
     """DECISIONS from a filled-in review.csv; None while a row has no action yet.
 
-    Raises UserError for an unknown action or label, a row that is no sample of the query, or one that is missing.
+    Raises UserError: not UTF-8, a column is missing, an unknown action or label, accept beside another label, a row
+    that is no sample of the query.
     """
     asked = dict(query.select("sample_id", "suggested").iter_rows())
-    decisions, waiting = {}, set(asked)
+    decisions, seen = {}, set()
     # Spreadsheets save with a byte-order mark, and with semicolons where the comma is the decimal sign.
-    text = path.read_text(encoding="utf-8-sig")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError("is not UTF-8", where=path, remedy="Save it as CSV UTF-8") from None
     delimiter = ";" if text.partition("\n")[0].count(";") > text.partition("\n")[0].count(",") else ","
     reader = csv.DictReader(io.StringIO(text), delimiter=delimiter)
     missing = {"sample_id", "action", "label"} - set(reader.fieldnames or [])
@@ -75,19 +78,28 @@ def take_in(path: Path, query: pl.DataFrame, classes: tuple[str, ...], *, t: int
         )
     for line, row in enumerate(reader, start=2):
         where, sample_id = f"{path}:{line}", (row["sample_id"] or "").strip()
+        action, label = (row["action"] or "").strip().lower(), (row["label"] or "").strip() or None
+        if not (sample_id or action or label):
+            continue
         if sample_id not in asked:
             raise UserError("no sample of this query", where=where, value=sample_id, remedy="Remove the line")
-        action, label = (row["action"] or "").strip().lower(), (row["label"] or "").strip() or None
+        seen.add(sample_id)
         if not action and not label:
             continue
         action = action or ("accept" if label == asked[sample_id] else "correct")
         if action not in ACTIONS:
             raise UserError("unknown action", where=where, value=action, remedy=f"Choose one of: {', '.join(ACTIONS)}")
         if action == "accept":
+            if label not in (None, asked[sample_id]):
+                raise UserError(
+                    f"accept means the suggested class, {asked[sample_id]!r}, but another label stands beside it",
+                    where=where,
+                    value=label,
+                    remedy="Write correct, or clear the label",
+                )
             label = asked[sample_id]
         elif action == "correct" and label not in classes:
             raise UserError("unknown label", where=where, value=label, remedy=f"Choose one of: {', '.join(classes)}")
-        waiting.discard(sample_id)
         annotator = (row.get("annotator") or "").strip() or "file"
         decisions[sample_id] = {
             "decision_id": f"{t:03d}-{annotator}-{sample_id[:12]}",
@@ -98,6 +110,17 @@ def take_in(path: Path, query: pl.DataFrame, classes: tuple[str, ...], *, t: int
             "label": label if action in ("accept", "correct") else None,
             "comment": (row.get("comment") or "").strip() or None,
         }
-    if waiting:
-        return None
-    return frame([decisions[i] for i in asked], DECISIONS)
+    if lost := sorted(asked.keys() - seen):
+        remedy = "Put its line back, or delete the file to get a new one"
+        raise UserError(f"a sample is missing ({len(lost)} in all)", where=path, value=lost[0], remedy=remedy)
+    return frame([decisions[i] for i in asked], DECISIONS) if len(decisions) == len(asked) else None
+
+
+def _cell(folder: Path, sample_id: str, payload: bytes | str | list) -> str:
+    """What the table shows of a sample: its text, or the name of the file that holds it."""
+    if not isinstance(payload, bytes) and len(str(payload)) <= CELL:
+        return str(payload)
+    path = folder / "review" / f"{sample_id}.{'png' if isinstance(payload, bytes) else 'txt'}"
+    with atomic(path) as temporary:
+        temporary.write_bytes(payload if isinstance(payload, bytes) else str(payload).encode())
+    return f"review/{path.name}"

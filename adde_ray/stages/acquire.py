@@ -70,9 +70,10 @@ def synthesise(
         return frame([], schema)
 
     learned_from, learned_ids = fit_data(dataset, analysis, data, config, round_)
-    arrays, request_rows, between = generators.synthesise(
-        learned_from, requests, temperature=policy.temperature, seed=seed
-    )
+    made = generators.synthesise(learned_from, requests, temperature=policy.temperature, seed=seed)
+    # A generator that went astray draws what is no sample at all.
+    finite = np.isfinite(made[0]).reshape(len(made[0]), -1).all(axis=1)
+    arrays, request_rows, between = (part[finite] for part in made)
     payloads = to_payload(arrays, data.meta.modality)
     features = data.encode(payload_series(payloads, data.meta.modality))
     intended = np.array([requests[row].label for row in request_rows])
@@ -100,7 +101,9 @@ def synthesise(
         },
         schema,
     )
-    return table.unique("sample_id", keep="first", maintain_order=True).sort("sample_id")
+    # Content that is there already is that sample, not a new one.
+    new = table.filter(~pl.col("sample_id").is_in(data.reference.ids))
+    return new.unique("sample_id", keep="first", maintain_order=True).sort("sample_id")
 
 
 def fit_data(

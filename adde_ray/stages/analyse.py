@@ -103,8 +103,9 @@ def tried(round_: RoundDir) -> dict[str, tuple[int, int, int]]:
             for gap_id, number in table.drop_nulls("gap_id").group_by("gap_id").len().iter_rows():
                 counts.setdefault(gap_id, [0, 0, 0])[column] = number
 
-    query, decisions = before.read("query.parquet"), before.read("decisions.parquet")
-    count(before.read("synthetic.parquet"), 0)
+    query = before.read("query.parquet", "sample_id", "gap_id")
+    decisions = before.read("decisions.parquet", "sample_id", "label")
+    count(before.read("synthetic.parquet", "gap_id"), 0)
     count(query, 1)
     if query is not None and decisions is not None:
         count(query.join(decisions.filter(pl.col("label").is_not_null()), on="sample_id", how="semi"), 2)

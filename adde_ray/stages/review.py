@@ -14,6 +14,7 @@ from adde_ray.config import Config
 from adde_ray.data import Data
 from adde_ray.errors import choose
 from adde_ray.methods.annotators import Judges, SimulatedAnnotator
+from adde_ray.methods.generators import generator_for
 from adde_ray.review import inbox
 from adde_ray.rundir import ORACLE, RoundDir, RunDir, derive_seed, read_table
 
@@ -31,7 +32,7 @@ class Simulated:
         seed = derive_seed(config.run.seed, "annotator")
         truth = dict(read_table(run.root / ORACLE).select("sample_id", "label").iter_rows())
         judges = None
-        if config.review.reject_unrealistic and config.generate.generator != "none":
+        if config.review.reject_unrealistic and generator_for(config.generate.generator, data.meta.modality):
             known = truth | dict(data.splits["seed"].table.select("sample_id", "label").iter_rows())
             rows = [
                 (data.reference_rows[i], data.meta.classes.index(c))
@@ -58,7 +59,10 @@ class File:
 
     def answer(self, query: pl.DataFrame, synthetic: pl.DataFrame, round_: RoundDir) -> pl.DataFrame | None:
         meta, payloads = self._data.meta, self._data.payloads(query["sample_id"].to_list(), synthetic)
-        path = inbox.put_out(round_.root, query.with_columns(payloads), meta.modality)
+        shown, known = query.with_columns(payloads), self._data.reference.table
+        if "file" in known.columns:  # what people see is small: they may want the original
+            shown = shown.join(known.select("sample_id", "file"), on="sample_id", how="left")
+        path = inbox.put_out(round_.root, shown, meta.modality)
         return inbox.take_in(path, query, meta.classes, t=round_.t)
 
 

@@ -15,6 +15,9 @@ from adde_ray.methods.learner import Model
 from adde_ray.rundir import RoundDir, derive_rng
 from adde_ray.schema import CANDIDATES, QUERY, frame
 
+SIGNALS = ("confidence", "agreement", "nn_ratio")
+"""What quality control measured of a synthetic sample; Q is learned on it."""
+
 
 def select(
     dataset: Dataset,
@@ -41,7 +44,7 @@ def best_batch(
     candidates: pl.DataFrame, embedding: np.ndarray, num_asked: int, policy: Policy, config: Config, round_: RoundDir
 ) -> pl.DataFrame:
     """QUERY rows chosen from CANDIDATES by the configured selector, within the budget and the synthetic cap."""
-    size = min(config.select.batch, _left(num_asked, config))
+    size = min(config.select.batch, _left(num_asked, config), len(candidates))
     is_synthetic = (candidates["origin"] == "synthetic").to_numpy()
     rows = selection.select(
         candidates["score"].to_numpy().astype(np.float64),
@@ -52,7 +55,9 @@ def best_batch(
         redundancy=config.select.redundancy,
         rng=derive_rng(config.run.seed, round_.t, "select"),
     )
-    rows = selection.cap_synthetic(rows, is_synthetic, _synthetic_cap(size, num_asked, policy, config, round_))[:size]
+    num_real = len(candidates) - int(is_synthetic.sum())
+    cap = _synthetic_cap(size, num_real, num_asked, policy, config, round_)
+    rows = selection.cap_synthetic(rows, is_synthetic, cap)[:size]
     chosen = candidates[rows] if len(rows) else candidates.clear()
     return frame(chosen.with_columns(rank=pl.int_range(1, len(rows) + 1)), QUERY)
 
@@ -90,7 +95,7 @@ def score(
         config.select.diversity,
     )
     q = np.ones(len(proba), dtype=np.float32)
-    signals = [kept[c].to_numpy() for c in ("confidence", "agreement", "nn_ratio")]
+    signals = [kept[c].to_numpy() for c in SIGNALS]
     q[len(real) :] = quality_scores(*signals, past_decisions(round_), config.quality_control)
 
     best, gap_ids = proba.argmax(axis=1), [gap.gap_id for gap in analysis.open_gaps]
@@ -112,19 +117,21 @@ def score(
         CANDIDATES,
     )
     # A random query is drawn from everything: the best by score would not be random.
-    return _shortlist(table, embedding, len(table) if config.select.selector == "random" else config.select.shortlist)
+    at_most = len(table) if config.select.selector == "random" else max(config.select.shortlist, config.select.batch)
+    return _shortlist(table, embedding, at_most)
 
 
 def past_decisions(round_: RoundDir) -> pl.DataFrame:
     """What people said of synthetic samples before: confidence, agreement, nn_ratio, confirmed."""
     answered = []
     for t in range(round_.t):
-        synthetic, decisions = (round_.run.round(t).read(f"{name}.parquet") for name in ("synthetic", "decisions"))
+        then = round_.run.round(t)
+        synthetic = then.read("synthetic.parquet", "sample_id", *SIGNALS)
+        decisions = then.read("decisions.parquet", "sample_id", "label")
         if synthetic is not None and decisions is not None:
             confirmed = decisions.select("sample_id", confirmed=pl.col("label").is_not_null())
-            signals = synthetic.select("sample_id", "confidence", "agreement", "nn_ratio")
-            answered.append(signals.join(confirmed, on="sample_id").sort("sample_id").drop("sample_id"))
-    empty = {"confidence": pl.Float32, "agreement": pl.Float32, "nn_ratio": pl.Float32, "confirmed": pl.Boolean}
+            answered.append(synthetic.join(confirmed, on="sample_id").sort("sample_id").drop("sample_id"))
+    empty = {**dict.fromkeys(SIGNALS, pl.Float32), "confirmed": pl.Boolean}
     return pl.concat(answered) if answered else pl.DataFrame(schema=empty)
 
 
@@ -132,7 +139,7 @@ def _shortlist(table: pl.DataFrame, embedding: np.ndarray, size: int) -> tuple[p
     """All synthetic rows and the `size` best real ones, sorted by sample_id."""
     is_real = pl.col("origin") == "real"
     best = table.with_row_index("row").sort(~is_real, -pl.col("score"), "sample_id")
-    best = pl.concat([best.filter(is_real).head(size), best.filter(~is_real)]).sort("sample_id")
+    best = pl.concat([best.filter(is_real).head(min(size, len(table))), best.filter(~is_real)]).sort("sample_id")
     return best.drop("row"), embedding[best["row"].to_numpy()]
 
 
@@ -141,9 +148,17 @@ def _left(num_asked: int, config: Config) -> int:
     return config.select.batch if config.stop.labels is None else max(config.stop.labels - num_asked, 0)
 
 
-def _synthetic_cap(size: int, num_asked: int, policy: Policy, config: Config, round_: RoundDir) -> int:
-    """Synthetic samples this query may hold: by its own share, and by the run's over all labels so far."""
-    queries = [round_.run.round(t).read("query.parquet") for t in range(round_.t)]
+def _synthetic_cap(size: int, num_real: int, num_asked: int, policy: Policy, config: Config, round_: RoundDir) -> int:
+    """Synthetic samples this query may hold: by its own share, and by the run's over all labels so far.
+
+    A pool that runs dry makes the query smaller, and the cap with it.
+    """
+    queries = [round_.run.round(t).read("query.parquet", "origin") for t in range(round_.t)]
     before = sum(int((q["origin"] == "synthetic").sum()) for q in queries if q is not None)
-    over_run = int(config.generate.max_share * (num_asked + size)) - before
-    return max(min(round(policy.synthetic_share * size), over_run), 0)
+
+    def fits(number: int) -> bool:
+        asked = min(size, num_real + number)
+        limit = config.generate.max_share * (num_asked + asked) - before
+        return number <= min(round(policy.synthetic_share * asked), limit)
+
+    return max(filter(fits, range(size + 1)), default=0)

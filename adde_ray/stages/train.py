@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from adde_ray.config import Config, Train
 from adde_ray.data import Data, Dataset
+from adde_ray.errors import UserError
 from adde_ray.methods import learner
 from adde_ray.rundir import RoundDir, atomic, derive_seed, read_json, write_json
 
@@ -30,7 +31,10 @@ SMALL = 4_000_000
 
 
 def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> learner.Model:
-    """f trained on D_t and calibrated on val, kept as this round's checkpoint; or the kept one."""
+    """f trained on D_t and calibrated on val, kept as this round's checkpoint; or the kept one.
+
+    Raises UserError when training diverges.
+    """
     folder = round_.root / "model"
     if not (folder / SETTINGS).exists():
         classes, dims = data.meta.classes, dataset.features.shape[1]
@@ -38,7 +42,10 @@ def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> lea
         weights = fit(dataset.features, dataset.labels, len(classes), config.train, seed=seed)
         network = learner.build(dims, len(classes), config.train, seed=seed)
         network.load_state_dict(weights)
-        val_logits = learner.Model(network, 1.0).logits(data.splits["val"].features)
+        model = learner.Model(network, 1.0)
+        val_logits = model.logits(data.splits["val"].features)
+        if not np.isfinite(val_logits).all() or _out_of_range(model, data.reference.features):
+            raise UserError("training diverges", where="train.lr", value=config.train.lr, remedy="Lower it")
         temperature = learner.fit_temperature(val_logits, data.labels("val"))
         with atomic(folder / WEIGHTS) as temporary:
             save_file(weights, temporary)
@@ -74,7 +81,11 @@ def fit(
                 "seed": seed,
                 "train": config.model_dump(),
             },
-            scaling_config=ScalingConfig(num_workers=config.workers, use_gpu=config.gpu and config.workers > 0),
+            scaling_config=ScalingConfig(
+                num_workers=config.workers,
+                use_gpu=config.gpu and config.workers > 0,
+                resources_per_worker=_room_for_a_worker(config),
+            ),
             run_config=RunConfig(storage_path=storage, name="fit"),
         ).fit()
     # The weights come back as the train function's value: no storage shared between machines is needed.
@@ -112,6 +123,32 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
             schedule.step()
     ray.train.report({"loss": float(loss.detach()) / max(len(mine), 1)})
     return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
+
+
+def _room_for_a_worker(config: Train) -> dict[str, float]:
+    """What each worker reserves. Ray Train waits for ever, and silently, for room that there is not.
+
+    Together the workers reserve at most half of the CPUs: generators keep up to the other half.
+    """
+    if config.workers == 0:
+        cpus, gpus = 1.0, torch.cuda.device_count()
+    else:
+        import ray
+
+        have = ray.cluster_resources()
+        cpus, gpus = have.get("CPU", 0.0), have.get("GPU", 0)
+    needed = max(config.workers, 1)
+    if config.gpu and gpus < needed:
+        raise UserError(
+            f"needs {needed} GPUs and there are {gpus:g}", where="train.gpu", value=True, remedy="Set train.gpu = false"
+        )
+    return {"CPU": min(1.0, 0.5 * cpus / needed)}
+
+
+def _out_of_range(model: learner.Model, features: np.ndarray) -> bool:
+    """Whether distances between what the network makes of (n, d) features leave the range of float32."""
+    with np.errstate(over="ignore"):
+        return model.moves and not np.isfinite(np.square(model.embed(features)).sum())
 
 
 @contextlib.contextmanager
