@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from adde_ray.rundir import RunDir
 
@@ -48,9 +50,9 @@ class RoundTable:
 
 def summary_table(record: dict) -> Table:
     """`summary.summarise` as a table."""
-    table = Table(title=f"{record['run']}: {record['status']}")
+    table = Table(title=Text(f"{record['run']}: {record['status']}"), box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for title, _ in COLUMNS[1:]:
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for r in record["rounds"]:
         table.add_row(*cells("", r, r["weights"], r["quality"], r["test"])[1:])
     return table

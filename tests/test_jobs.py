@@ -1,0 +1,76 @@
+"""`jobs/run.py` as its users run it: `ray job submit` to a Ray head with its job server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from adde_ray.rundir import RunDir
+from adde_ray.summary import summarise
+
+JOBS = Path(__file__).parents[1] / "jobs"
+RAY = Path(sys.executable).with_name("ray")
+SMALL = ["--set", "stop.labels=10", "--set", "generate.steps=20", "--set", "compare.random=false"]
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def job_server():
+    """The address of a head's job server, and the environment that reaches it; apart from any other Ray here."""
+    root = tempfile.mkdtemp(prefix="adde", dir="/tmp")  # short: Ray's socket names below it have a limit
+    token = "ab" * 32
+    env = {**os.environ, "RAY_TMPDIR": root, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
+    env.pop("RAY_ADDRESS", None)
+    port = free_port()
+    head = subprocess.Popen(
+        [RAY, "start", "--head", "--block", f"--port={free_port()}", f"--dashboard-port={port}", "--num-cpus=2",
+         f"--temp-dir={root}", "--ray-client-server-port", str(free_port()), "--disable-usage-stats"],
+        env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 90
+    while subprocess.run([RAY, "job", "list", "--address", address], env=env, capture_output=True).returncode:
+        assert head.poll() is None and time.monotonic() < deadline, "the head did not come up"
+        time.sleep(0.5)
+    yield address, env
+    head.send_signal(signal.SIGTERM)
+    try:
+        head.wait(30)
+    except subprocess.TimeoutExpired:
+        os.killpg(head.pid, signal.SIGKILL)
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def submit(job_server, *arguments: str) -> subprocess.CompletedProcess:
+    address, env = job_server
+    command = [RAY, "job", "submit", "--address", address, "--working-dir", JOBS, "--", sys.executable, "run.py"]
+    return subprocess.run([*command, *arguments], env=env, capture_output=True, text=True)
+
+
+def test_a_submitted_job_runs_to_the_end_and_resumes(job_server, tmp_path):
+    folder = tmp_path / "run"
+    arguments = ["configs/digits.toml", "--run-dir", str(folder), *SMALL]
+    done = submit(job_server, *arguments)
+    assert done.returncode == 0 and "succeeded" in done.stdout + done.stderr, done.stdout + done.stderr
+    record = summarise(RunDir.at(folder))
+    assert record["status"] == "finished" and record["num_labels"] == 10
+    assert RunDir.at(folder).round(0).read("synthetic.parquet").height > 0, "its generator actors worked"
+
+    again = submit(job_server, *arguments)
+    assert again.returncode != 0 and "holds a run already" in again.stdout
+    assert submit(job_server, *arguments, "--resume").returncode == 0
+    assert summarise(RunDir.at(folder)) == record
