@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from rich import get_console
 from rich.console import Console
+from rich.text import Text
 
 from adde_ray.config import Config, schema_json
 from adde_ray.errors import UserError
@@ -48,7 +49,7 @@ def command(help_: str, example: str):
             try:
                 return function(*args, **kwargs)
             except UserError as error:
-                err.print(f"[red]error:[/] {_plain(error)}", highlight=False, soft_wrap=True)
+                err.print(Text.assemble(("error: ", "red"), str(error)), soft_wrap=True)
                 raise typer.Exit(2) from None
             except KeyboardInterrupt:
                 err.print("stopped; nothing committed is lost, `--resume` goes on")
@@ -129,7 +130,7 @@ def report(
 
     with out.status("drawing the report"):
         path = write_report(RunDir.at(run), out_)
-    out.print(f"report: {path}", soft_wrap=True, highlight=False)
+    _say(f"report: {path}")
 
 
 @command(
@@ -142,52 +143,50 @@ def export(
     from adde_ray.export import export as export_run
 
     path = export_run(RunDir.at(run), out_)
-    out.print(f"dataset: {path}", soft_wrap=True, highlight=False)
+    _say(f"dataset: {path}")
 
 
 def _tell(record: dict, folder: Path) -> None:
     """Where things stand, and what to do next."""
-    say = functools.partial(out.print, soft_wrap=True, highlight=False)
     if record["status"] == "finished":
-        say(f"finished: {record['stop_reason']}; {record['num_samples']} samples, {record['num_labels']} labels bought")
-        say(f"dataset fingerprint {record['dataset_fingerprint']} in {folder}")
-        say(f"next: adde report {folder} · adde export {folder} --out DATASET")
+        _say(
+            f"finished: {record['stop_reason']}; {record['num_samples']} samples, {record['num_labels']} labels bought"
+        )
+        _say(f"dataset fingerprint {record['dataset_fingerprint']} in {folder}")
+        _say(f"next: adde report {folder} · adde export {folder} --out DATASET")
     elif record["status"] == "awaiting_review":
         path = folder / "rounds" / f"{record['num_rounds']:03d}" / "review.csv"
-        say(f"waiting for people: fill in the columns action and label of {path},")
-        say("then repeat the command with --resume")
+        _say(f"waiting for people: fill in the columns action and label of {path},")
+        _say("then repeat the command with --resume")
     else:
-        say(f"not finished: {record['num_rounds']} rounds done; repeat `adde run` with --resume")
+        _say(f"not finished: {record['num_rounds']} rounds done; repeat `adde run` with --resume")
 
 
 def _tell_plan(config: Config, prepared) -> None:
     meta = prepared.meta
-    say = functools.partial(out.print, soft_wrap=True, highlight=False)
     rows = ", ".join(f"{split} {count}" for split, count in meta.num_rows.items())
-    say(f"{meta.modality} data, rows: {rows}")
-    say(f"{len(meta.classes)} classes: {', '.join(meta.classes[:20])}{' …' if len(meta.classes) > 20 else ''}")
+    _say(f"{meta.modality} data, rows: {rows}")
+    _say(f"{len(meta.classes)} classes: {', '.join(meta.classes[:20])}{' …' if len(meta.classes) > 20 else ''}")
     if meta.subgroups:
-        say(f"subgroups: {', '.join(meta.subgroups)}")
+        _say(f"subgroups: {', '.join(meta.subgroups)}")
     if len(prepared.rejected):
-        say(f"{len(prepared.rejected)} rows would be set aside, among them:")
+        _say(f"{len(prepared.rejected)} rows would be set aside, among them:")
         for where, reason in prepared.rejected.head(10).iter_rows():
-            say(f"  {where}: {reason}")
+            _say(f"  {where}: {reason}")
     for note in prepared.notes:
-        say(f"note: {note}")
+        _say(f"note: {note}")
     pool, batch, budget = meta.num_rows.get("pool", 0), config.select.batch, config.stop.labels
     labels = min(x for x in (budget, config.stop.rounds * batch) if x is not None)
     plan = f"up to {-(-labels // batch)} rounds of {batch}, {labels} labels to be bought from a pool of {pool}"
-    say(f"{plan}; annotator: {config.review.annotator}")
+    _say(f"{plan}; annotator: {config.review.annotator}")
     if (config.run_dir / "config.json").exists():
-        say(f"note: {config.run_dir} holds a run already")
-    say("ok")
+        _say(f"note: {config.run_dir} holds a run already")
+    _say("ok")
 
 
-def _plain(error: Exception) -> str:
-    """Without rich's markup being read into it."""
-    from rich.markup import escape
-
-    return escape(str(error))
+def _say(line: str) -> None:
+    """As it is: names and paths are the user's, whatever brackets and colons they hold."""
+    out.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ class UserError(ValueError):
         if value is not None:
             parts.append(f"got {value!r}")
         message = " (".join(parts) + (")" if len(parts) > 1 else "")
-        super().__init__(f"{message}. {remedy}".rstrip(". ") + "." if remedy else f"{message}.")
+        message = f"{message}. {remedy}".rstrip(". ") + "." if remedy else f"{message}."
+        super().__init__("\\n".join(message.splitlines()))  # names and paths may hold line breaks
 
 
 def choose(registry: dict, name: str, *, where: str):

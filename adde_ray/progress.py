@@ -11,7 +11,7 @@ from adde_ray.rundir import RunDir
 
 COLUMNS = (
     ("", 8), ("round", 5), ("labels", 6), ("samples", 7), ("synth", 5), ("F1 val", 6), ("F1 test", 7), ("M_div", 6),
-    ("gaps", 5), ("α / β / γ", 16),
+    ("gaps", 5), ("α/β/γ", 14),
 )  # fmt: skip
 
 
@@ -70,5 +70,5 @@ def cells(name: str, record: dict, weights: dict, val: dict, test: dict) -> list
         f"{test['macro_f1']:.3f}" if test else "–",
         f"{record['diversity']['m_div']:.3f}",
         str(record["gaps"]["open"]),
-        " / ".join(f"{weights[w]:.2f}" for w in ("alpha", "beta", "gamma")),
+        "/".join(f"{weights[w]:.2f}" for w in ("alpha", "beta", "gamma")),
     ]

@@ -63,7 +63,7 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
 
 
 def read_table(path: Path, *columns: str) -> pl.DataFrame:
-    return pl.read_parquet(path, columns=list(columns) or None, hive_partitioning=False)
+    return pl.read_parquet(path, columns=list(columns) or None, glob=False, hive_partitioning=False)
 
 
 # --- identity ------------------------------------------------------------------------------------------
@@ -117,7 +117,10 @@ class RunDir:
         resolved = config.model_dump(mode="json")
         # Where a run lies is no part of what it is: moving or renaming its folder does not stop a resume.
         identity = {**resolved, "run": {"seed": config.run.seed}}
-        run.root.mkdir(parents=True, exist_ok=True)
+        try:
+            run.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"no folder can be made: {error.strerror}", where=run.root) from None
         with run._lock():
             if (run.root / "config.json").exists():
                 if not resume:

@@ -28,6 +28,10 @@ def rows(*, pool: int = 60, **options) -> list[dict]:
     return [row for split, count in sizes.items() for row in blobs(split, count, **options)]
 
 
+def row(vector, label: str | None, split: str) -> dict:
+    return {"vector": [float(x) for x in vector], "label": label, "split": split}
+
+
 def write(path: Path, rows: list[dict]) -> Path:
     pl.DataFrame(rows, schema_overrides={"vector": pl.List(pl.Float32)}).write_parquet(path)
     return path

@@ -19,6 +19,7 @@ from adde_ray.methods.transformer import Transformer
 AUTO = {"image": "pixels", "text": "tfidf", "vector": "raw"}
 
 _CHUNK = 4096  # rows held decoded at a time
+_FARTHEST = 1e6  # root mean squares from the mean
 _MAX_PCA_ROWS = 5_000  # components are fitted on at most this many rows, drawn by the seed
 
 
@@ -100,7 +101,8 @@ class Raw:
             return np.zeros((0, len(self.mean)), np.float32)
         x = self._matrix(payloads)
         assert x.shape[1] == len(self.mean), (x.shape, len(self.mean))
-        return ((x - self.mean) / self.scale).astype(np.float32)
+        # No row of the fit is farther than √n; what comes later may be, and would leave float32's range in a product.
+        return np.clip((x - self.mean) / self.scale, -_FARTHEST, _FARTHEST).astype(np.float32)
 
     def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         return {"mean": self.mean}, {"scale": self.scale}

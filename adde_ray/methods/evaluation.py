@@ -21,7 +21,7 @@ def evaluate(labels: np.ndarray, proba: np.ndarray, classes: tuple[str, ...]) ->
         "accuracy": accuracy_score(labels, predicted),
         "worst_class_recall": recall.min(),
         "ece": calibration_error(labels, proba),
-        "nll": -np.log(np.clip(proba[np.arange(len(labels)), labels].astype(float), 1e-7, 1.0)).mean(),
+        "nll": np.log(1 / np.clip(proba[np.arange(len(labels)), labels].astype(float), 1e-7, 1.0)).mean(),
     }
     return {name: round(float(value), 6) for name, value in rows.items()} | {
         "recall": {classes[c]: round(float(r), 6) for c, r in zip(present, recall, strict=True)}

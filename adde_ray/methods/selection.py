@@ -62,7 +62,7 @@ def balance(s: Situation, power: float = 0.6) -> np.ndarray:
     1 = f is sure of a class as short as the shortest.
     """
     rarity = (1.0 / (1.0 + s.class_counts)) ** power
-    return s.proba @ (rarity / rarity.max()).astype(np.float32)
+    return np.minimum(s.proba @ (rarity / rarity.max()).astype(np.float32), 1.0)
 
 
 def novelty(s: Situation) -> np.ndarray:

@@ -110,7 +110,7 @@ def read_payloads(story: Story, ids: set[str]) -> dict[str, bytes | str | list[f
     """The payloads of `ids`, from the pool, the seed set, the dataset and the synthetic rows."""
     column, found = story.meta.modality, {}
     tables = [story.root / "ingest" / f"{split}.parquet" for split in ("pool", "seed")]
-    tables = [pl.read_parquet(p, columns=["sample_id", column]) for p in tables if p.exists()]
+    tables = [read_table(p, "sample_id", column) for p in tables if p.exists()]
     tables += [story.dataset, *(r.synthetic for r in story.rounds if r.synthetic is not None)]
     for table in tables:
         if column in table.columns:

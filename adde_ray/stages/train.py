@@ -31,10 +31,7 @@ SMALL = 4_000_000
 
 
 def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> learner.Model:
-    """f trained on D_t and calibrated on val, kept as this round's checkpoint; or the kept one.
-
-    Raises UserError when training diverges.
-    """
+    """f trained on D_t and calibrated on val, kept as this round's checkpoint; or the kept one."""
     folder = round_.root / "model"
     if not (folder / SETTINGS).exists():
         classes, dims = data.meta.classes, dataset.features.shape[1]
@@ -42,10 +39,7 @@ def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> lea
         weights = fit(dataset.features, dataset.labels, len(classes), config.train, seed=seed)
         network = learner.build(dims, len(classes), config.train, seed=seed)
         network.load_state_dict(weights)
-        model = learner.Model(network, 1.0)
-        val_logits = model.logits(data.splits["val"].features)
-        if not np.isfinite(val_logits).all() or _out_of_range(model, data.reference.features):
-            raise UserError("training diverges", where="train.lr", value=config.train.lr, remedy="Lower it")
+        val_logits = learner.Model(network, 1.0).logits(data.splits["val"].features)
         temperature = learner.fit_temperature(val_logits, data.labels("val"))
         with atomic(folder / WEIGHTS) as temporary:
             save_file(weights, temporary)
@@ -143,12 +137,6 @@ def _room_for_a_worker(config: Train) -> dict[str, float]:
             f"needs {needed} GPUs and there are {gpus:g}", where="train.gpu", value=True, remedy="Set train.gpu = false"
         )
     return {"CPU": min(1.0, 0.5 * cpus / needed)}
-
-
-def _out_of_range(model: learner.Model, features: np.ndarray) -> bool:
-    """Whether distances between what the network makes of (n, d) features leave the range of float32."""
-    with np.errstate(over="ignore"):
-        return model.moves and not np.isfinite(np.square(model.embed(features)).sum())
 
 
 @contextlib.contextmanager
