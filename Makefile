@@ -17,8 +17,9 @@ test: $(VENV)/installed-dev
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
+# Runs stay: they may hold people's answers.
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV)
 
 # Stamps: what is installed already is not installed again until its list changes.
 $(VENV)/installed: pyproject.toml constraints.txt

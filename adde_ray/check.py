@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from adde_ray.config import Config
 from adde_ray.errors import UserError, choose
 from adde_ray.methods.acquisition import QUALITY_MODELS
@@ -43,6 +45,10 @@ def check_names(config: Config) -> None:
 def check_data(config: Config, meta: Meta) -> None:
     """What the config says fits the data: encoder, generator, classes, subgroups, annotator. Raises UserError."""
     resolve(config.encoder, meta.modality)
+    model = config.encoder.model
+    if model and model.startswith((".", "/", "~")) and not Path(model).is_dir():
+        remedy = "Give a folder with config.json and model.safetensors, or a Hugging Face model id"
+        raise UserError("no such folder", where="encoder.model", value=model, remedy=remedy)
     generator_for(config.generate.generator, meta.modality)
     class_target(meta.classes, config.diversity)
     _known("diversity.subgroup_target", config.diversity.subgroup_target, meta.subgroups, "subgroup column")

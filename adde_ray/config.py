@@ -231,8 +231,8 @@ class Select(Section):
     """Weight of quality."""
     uncertainty: str = "margin"
     """U: margin, entropy or least_confidence."""
-    diversity: dict[str, Share] = {"novelty": 0.5, "balance": 0.3, "gaps": 0.2}
-    """Div: shares of novelty, class balance and gap membership."""
+    diversity: dict[str, Share] = {"balance": 0.5, "gaps": 0.3, "novelty": 0.2}
+    """Div: shares of class balance, gap membership and novelty."""
     selector: str = "batch_greedy"
     """batch_greedy, top_k or random."""
     redundancy: float = Field(0.5, ge=0)

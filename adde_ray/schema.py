@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -214,7 +215,7 @@ class Split:
     def __post_init__(self):
         assert len(self.table) == len(self.features), (len(self.table), len(self.features))
 
-    @property
+    @cached_property
     def ids(self) -> list[str]:
         return self.table["sample_id"].to_list()
 

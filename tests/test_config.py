@@ -29,7 +29,7 @@ def test_every_shipped_config_loads(path):
         (DIGITS | {"select": {"alpa": 1}}, "select.alpa: unknown key .* Known keys here: alpha, beta"),
         (DIGITS | {"select": {"alpha": -1}}, r"select.alpha: input should be greater than or equal to 0 \(got -1\)"),
         (DIGITS | {"select": {"batch": "ten"}}, r"select.batch: .*integer.*\(got 'ten'\)"),
-        (DIGITS | {"diversity": {"class_target": {"3": -0.1}}}, "diversity.class_target.3: .*greater than or equal to 0"),
+        (DIGITS | {"diversity": {"class_target": {"3": -0.1}}}, "class_target.3: .*greater than or equal to 0"),
         (DIGITS | {"diversity": {"class_target": {"3": float("nan")}}}, "diversity.class_target.3: "),
         (DIGITS | {"select": {"diversity": {"novelty": float("inf")}}}, "select.diversity.novelty: .*finite"),
         (DIGITS | {"gaps": {"kinds": ["holes"]}}, "gaps.kinds.*'density', 'small_cluster', 'class' or 'subgroup'"),

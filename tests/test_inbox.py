@@ -96,3 +96,37 @@ def test_the_original_file_is_named_where_it_is_known(tmp_path):
     path = inbox.put_out(named, query.with_columns(file=pl.lit("unlabelled/1.png")), "text")
     assert next(csv.DictReader(path.open()))["file"] == "unlabelled/1.png"
     assert inbox.take_in(path, query, CLASSES, t=0) is None
+
+
+def test_a_text_is_never_a_formula(tmp_path):
+    query = frame([{"sample_id": "x", "rank": 1, "suggested": "a", "confidence": 0.5}], QUERY)
+    path = inbox.put_out(tmp_path, query.with_columns(pl.Series("text", ['=HYPERLINK("x")'])), "text")
+    assert next(csv.DictReader(path.open()))["sample"] == "'=HYPERLINK(\"x\")"
+
+
+def test_what_fits_no_cell_lies_beside_the_table(tmp_path):
+    """A spreadsheet cuts long texts, and Python's csv module refuses to read very long ones back."""
+    query = frame([{"sample_id": "x", "rank": 1, "suggested": "a", "confidence": 0.5}], QUERY)
+    long = "é" * 200_000
+    path = inbox.put_out(tmp_path, query.with_columns(pl.Series("text", [long])), "text")
+    assert (tmp_path / "review" / "x.txt").read_text(encoding="utf-8") == long and "review/x.txt" in path.read_text()
+    fill(path, {"x": {"action": "accept"}})
+    assert len(inbox.take_in(path, query, CLASSES, t=0)) == 1
+
+
+def test_a_table_that_lost_lines_or_gained_empty_ones(out):
+    path, query = out
+    fill(path, {"x": {"action": "accept"}, "y": {"action": "accept"}})
+    header, first, *_ = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([header, first, "," * header.count(","), ""]))
+    with pytest.raises(UserError, match=r"review.csv: a sample is missing \(1 in all\) \(got 'y'\)"):
+        inbox.take_in(path, query, CLASSES, t=0)
+    path.unlink()
+    assert inbox.put_out(path.parent, query.with_columns(text=pl.lit("again")), "text") == path
+
+
+def test_a_table_saved_in_another_encoding(out):
+    path, query = out
+    path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
+    with pytest.raises(UserError, match=r"review.csv: is not UTF-8. Save it as CSV UTF-8"):
+        inbox.take_in(path, query, CLASSES, t=0)

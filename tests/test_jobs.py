@@ -34,11 +34,12 @@ def job_server():
     root = tempfile.mkdtemp(prefix="adde", dir="/tmp")  # short: Ray's socket names below it have a limit
     token = "ab" * 32
     env = {**os.environ, "RAY_TMPDIR": root, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
-    env.pop("RAY_ADDRESS", None)
+    env.pop("RAY_ADDRESS", None)  # of the cluster that other tests share
     port = free_port()
     head = subprocess.Popen(
         [RAY, "start", "--head", "--block", f"--port={free_port()}", f"--dashboard-port={port}", "--num-cpus=2",
-         f"--temp-dir={root}", "--ray-client-server-port", str(free_port()), "--disable-usage-stats"],
+         f"--dashboard-agent-listen-port={free_port()}", f"--ray-client-server-port={free_port()}",
+         "--min-worker-port=0", "--max-worker-port=0", f"--temp-dir={root}", "--disable-usage-stats"],
         env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     address = f"http://127.0.0.1:{port}"
@@ -61,6 +62,13 @@ def submit(job_server, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([*command, *arguments], env=env, capture_output=True, text=True)
 
 
+def actors(job_server) -> str:
+    """What the head says of the actors it has had."""
+    address, env = job_server
+    query = [RAY, "list", "actors", "--address", address]
+    return subprocess.run(query, env=env, capture_output=True, text=True).stdout
+
+
 def test_a_submitted_job_runs_to_the_end_and_resumes(job_server, tmp_path):
     folder = tmp_path / "run"
     arguments = ["configs/digits.toml", "--run-dir", str(folder), *SMALL]
@@ -68,7 +76,8 @@ def test_a_submitted_job_runs_to_the_end_and_resumes(job_server, tmp_path):
     assert done.returncode == 0 and "succeeded" in done.stdout + done.stderr, done.stdout + done.stderr
     record = summarise(RunDir.at(folder))
     assert record["status"] == "finished" and record["num_labels"] == 10
-    assert RunDir.at(folder).round(0).read("synthetic.parquet").height > 0, "its generator actors worked"
+    assert RunDir.at(folder).round(0).read("synthetic.parquet").height > 0
+    assert "_Actor" in actors(job_server), "generators work on the cluster the job was sent to"
 
     again = submit(job_server, *arguments)
     assert again.returncode != 0 and "holds a run already" in again.stdout

@@ -129,6 +129,14 @@ def test_dataset_is_the_union_of_parts(tmp_path):
     assert run.dataset_fingerprint() != before
 
 
+def test_rounds_and_parts_are_in_order_beyond_a_thousand(tmp_path):
+    run = RunDir(tmp_path)
+    for t in (0, 999, 1000):
+        run.round(t).commit({"round": t})
+        write_table(run.dataset_part(t), frame([{"sample_id": f"s{t}", "label": "a", "round": t}], DATASET))
+    assert [r.t for r in run.rounds()] == run.dataset()["round"].to_list() == [0, 999, 1000]
+
+
 def test_a_torn_last_event_is_passed_over(tmp_path):
     run = RunDir(tmp_path)
     run.event(event="end", round=0, stage="train", seconds=1.5)

@@ -119,7 +119,8 @@ def take_in(path: Path, query: pl.DataFrame, classes: tuple[str, ...], *, t: int
 def _cell(folder: Path, sample_id: str, payload: bytes | str | list) -> str:
     """What the table shows of a sample: its text, or the name of the file that holds it."""
     if not isinstance(payload, bytes) and len(str(payload)) <= CELL:
-        return str(payload)
+        # A spreadsheet would run a text that opens like a formula.
+        return f"'{payload}" if str(payload).startswith(("=", "+", "-", "@")) else str(payload)
     path = folder / "review" / f"{sample_id}.{'png' if isinstance(payload, bytes) else 'txt'}"
     with atomic(path) as temporary:
         temporary.write_bytes(payload if isinstance(payload, bytes) else str(payload).encode())

@@ -13,7 +13,7 @@ import polars as pl
 
 from adde_ray.config import Config
 from adde_ray.errors import UserError, choose
-from adde_ray.rundir import RunDir, read_json, read_table, write_json, write_table
+from adde_ray.rundir import RunDir, read_json, write_json, write_table
 from adde_ray.schema import REJECTED, SPLITS, Meta, frame
 from adde_ray.sources import SOURCES, WHERE, Rows
 from adde_ray.sources.rows import identify, listing
@@ -92,19 +92,6 @@ def load_meta(run: RunDir) -> Meta:
     """What ingest learned about the data."""
     kept = read_json(run.root / "ingest" / "meta.json")
     return Meta(**{**kept, "classes": tuple(kept["classes"]), "subgroups": tuple(kept["subgroups"])})
-
-
-def load_split(run: RunDir, split: str) -> pl.DataFrame | None:
-    """Rows of a split, sorted by sample_id; None where the data has no such split."""
-    assert split in SPLITS, split
-    path = run.root / "ingest" / f"{split}.parquet"
-    return read_table(path) if path.exists() else None
-
-
-def load_oracle(run: RunDir) -> pl.DataFrame | None:
-    """sample_id, label of pool rows whose class is known, for the simulated annotator; None where none is."""
-    path = run.root / "ingest" / "oracle.parquet"
-    return read_table(path) if path.exists() else None
 
 
 # --- the rules --------------------------------------------------------------------------------------------

@@ -11,9 +11,20 @@ from adde_ray.rundir import RunDir, read_table
 from adde_ray.schema import REJECTED, SPLITS, Meta
 from adde_ray.sources import SOURCES, WHERE, Rows
 from adde_ray.stages import ingest as stage
-from adde_ray.stages.ingest import ingest, load_meta, load_oracle, load_split, prepare
+from adde_ray.stages.ingest import ingest, load_meta, prepare
 
 DIGITS = Config.parse({"data": {"source": "digits"}})
+
+
+def load_split(run: RunDir, name: str) -> pl.DataFrame | None:
+    """A table of ingest/, or None."""
+    path = run.root / "ingest" / f"{name}.parquet"
+    return read_table(path) if path.exists() else None
+
+
+def load_oracle(run: RunDir) -> pl.DataFrame | None:
+    return load_split(run, "oracle")
+
 
 
 def rows(**splits):
