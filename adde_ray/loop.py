@@ -112,10 +112,10 @@ def one_round(
         return commit(round_, policy, stop_reason=reason)
 
     with round_.stage("acquire"):
-        synthetic = acquire(dataset, model, analysis, policy, data, config, round_, generators)
+        synthetic = acquire(analysis, policy, data, config, round_, generators)
 
     with round_.stage("select"):
-        query = select(dataset, model, analysis, synthetic, asked, policy, data, config, round_)
+        query = select(analysis, synthetic, policy, data, config, round_)
 
     if query.is_empty():
         return commit(round_, policy, stop_reason="nothing left to ask about: the pool is dry")
@@ -129,7 +129,7 @@ def one_round(
         grown = grow(query, synthetic, decisions, data, round_)
 
     with round_.stage("adapt"):
-        next_policy, changes = adapt(query, synthetic, decisions, dataset, model, policy, seen, data, config)
+        next_policy, changes = adapt(query, synthetic, decisions, analysis, policy, seen, data, config)
 
     return commit(round_, policy, next_policy, changes, asked=len(query), confirmed=len(grown))
 

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "adde_ray"
 LAYERS = [
     {"errors", "schema", "config", "rundir"},
-    {"methods", "sources", "provenance", "summary", "progress", "data"},
+    {"methods", "sources", "provenance", "summary", "progress", "data", "analysis"},
     {"review"},
     {"stages"},
     {"check", "report", "export"},

@@ -181,10 +181,10 @@ def test_every_part_does_two_rounds(tmp_path, data, section, key, value):
 @pytest.mark.parametrize(
     ("section", "key", "values"),
     [
-        ("train", "learner", LEARNERS),
-        ("select", "uncertainty", UNCERTAINTY),
+        ("train", "learner", list(LEARNERS)),
+        ("select", "uncertainty", list(UNCERTAINTY)),
         ("select", "diversity", [{name: 1.0} for name in DIVERSITY]),
-        ("select", "selector", SELECTORS),
+        ("select", "selector", list(SELECTORS)),
     ],
     ids=str,
 )
@@ -194,7 +194,7 @@ def test_names_are_not_only_accepted(tmp_path, data, section, key, values):
     for number, value in enumerate(values):
         run(config(data, stop={"labels": 5}, **{section: {key: value}}), tmp_path / str(number))
         first = RunDir(tmp_path / str(number)).round(0)
-        seen.add((first.read("candidates.parquet").write_csv(), tuple(first.read("query.parquet")["sample_id"])))
+        seen.add((first.read("candidates.parquet").write_ndjson(), tuple(first.read("query.parquet")["sample_id"])))
     assert len(seen) == len(values)
 
 

@@ -7,14 +7,13 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
+from adde_ray.analysis import Analysis
 from adde_ray.config import Config
-from adde_ray.data import Data, Dataset
+from adde_ray.data import Data
 from adde_ray.methods.acquisition import Request, plan_requests, quality_control
 from adde_ray.methods.adaptation import Policy
-from adde_ray.methods.analysis import Analysis
 from adde_ray.methods.encoders import decode_images
 from adde_ray.methods.generators import FitData, to_payload
-from adde_ray.methods.learner import Model
 from adde_ray.rundir import RoundDir, derive_rng, derive_seed
 from adde_ray.schema import SYNTHETIC, frame, payload_series, sample_id, with_payload
 
@@ -31,8 +30,6 @@ class Synthesiser(Protocol):
 
 
 def acquire(
-    dataset: Dataset,
-    model: Model,
     analysis: Analysis,
     policy: Policy,
     data: Data,
@@ -41,14 +38,10 @@ def acquire(
     generators: Synthesiser,
 ) -> pl.DataFrame:
     """SYNTHETIC + payload: every candidate made this round, kept or rejected with its reason."""
-    return round_.once(
-        "synthetic.parquet", lambda: synthesise(dataset, model, analysis, policy, data, config, round_, generators)
-    )
+    return round_.once("synthetic.parquet", lambda: synthesise(analysis, policy, data, config, round_, generators))
 
 
 def synthesise(
-    dataset: Dataset,
-    model: Model,
     analysis: Analysis,
     policy: Policy,
     data: Data,
@@ -57,6 +50,7 @@ def synthesise(
     generators: Synthesiser,
 ) -> pl.DataFrame:
     """Aim at the open gaps, generate, encode, control quality."""
+    dataset = analysis.dataset
     schema = with_payload(SYNTHETIC, data.meta.modality)
     seed = derive_seed(config.run.seed, round_.t, "generate")
     open_gaps = analysis.open_gaps
@@ -69,7 +63,7 @@ def synthesise(
     if not requests or generators.name is None or policy.synthetic_share == 0:
         return frame([], schema)
 
-    learned_from, learned_ids = fit_data(dataset, analysis, data, config, round_)
+    learned_from, learned_ids = fit_data(analysis, data, config, round_)
     made = generators.synthesise(learned_from, requests, temperature=policy.temperature, seed=seed)
     # A generator that went astray draws what is no sample at all.
     finite = np.isfinite(made[0]).reshape(len(made[0]), -1).all(axis=1)
@@ -80,7 +74,7 @@ def synthesise(
     judged = quality_control(
         features,
         intended,
-        model.proba(features),
+        analysis.model.proba(features),
         dataset_features=dataset.features,
         dataset_labels=dataset.labels,
         real_features=data.reference.features,
@@ -106,11 +100,9 @@ def synthesise(
     return new.unique("sample_id", keep="first", maintain_order=True).sort("sample_id")
 
 
-def fit_data(
-    dataset: Dataset, analysis: Analysis, data: Data, config: Config, round_: RoundDir
-) -> tuple[FitData, list[str]]:
+def fit_data(analysis: Analysis, data: Data, config: Config, round_: RoundDir) -> tuple[FitData, list[str]]:
     """What the generator learns from, and its sample_ids: labelled rows, and pool rows with f's probabilities."""
-    reference, modality = data.reference, data.meta.modality
+    dataset, reference, modality = analysis.dataset, data.reference, data.meta.modality
     labelled = set(dataset.table["sample_id"].to_list())
     unlabelled = np.array([row for row, i in enumerate(reference.ids) if i not in labelled], dtype=int)
     room = max(config.generate.max_fit_rows - len(dataset.labels), 0)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from adde_ray.analysis import Analysis
 from adde_ray.config import Config
-from adde_ray.data import Data, Dataset, features_of
+from adde_ray.data import Data, features_of
 from adde_ray.methods import adaptation
 from adde_ray.methods.adaptation import Evidence, Policy
-from adde_ray.methods.learner import Model
 
 
 def adapt(
     query: pl.DataFrame,
     synthetic: pl.DataFrame,
     decisions: pl.DataFrame,
-    dataset: Dataset,
-    model: Model,
+    analysis: Analysis,
     policy: Policy,
     seen: list[dict],
     data: Data,
@@ -25,13 +24,13 @@ def adapt(
 ) -> tuple[Policy, list[dict]]:
     """The next policy and each change as {"rule", "what", "from", "to", "reason"}.
 
-    model: f as it was when the query was chosen. seen: metrics of all rounds so far.
+    analysis: as the query was chosen by. seen: metrics of all rounds so far.
     """
     answered = query.join(decisions.group_by("sample_id").agg(pl.col("label").last()), on="sample_id").sort("sample_id")
     classes = data.meta.class_rows(answered["label"])
-    proba = model.proba(features_of(answered["sample_id"].to_list(), synthetic, data))
+    proba = analysis.model.proba(features_of(answered["sample_id"].to_list(), synthetic, data))
     label = np.maximum(classes, 0)
-    paid = adaptation.payoff(proba[np.arange(len(label)), label], dataset.class_counts[label], classes >= 0)
+    paid = adaptation.payoff(proba[np.arange(len(label)), label], analysis.dataset.class_counts[label], classes >= 0)
     evidence = Evidence(
         history=seen,
         terms=answered.select("U", "Div", "Q").to_numpy().astype(np.float64),

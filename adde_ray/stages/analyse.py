@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from adde_ray.analysis import Analysis
 from adde_ray.config import Config
 from adde_ray.data import Data, Dataset
 from adde_ray.methods import diversity, gaps
-from adde_ray.methods.analysis import Analysis
 from adde_ray.methods.clustering import Space, fit_space
 from adde_ray.methods.evaluation import evaluate
 from adde_ray.methods.gap_tracking import track
@@ -86,9 +86,9 @@ def analyse(
             },
         }
 
-    metrics = round_.once_json("metrics.json", measure)
+    round_.once_json("metrics.json", measure)
     to_fill = gaps.open_gaps(tracked, config.gaps)
-    return Analysis(space, embedding, dataset_embedding, proba, tracked, to_fill, metrics)
+    return Analysis(dataset, model, asked, space, embedding, dataset_embedding, proba, to_fill)
 
 
 def tried(round_: RoundDir) -> dict[str, tuple[int, int, int]]:

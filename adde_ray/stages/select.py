@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from adde_ray.analysis import Analysis
 from adde_ray.config import Config
-from adde_ray.data import Data, Dataset
+from adde_ray.data import Data
 from adde_ray.methods import gaps, selection
 from adde_ray.methods.acquisition import quality_scores
 from adde_ray.methods.adaptation import Policy
-from adde_ray.methods.analysis import Analysis
-from adde_ray.methods.learner import Model
 from adde_ray.rundir import RoundDir, derive_rng
 from adde_ray.schema import CANDIDATES, QUERY, frame
 
@@ -20,11 +19,8 @@ SIGNALS = ("confidence", "agreement", "nn_ratio")
 
 
 def select(
-    dataset: Dataset,
-    model: Model,
     analysis: Analysis,
     synthetic: pl.DataFrame,
-    asked: set[str],
     policy: Policy,
     data: Data,
     config: Config,
@@ -33,9 +29,9 @@ def select(
     """QUERY: the batch people are asked about, best first. synthetic: SYNTHETIC rows of this round."""
 
     def choose() -> pl.DataFrame:
-        candidates, embedding = score(dataset, model, analysis, synthetic, asked, policy, data, config, round_)
+        candidates, embedding = score(analysis, synthetic, policy, data, config, round_)
         round_.once("candidates.parquet", lambda: candidates)
-        return best_batch(candidates, embedding, len(asked), policy, config, round_)
+        return best_batch(candidates, embedding, len(analysis.asked), policy, config, round_)
 
     return round_.once("query.parquet", choose)
 
@@ -63,25 +59,22 @@ def best_batch(
 
 
 def score(
-    dataset: Dataset,
-    model: Model,
     analysis: Analysis,
     synthetic: pl.DataFrame,
-    asked: set[str],
     policy: Policy,
     data: Data,
     config: Config,
     round_: RoundDir,
 ) -> tuple[pl.DataFrame, np.ndarray]:
     """CANDIDATES sorted by sample_id, and their (n, e) embedding."""
-    kept = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(asked)))
-    taken = asked | set(dataset.table["sample_id"].to_list())
+    kept = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
+    taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list())
     real = np.array([row for row, i in enumerate(data.reference.ids) if i not in taken], dtype=int)
     features = np.array(kept["features"].to_list(), dtype=np.float32).reshape(
         len(kept), data.reference.features.shape[1]
     )
-    embedding = np.concatenate([analysis.embedding[real], model.embed(features)])
-    proba = np.concatenate([analysis.proba[real], model.proba(features)])
+    embedding = np.concatenate([analysis.embedding[real], analysis.model.embed(features)])
+    proba = np.concatenate([analysis.proba[real], analysis.model.proba(features)])
     points = np.concatenate([analysis.space.points[real], analysis.space.reduce(embedding[len(real) :])])
 
     subgroups = {
@@ -91,7 +84,7 @@ def score(
     membership = gaps.membership(points, proba, subgroups, analysis.open_gaps, data.meta.classes)
     u = selection.uncertainty(proba, config.select.uncertainty)
     div = selection.diversity(
-        selection.Situation(proba, embedding, analysis.dataset_embedding, dataset.class_counts, membership),
+        selection.Situation(proba, embedding, analysis.dataset_embedding, analysis.dataset.class_counts, membership),
         config.select.diversity,
     )
     q = np.ones(len(proba), dtype=np.float32)

@@ -26,7 +26,6 @@ def load_oracle(run: RunDir) -> pl.DataFrame | None:
     return load_split(run, "oracle")
 
 
-
 def rows(**splits):
     """A text source: split -> "text" or "text:label" items."""
     tables = {}
