@@ -28,9 +28,9 @@ class Data:
     def reference(self) -> Split:
         """Pool and seed together, sorted by sample_id: the real samples gaps and diversity are measured on."""
         both = [self.splits["pool"], self.splits["seed"]]
-        table = pl.concat([s.table for s in both], how="diagonal_relaxed").with_row_index("row").sort("sample_id")
-        features = np.concatenate([s.features for s in both])[table["row"].to_numpy()]
-        return Split(table.drop("row"), features)
+        table = pl.concat([s.table for s in both], how="diagonal_relaxed")
+        order = table["sample_id"].arg_sort().to_numpy()
+        return Split(table[order], np.concatenate([s.features for s in both])[order])
 
     @cached_property
     def reference_rows(self) -> dict[str, int]:
