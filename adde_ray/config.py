@@ -108,11 +108,11 @@ class Encoder(Section):
     """Turns payloads into feature vectors, once per run."""
 
     name: str = "auto"
-    """auto (pixels for images, tfidf for texts, raw for vectors), pixels, raw, tfidf, transformer."""
+    """auto (pixels for images, tfidf for texts, raw for vectors), pixels, patches, raw, tfidf, transformer."""
     model: str | None = None
     """transformer: a Hugging Face model id or a local folder."""
     dims: int = Field(0, ge=0)
-    """Reduce the features to this many principal components, fitted on pool and seed; 0 = keep all (tfidf: 128)."""
+    """Reduce the features to this many principal components of pool and seed; 0 = all (tfidf: 128, patches: 256)."""
     batch_size: int = Field(64, ge=1)
     """Rows per forward pass of a transformer."""
 
