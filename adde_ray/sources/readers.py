@@ -116,7 +116,7 @@ def _quoting(error: str) -> str:
 
 def _read_parquet(path: Path) -> tuple[pl.DataFrame, list[dict[str, str]]]:
     try:
-        table = pl.read_parquet(path, hive_partitioning=False)
+        table = pl.read_parquet(path, glob=False, hive_partitioning=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         first = str(error).splitlines()[0]
         raise UserError(f"cannot be read as Parquet: {first}", where=path, remedy="Write the file anew") from None
