@@ -127,7 +127,10 @@ def main() -> None:
     )
     if args.picture:
         draw(args.picture, f"{args.dataset}, mean and range of {len(seeds)} seeds", split, labels, f1)
-    share = reaches("ADDE") / budget if reaches("ADDE") is not None else None
+    gained = level > mean["random"][0]
+    if not gained:
+        console.print("Random ends no higher than it starts: there is no level to reach, so no share of the labels")
+    share = reaches("ADDE") / budget if gained and reaches("ADDE") is not None else None
     finish(
         f"label_efficiency/{args.dataset}",
         {
