@@ -64,18 +64,24 @@ class FolderData(Section):
 
 
 class CsvData(Section):
-    """Texts or vectors in a CSV or Parquet file; rows without a label are the pool.
+    """Texts, vectors or images in a CSV, JSON Lines or Parquet file; rows without a label are the pool.
 
     A column named by `split_column`, when given, says seed, pool, val, test or ood for each row.
     """
 
-    source: Literal["csv"]
+    source: Literal["csv", "table"]
     path: Path
-    """A .csv or .parquet file."""
+    """A .csv, .tsv, .jsonl or .parquet file."""
     text_column: str | None = None
-    """Column with the text. Give this or `vector_column`."""
+    """Column with the text. Give this, `vector_column` or `image_column`."""
     vector_column: str | None = None
-    """Column with a list of floats (Parquet), instead of a text."""
+    """Column with a list of floats (Parquet or JSON Lines), instead of a text."""
+    image_column: str | None = None
+    """Column with encoded images (Parquet) or with their paths, relative to the file, instead of a text."""
+    size: int = Field(32, ge=4, le=1024)
+    """image_column: images are resized to size x size pixels on reading."""
+    mode: Literal["L", "RGB"] = "RGB"
+    """image_column: colour mode images are converted to."""
     label_column: str = "label"
     """Class of each row; empty or null means unlabelled."""
     split_column: str | None = None
@@ -93,10 +99,12 @@ class CsvData(Section):
 
     @model_validator(mode="after")
     def _one_payload(self):
-        if (self.text_column is None) == (self.vector_column is None):
-            raise ValueError("give exactly one of text_column and vector_column")
+        if [self.text_column, self.vector_column, self.image_column].count(None) != 2:
+            raise ValueError("give exactly one of text_column, vector_column and image_column")
         return self
 
+
+_SECTIONS: dict[str, Any] = {"digits": DigitsData, "image_folder": FolderData, "csv": CsvData, "table": CsvData}
 
 Data = Annotated[DigitsData | FolderData | CsvData, Field(discriminator="source")]
 
@@ -108,11 +116,11 @@ class Encoder(Section):
     """Turns payloads into feature vectors, once per run."""
 
     name: str = "auto"
-    """auto (pixels for images, tfidf for texts, raw for vectors), pixels, raw, tfidf, transformer."""
+    """auto (pixels for images, tfidf for texts, raw for vectors), pixels, patches, raw, tfidf, transformer."""
     model: str | None = None
     """transformer: a Hugging Face model id or a local folder."""
     dims: int = Field(0, ge=0)
-    """Reduce the features to this many principal components, fitted on pool and seed; 0 = keep all (tfidf: 128)."""
+    """Reduce the features to this many principal components of pool and seed; 0 = all (tfidf: 128, patches: 256)."""
     batch_size: int = Field(64, ge=1)
     """Rows per forward pass of a transformer."""
 
@@ -394,8 +402,7 @@ def _apply(tree: dict, override: str) -> None:
 def _user_error(error: ValidationError, where: object) -> UserError:
     first, *rest = error.errors()
     # A discriminated union puts its tag into the location; users wrote no such key.
-    tags = {"digits", "image_folder", "csv"}
-    key = ".".join(str(part) for i, part in enumerate(first["loc"]) if not (i == 1 and part in tags))
+    key = ".".join(str(part) for i, part in enumerate(first["loc"]) if not (i == 1 and part in _SECTIONS))
     more = f" (and {len(rest)} more)" if rest else ""
     what = first["msg"].removeprefix("Value error, ")
     what = what[:1].lower() + what[1:]
@@ -412,8 +419,8 @@ def _known_keys(loc: tuple) -> str:
     for part in loc[:-1]:
         if section is Config and part in Config.model_fields:
             section = Config.model_fields[part].annotation
-        elif part in (tagged := {"digits": DigitsData, "image_folder": FolderData, "csv": CsvData}):
-            section = tagged[part]
+        elif part in _SECTIONS:
+            section = _SECTIONS[part]
     fields = getattr(section, "model_fields", Config.model_fields)
     return f"Known keys here: {', '.join(fields)}"
 

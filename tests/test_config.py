@@ -34,7 +34,7 @@ def test_every_shipped_config_loads(path):
         (DIGITS | {"select": {"diversity": {"novelty": float("inf")}}}, "select.diversity.novelty: .*finite"),
         (DIGITS | {"gaps": {"kinds": ["holes"]}}, "gaps.kinds.*'density', 'small_cluster', 'class' or 'subgroup'"),
         (DIGITS | {"review": {"error_rate": 1.5}}, "error_rate must lie in"),
-        ({"data": {"source": "csv", "path": "x.csv"}}, "exactly one of text_column and vector_column"),
+        ({"data": {"source": "csv", "path": "x.csv"}}, "exactly one of text_column, vector_column and image_col"),
         ({"data": {"source": "digits", "ratio": 3}}, "data.ratio: unknown key .*longtail_ratio"),
         (DIGITS | {"run": {"name": "../up"}}, "run.name"),
     ],

@@ -1,4 +1,5 @@
 import io
+import json
 import os
 import re
 
@@ -10,7 +11,8 @@ from PIL import Image
 from adde_ray.config import CsvData, DigitsData, FolderData
 from adde_ray.errors import UserError
 from adde_ray.methods.images import decode_images
-from adde_ray.sources import SOURCES, WHERE, csv_file, digits, image_folder
+from adde_ray.sources import SOURCES, WHERE, digits, image_folder
+from adde_ray.sources import table as tables
 from adde_ray.sources.rows import draw, identify
 
 
@@ -263,9 +265,9 @@ FAREWELLS = ["bye", "see you", "farewell", "good night", "so long"]
 def read_csv(path, content=None, **settings):
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    if "vector_column" not in settings:
+    if not settings.keys() & {"vector_column", "image_column"}:
         settings.setdefault("text_column", "text")
-    return csv_file.read(CsvData(source="csv", path=path, **settings), seed=0)
+    return tables.read(CsvData(source="csv", path=path, **settings), seed=0)
 
 
 def table(extra=""):
@@ -361,7 +363,7 @@ def test_split_column_and_hidden_truth(tmp_path):
         (table(), {"split_column": "site"}, r"a\.csv:2, column site: not a split .*'north'.*seed, pool, val"),
         (table(), {"classes": ("greet", "stay")}, r"a\.csv:7: .*'leave'.*greet, stay"),
         (table(), {"classes": ("greet", "greet", "leave")}, "named twice"),
-        (table(), {"text_column": None, "vector_column": "text"}, "Parquet only"),
+        (table(), {"text_column": None, "vector_column": "text"}, "not read from CSV"),
         ("text,label,text\na,b,c\n", {}, "two columns have one name"),
         ("text,label\n", {}, "holds no rows"),
         ("", {}, "is empty"),
@@ -383,7 +385,7 @@ def test_class_outside_the_label_list_in_a_held_out_split(tmp_path):
 def test_files_that_are_not_there_or_not_tables(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         read_csv(tmp_path / "a.csv")
-    with pytest.raises(UserError, match=r"neither \.csv nor \.parquet"):
+    with pytest.raises(UserError, match=r"neither \.csv, \.jsonl nor \.parquet"):
         read_csv(tmp_path / "a.xlsx", "x")
     with pytest.raises(UserError, match="cannot be read as Parquet"):
         read_csv(tmp_path / "a.parquet", "not parquet")
@@ -450,5 +452,108 @@ def test_all_rows_broken_is_an_error_not_a_crash(tmp_path):
     assert not read_csv(path, vector_column="z", max_rejected=1).splits
 
 
+# --- json lines -------------------------------------------------------------------------------------------
+
+
+def test_json_lines(tmp_path):
+    rows = [{"text": text, "label": "greet", "n": i} for i, text in enumerate(GREETINGS)]
+    rows += [{"label": "leave", "text": text, "n": i / 2, "tags": ["a", "b"]} for i, text in enumerate(FAREWELLS)]
+    lines = [json.dumps(row, ensure_ascii=i % 2 == 0).encode() for i, row in enumerate(rows)]
+    lines += [
+        '{"text": "a\u2028line of its own\\nand another, caf\u00e9", "site": {"x": 1}}'.encode(),
+        b"",
+        b'{"text": 12}',
+    ]
+    lines += [
+        b'{"text": "cut',
+        b'["a list"]',
+        b'{"text": "caf\xe9"}',
+        b'{"text": "half \\ud83d"}',
+        b'{"label": "greet"}',
+    ]
+    for name, end in (("a.jsonl", b"\n"), ("b.ndjson", b"\r\n")):
+        rows = read_csv(tmp_path / name, b"\xef\xbb\xbf" + end.join(lines), max_rejected=0.5)
+        assert {n: len(t) for n, t in rows.splits.items()} == {"seed": 8, "val": 2, "pool": 2}
+        assert rows.splits["pool"]["text"].to_list() == ["a\u2028line of its own\nand another, café", "12"]
+        assert rows.splits["pool"]["site"].to_list() == ['{"x": 1}', None]
+        assert rows.splits["pool"]["tags"].dtype == pl.List(pl.String) and rows.splits["pool"]["n"].dtype == pl.Float64
+        reasons = {r["where"]: r["reason"] for r in rows.rejected}
+        assert list(reasons) == [f"{name}:{n}" for n in (14, 15, 16, 17, 18)]
+        assert "JSON" in reasons[f"{name}:14"] and reasons[f"{name}:15"] == "not a JSON object"
+        assert all("UTF-8" in reasons[f"{name}:{n}"] for n in (16, 17)) and reasons[f"{name}:18"] == "no text"
+
+
+def test_vectors_and_errors_in_json_lines(tmp_path):
+    lines = ['{"z": [1, 2.5], "label": "a"}', '{"z": [0, 3], "label": "b"}', '{"z": [null, 3]}', '{"z": [7, 7]}']
+    rows = read_csv(tmp_path / "a.jsonl", "\n".join(lines), vector_column="z", max_rejected=0.5)
+    assert rows.splits["pool"]["vector"].to_list() == [[7.0, 7.0]] and rows.rejected[0]["where"] == "a.jsonl:3"
+    with pytest.raises(UserError, match=r"a\.jsonl:1: not valid JSON: .*Write one JSON object a line"):
+        read_csv(tmp_path / "a.jsonl", "text,label\na,b\n")
+    with pytest.raises(UserError, match="holds no rows"):
+        read_csv(tmp_path / "a.jsonl", "\n\n")
+
+
+# --- images in tables -------------------------------------------------------------------------------------
+
+
+def encoded(image, format_="PNG"):
+    buffer = io.BytesIO()
+    image.save(buffer, format_)
+    return buffer.getvalue()
+
+
+def test_encoded_images_from_parquet_are_those_a_folder_gives(tmp_path, folder):
+    files = sorted((folder / "labelled").rglob("*.*")) + sorted((folder / "pool").rglob("*.*"))
+    given = [path.read_bytes() for path in files] + [encoded(picture(200))[:60], b"", None, b"no image at all"]
+    labels = [path.parent.name if "labelled" in path.parts else None for path in files] + [None] * 4
+    schema = {"picture": pl.Binary}
+    plain = pl.DataFrame({"picture": given, "label": labels, "image": range(len(given))}, schema_overrides=schema)
+    nested = plain.with_columns(pl.struct(pl.col("picture").alias("bytes"), pl.lit("x").alias("path")).alias("picture"))
+    folders = read_folder(folder, size=9).splits
+    expected = set(pl.concat([folders["seed"], folders["val"]])["image"])
+    for name, content in (("plain", plain), ("nested", nested)):  # the latter as Hugging Face datasets write it
+        content.write_parquet(tmp_path / f"{name}.parquet")
+        rows = read_csv(tmp_path / f"{name}.parquet", image_column="picture", size=9, max_rejected=0.3)
+        assert rows.modality == "image" and rows.classes == ("cat", "dog")
+        assert set(pl.concat([rows.splits["seed"], rows.splits["val"]])["image"]) == expected
+        assert decode_images(rows.splits["pool"]["image"]).shape == (3, 3, 9, 9)
+        assert rows.splits["pool"]["source_image"].to_list() == [16, 17, 18] and "file" not in rows.splits["pool"]
+        reasons = [(r["where"], r["reason"]) for r in rows.rejected]
+        assert [where for where, _ in reasons] == [f"{name}.parquet: row {n}" for n in (20, 21, 22, 23)]
+        assert "truncated" in reasons[0][1] and [reason for _, reason in reasons[1:]] == [
+            "is empty",
+            "no image",
+            "is no image that can be decoded",
+        ]
+    with pytest.raises(UserError, match=r"4 of 23 rows are unusable .*plain\.parquet: row 20"):
+        read_csv(tmp_path / "plain.parquet", image_column="picture")
+    with pytest.raises(UserError, match=r"data\.image_column: holds Int64, neither encoded images nor paths"):
+        read_csv(tmp_path / "plain.parquet", image_column="image")
+
+
+def test_paths_of_images_are_relative_to_the_table(folder):
+    (folder / "empty.png").write_bytes(b"")
+    lines = ["photo,label"] + [
+        f"labelled/{c}/{p.name},{c}" for c in ("cat", "dog") for p in (folder / "labelled" / c).iterdir()
+    ]
+    lines += [
+        "pool/dog/0.png,",
+        f"{folder / 'pool/dog/1.jpg'},",
+        " pool/dog/2.JPEG ,",
+        "nowhere.png,",
+        ",cat",
+        "empty.png,",
+    ]
+    lines += ["pool,"]
+    rows = read_csv(folder / "a.csv", "\n".join(lines), image_column="photo", size=8, mode="L", max_rejected=0.5)
+    assert {n: len(t) for n, t in rows.splits.items()} == {"seed": 13, "val": 3, "pool": 3}
+    assert decode_images(rows.splits["pool"]["image"]).shape == (3, 1, 8, 8)
+    assert rows.splits["pool"]["file"][0] == "pool/dog/0.png" and "photo" not in rows.splits["pool"].columns
+    reasons = {r["where"]: r["reason"] for r in rows.rejected}
+    assert reasons["a.csv:21"] == "nowhere.png cannot be read: No such file or directory"
+    assert reasons["a.csv:22"] == "no image" and reasons["a.csv:23"] == "empty.png is empty"
+    assert reasons["a.csv:24"].startswith("pool cannot be read") and len(reasons) == 4
+
+
 def test_sources_are_listed():
-    assert set(SOURCES) == {"digits", "image_folder", "csv"}
+    assert set(SOURCES) == {"digits", "image_folder", "csv", "table"}

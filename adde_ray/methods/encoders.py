@@ -14,6 +14,7 @@ import polars as pl
 from adde_ray import config
 from adde_ray.errors import UserError, choose
 from adde_ray.methods.images import decode_images, encode_images
+from adde_ray.methods.patches import Patches
 from adde_ray.methods.transformer import Transformer
 
 AUTO = {"image": "pixels", "text": "tfidf", "vector": "raw"}
@@ -73,7 +74,8 @@ def make(settings: config.Encoder, modality: str) -> Encoder:
     """The configured encoder, not fitted yet. Raises UserError as `resolve` does."""
     name = resolve(settings, modality)
     encoder = ENCODERS[name](settings, modality)
-    return Reduced(encoder, settings.dims) if settings.dims and name != "tfidf" else encoder
+    reduces = hasattr(encoder, "default_dims")  # by itself, so that settings.dims is its own affair
+    return Reduced(encoder, settings.dims) if settings.dims and not reduces else encoder
 
 
 class Raw:
@@ -205,6 +207,12 @@ class Reduced:
         self.encoder.load(inner, settings)
 
 
-ENCODERS: dict[str, Any] = {"pixels": Pixels, "raw": Raw, "tfidf": Tfidf, "transformer": Transformer}
+ENCODERS: dict[str, Any] = {
+    "pixels": Pixels,
+    "patches": Patches,
+    "raw": Raw,
+    "tfidf": Tfidf,
+    "transformer": Transformer,
+}
 
 __all__ = ["AUTO", "ENCODERS", "Encoder", "decode_images", "encode_images", "make", "resolve"]

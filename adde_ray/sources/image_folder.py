@@ -9,18 +9,15 @@ Out: image (PNG), label, file (path relative to the folder).
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from adde_ray.config import FolderData
 from adde_ray.errors import UserError
-from adde_ray.methods.images import encode_images
 from adde_ray.rundir import derive_rng
+from adde_ray.sources.pictures import read_images
 from adde_ray.sources.rows import WHERE, Rows, draw, identify, listing, refuse_if_many
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -56,7 +53,7 @@ def read(config: FolderData, *, seed: int) -> Rows:
     if passed_over:
         notes.append(f"Files passed over for their extension: {len(passed_over)} (the first: {passed_over[0]})")
     total = len(files) + len(rejected)
-    images = _read_all([root / name for name, _, _ in files], config)
+    images = read_images([root / name for name, _, _ in files], size=config.size, mode=config.mode)
     kept = []
     for (name, split, label), image in zip(files, images, strict=True):
         if isinstance(image, str):
@@ -105,40 +102,6 @@ def _walk(folder: Path) -> Iterator[Path]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(parent, name) for name in names if not name.startswith("."))
-
-
-def _read_all(paths: list[Path], config: FolderData) -> list[bytes | str]:
-    """PNG of each file, or why there is none."""
-    with warnings.catch_warnings(), ThreadPoolExecutor() as threads:
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters ends as a reason
-        return list(threads.map(lambda path: _read_one(path, config), paths))
-
-
-def _read_one(path: Path, config: FolderData) -> bytes | str:
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            if image.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            if image.mode in ("I", "F"):
-                return "has 32-bit pixels; convert it to 8 or 16 bits"
-            image = image.convert(config.mode).resize((config.size, config.size), Image.Resampling.LANCZOS)
-    except Exception as error:  # decoders of ten formats raise whatever they like on broken input
-        return _reason(path, error)
-    pixels = np.asarray(image)
-    return encode_images(pixels[None, None] if config.mode == "L" else pixels.transpose(2, 0, 1)[None])[0]
-
-
-def _reason(path: Path, error: Exception) -> str:
-    from PIL import UnidentifiedImageError
-
-    if isinstance(error, UnidentifiedImageError):
-        return "is empty" if path.stat().st_size == 0 else "is no image that can be decoded"
-    if isinstance(error, OSError) and error.strerror:
-        return f"cannot be read: {error.strerror}"
-    return f"cannot be decoded: {error}"
 
 
 def _splits(table: pl.DataFrame, config: FolderData, seed: int) -> dict[str, pl.DataFrame]:

@@ -32,7 +32,7 @@ def vectors(n=120, seed=0, dims=12):
 
 DATA = {"image": images, "text": texts, "vector": vectors}
 CASES = [("pixels", "image", 0), ("raw", "vector", 0), ("tfidf", "text", 0), ("tfidf", "text", 7)]
-CASES += [("pixels", "image", 7), ("raw", "vector", 7)]
+CASES += [("pixels", "image", 7), ("raw", "vector", 7), ("patches", "image", 7)]
 # Transformers need a model: test_transformer.py.
 
 
@@ -172,7 +172,7 @@ def test_a_fresh_process_agrees_bit_for_bit():
     [
         ({"name": "pixels"}, "text", r"encoder\.name: encodes image data, but the data is text.*auto, tfidf, transf"),
         ({"name": "tfidf"}, "vector", "the data is vector"),
-        ({"name": "nonsense"}, "text", "unknown name .*pixels, raw, tfidf, transformer"),
+        ({"name": "nonsense"}, "text", "unknown name .*patches, pixels, raw, tfidf, transformer"),
         ({"name": "transformer"}, "text", r"encoder\.model: transformer needs a model"),
         ({"name": "tfidf", "model": "some/model"}, "text", "would be ignored by the encoder tfidf"),
         ({"model": "some/model"}, "image", "would be ignored by the encoder pixels"),

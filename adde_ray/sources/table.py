@@ -1,15 +1,13 @@
-"""Texts or vectors in a table: a CSV file (also separated by tabs or semicolons) or a Parquet file.
+"""Texts, vectors or images in a table: a CSV, JSON Lines or Parquet file (`readers`).
 
-Out: text or vector, label, the subgroup columns as strings, every other column untouched. A column of the
-user's that is called like one of ours (sample_id, label, text, vector) is kept as `source_<name>`.
+Out: text, vector or image (PNG), label, the subgroup columns as strings, every other column untouched; paths of
+images as `file`. A column of the user's that is called like one of ours (sample_id, label, the payload) is kept
+as `source_<name>`.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
-from pathlib import Path
 
 import polars as pl
 
@@ -17,31 +15,21 @@ from adde_ray.config import CsvData
 from adde_ray.errors import UserError
 from adde_ray.rundir import derive_rng
 from adde_ray.schema import SPLITS
+from adde_ray.sources.pictures import read_images
+from adde_ray.sources.readers import read_file
 from adde_ray.sources.rows import WHERE, Rows, draw, identify, listing, refuse_if_many
-
-SEPARATORS = ",\t;"
 
 
 def read(config: CsvData, *, seed: int) -> Rows:
     """The file's rows. Raises UserError: no such file or column, too many unusable rows, unknown label or split."""
     path = config.path
-    if not path.is_file():
-        raise UserError("no such file", where=path, remedy="Give a .csv or .parquet file as data.path")
-    suffix = path.suffix.lower()
-    if suffix in (".csv", ".tsv"):
-        if config.vector_column:
-            raise UserError("vectors are read from Parquet only", where=path, remedy="Write the table as .parquet")
-        table, rejected = _read_csv(path)
-    elif suffix in (".parquet", ".pq"):
-        table, rejected = _read_parquet(path), []
-    else:
-        raise UserError("neither .csv nor .parquet", where=path, remedy="Convert the file, or rename it")
+    if config.vector_column and path.suffix.lower() in (".csv", ".tsv"):
+        raise UserError("vectors are not read from CSV", where=path, remedy="Write the table as .parquet or .jsonl")
+    table, rejected = read_file(path)
     total = len(table) + len(rejected)
-    if total == 0:
-        raise UserError("holds no rows", where=path, remedy="Give a file with data")
 
     table, modality = _columns(table, config)
-    table, unusable = _usable(table, modality)
+    table, unusable = _usable(table, modality, config)
     rejected += unusable
     table, unlabelled = _labelled(table, config)
     rejected += unlabelled
@@ -66,106 +54,13 @@ def read(config: CsvData, *, seed: int) -> Rows:
     )
 
 
-# --- reading --------------------------------------------------------------------------------------------
-
-
-def _read_csv(path: Path) -> tuple[pl.DataFrame, list[dict[str, str]]]:
-    """All columns as strings (blank = null), and the rows that do not fit.
-
-    Python's csv module, not polars: only a reader that goes row by row can say which line is broken and go on
-    after it.
-    """
-    data = path.read_bytes()
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UserError("is UTF-16", where=path, remedy="Save it as UTF-8")
-    text = data.decode("utf-8-sig", errors="surrogateescape")  # bytes that are no UTF-8 become lone surrogates
-    lines = io.StringIO(text, newline="").readlines()
-    start = next((i for i, line in enumerate(lines) if line.strip()), None)
-    if start is None:
-        raise UserError("is empty", where=path, remedy="Give a file with a header line and data")
-    separator = max(SEPARATORS, key=lines[start].count)
-
-    header: list[str] = []
-    rows, numbers, rejected = [], [], []
-    while start < len(lines):
-        reader = csv.reader((lines[i] for i in range(start, len(lines))), delimiter=separator, strict=True)
-        end = start
-        try:
-            for row in reader:
-                number, end = end + 1, start + reader.line_num
-                if not row:
-                    continue
-                if not header:
-                    header = _header(row, path)
-                elif reason := _misfit(row, len(header)):
-                    rejected.append({"where": f"{path.name}:{number}", "reason": reason})
-                else:
-                    rows.append(row)
-                    numbers.append(number)
-            break
-        except csv.Error as error:
-            reason = _quoting(str(error))
-            if not header:
-                raise UserError(reason, where=f"{path}:{end + 1}", remedy="Mend the header line") from None
-            # A stray quote swallows what follows, up to the next one: give up its line only, read on after it.
-            rejected.append({"where": f"{path.name}:{end + 1}", "reason": reason})
-            start = end + 1
-    columns = list(zip(*rows, strict=True)) or [()] * len(header)
-    table = pl.DataFrame(dict(zip(header, columns, strict=True)), schema=dict.fromkeys(header, pl.String))
-    table = table.with_columns(pl.all().replace("", None))
-    return table.with_columns(pl.Series(WHERE, [f"{path.name}:{n}" for n in numbers], dtype=pl.String)), rejected
-
-
-def _header(row: list[str], path: Path) -> list[str]:
-    # An index written without a name, as pandas does, is an ordinary column.
-    names = [name.strip() or f"column_{i + 1}" for i, name in enumerate(row)]
-    if not all(map(_encodable, names)):
-        raise UserError("the header is not UTF-8", where=path, remedy="Save the file as UTF-8")
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise UserError("two columns have one name", where=path, value=twice[0], remedy="Rename one")
-    return names
-
-
-def _misfit(row: list[str], width: int) -> str | None:
-    if len(row) != width:
-        return f"{len(row)} fields where the header has {width}"
-    return None if all(map(_encodable, row)) else "bytes that are not UTF-8"
-
-
-def _encodable(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _quoting(error: str) -> str:
-    if "end of data" in error:
-        return "a quote is opened and never closed"
-    if "expected after" in error:
-        return "text follows a closing quote: is a quote unbalanced, or not doubled?"
-    return f"cannot be parsed, a quote may be open ({error})"
-
-
-def _read_parquet(path: Path) -> pl.DataFrame:
-    try:
-        table = pl.read_parquet(path, glob=False, hive_partitioning=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise UserError(f"cannot be read as Parquet: {first}", where=path, remedy="Write the file anew") from None
-    return table.with_columns(pl.Series(WHERE, [f"{path.name}: row {i + 1}" for i in range(len(table))], pl.String))
-
-
 # --- columns --------------------------------------------------------------------------------------------
 
 
 def _columns(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, str]:
     """Ours under our names and types (payload, label, _split, WHERE), then the user's; and the modality."""
-    payload = config.text_column or config.vector_column
-    modality = "text" if config.text_column else "vector"
+    payloads = {"text": config.text_column, "vector": config.vector_column, "image": config.image_column}
+    [(modality, payload)] = [(kind, name) for kind, name in payloads.items() if name is not None]
     given = {f"{modality}_column": payload, "label_column": config.label_column, "split_column": config.split_column}
     given = {key: name for key, name in given.items() if name is not None}
     there = [name for name in table.columns if name != WHERE]
@@ -184,18 +79,14 @@ def _columns(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, str]:
     ours = [_as_text(table[config.label_column], config).alias("label"), table[WHERE]]
     if config.split_column:
         ours.append(_as_text(table[config.split_column], config).alias("_split"))
-    if modality == "text":
-        if table[payload].dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
-            kind = table[payload].dtype
-            raise UserError(f"holds {kind}, not texts", where="data.text_column", value=payload, remedy="Name another")
-        ours.append(table[payload].cast(pl.String).alias("text"))
-    else:
-        ours.append(_as_vectors(table[payload], config))
+    ours.append(PAYLOADS[modality](table[payload]))
     theirs = [
         _as_text(table[name], config) if name in config.subgroup_columns else table[name]
         for name in there
         if name not in given.values()
     ]
+    if modality == "image" and ours[-1].dtype == pl.String and "file" not in there:  # people may want the original
+        theirs.append(ours[-1].alias("file"))
     taken = set(there) | set(_reserved(modality))
     renamed = [s.alias(_free(s.name, taken)) if s.name in _reserved(modality) else s for s in theirs]
     return pl.DataFrame([*ours, *renamed]), modality
@@ -226,23 +117,43 @@ def _as_text(column: pl.Series, config: CsvData) -> pl.Series:
     return column.set(column == "", None)
 
 
-def _as_vectors(column: pl.Series, config: CsvData) -> pl.Series:
+def _texts(column: pl.Series) -> pl.Series:
+    if column.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
+        raise _wrong("text", column, "not texts")
+    return column.cast(pl.String).alias("text")
+
+
+def _vectors(column: pl.Series) -> pl.Series:
     inner = getattr(column.dtype, "inner", None)
     if inner is None or not inner.is_numeric():
-        raise UserError(
-            f"holds {column.dtype}, not lists of numbers",
-            where="data.vector_column",
-            value=column.name,
-            remedy="Name a list column",
-        )
+        raise _wrong("vector", column, "not lists of numbers")
     return column.cast(pl.List(pl.Float32), strict=False).alias("vector")
+
+
+def _images(column: pl.Series) -> pl.Series:
+    """Encoded bytes or paths, not decoded yet."""
+    if isinstance(column.dtype, pl.Struct) and "bytes" in [f.name for f in column.dtype.fields]:  # Hugging Face's form
+        column = column.struct.field("bytes").alias(column.name)
+    if column.dtype not in (pl.Binary, pl.String, pl.Categorical, pl.Enum, pl.Null):
+        raise _wrong("image", column, "neither encoded images nor paths")
+    return column.cast(pl.Binary if column.dtype == pl.Binary else pl.String).alias("image")
+
+
+PAYLOADS = {"text": _texts, "vector": _vectors, "image": _images}
+
+
+def _wrong(modality: str, column: pl.Series, what: str) -> UserError:
+    where = f"data.{modality}_column"
+    return UserError(f"holds {column.dtype}, {what}", where=where, value=column.name, remedy="Name another column")
 
 
 # --- rows -----------------------------------------------------------------------------------------------
 
 
-def _usable(table: pl.DataFrame, modality: str) -> tuple[pl.DataFrame, list[dict[str, str]]]:
+def _usable(table: pl.DataFrame, modality: str, config: CsvData) -> tuple[pl.DataFrame, list[dict[str, str]]]:
     """Rows with a payload that can be used, and the others with the reason."""
+    if modality == "image":
+        return _decoded(table, config)
     payload = pl.col(modality)
     if modality == "text":
         reason = pl.when(payload.is_null() | (payload.str.strip_chars() == "")).then(pl.lit("no text"))
@@ -259,6 +170,25 @@ def _usable(table: pl.DataFrame, modality: str) -> tuple[pl.DataFrame, list[dict
             .then(pl.lit("a number that is missing, not finite or beyond float32"))
         )
     return _set_aside(table, reason)
+
+
+def _decoded(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, list[dict[str, str]]]:
+    """Images as PNGs of one size and mode."""
+    given = table["image"].to_list()
+    paths = table["image"].dtype == pl.String
+    at = [i for i, value in enumerate(given) if value is not None and (not paths or value.strip())]
+    found = [config.path.parent / given[i].strip() for i in at] if paths else [given[i] for i in at]
+    images: list[bytes | None] = [None] * len(given)
+    reasons: list[str | None] = ["no image"] * len(given)
+    for i, image in zip(at, read_images(found, size=config.size, mode=config.mode), strict=True):
+        if isinstance(image, str):
+            reasons[i] = f"{given[i].strip()} {image}" if paths else image
+        else:
+            images[i], reasons[i] = image, None
+    table = table.with_columns(
+        pl.Series("image", images, dtype=pl.Binary), pl.Series("_reason", reasons, dtype=pl.String)
+    )
+    return _set_aside(table, pl.when(pl.col("_reason").is_not_null()).then(pl.col("_reason")))
 
 
 def _labelled(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, list[dict[str, str]]]:
