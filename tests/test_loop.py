@@ -128,6 +128,18 @@ def test_an_annotator_who_is_always_wrong_is_believed(tmp_path, data):
     assert len(bought) == 10 and all(truth[i] != label for i, label in bought.select("sample_id", "label").iter_rows())
 
 
+def test_columns_of_the_users_that_are_called_like_ours(tmp_path):
+    names = ["row", "round", "origin", "U", "score", "rank", "gap_id", "features", "sample_id", "text", "file", "count"]
+    given = [r | {name: f"{name} {i % 2}" for name in names} for i, r in enumerate(rows())]
+    path = write(tmp_path / "data.parquet", given)
+    plain = run(config(write(tmp_path / "plain.parquet", rows())), tmp_path / "plain")
+    summary = finish(tmp_path / "run", config(path))
+    assert summary["dataset_fingerprint"] == plain["dataset_fingerprint"]
+    finish(tmp_path / "watched", config(path, data={"subgroup_columns": ["row", "round", "origin"]}))
+    pool = read_table(tmp_path / "run" / "ingest" / "pool.parquet")
+    assert {"row", "source_sample_id"} <= set(pool.columns)
+
+
 @pytest.mark.parametrize("split", ["val", "test"])
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_a_held_out_row_far_from_everything_known(tmp_path, split, learner):
