@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -189,6 +190,18 @@ def test_folders_that_are_taken(here):
         told = adde(*arguments)
         assert told.exit_code == 2 and told.stderr.count("\n") == 1 and re.search(line, told.stderr), told.stderr
     assert adde_in(here, "check").stdout.splitlines()[-2:] == ["note: runs/it holds a run already", "ok"]
+
+
+def test_a_ray_cluster_that_is_not_there(here):
+    """In a process of its own: this one may have a Ray already."""
+    command = [sys.executable, "-m", "adde_ray.cli", "run", here.parent / "there" / "config.toml"]
+    told = subprocess.run(
+        [*command, "--set", "generate.generator=cvae"],
+        env={**os.environ, "RAY_ADDRESS": "127.0.0.1:1"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert told.returncode == 2 and told.stderr.count("\n") == 1
+    assert "RAY_ADDRESS: no Ray cluster answers (got '127.0.0.1:1')" in told.stderr
+    assert not (here / "runs" / "it").exists()
 
 
 @pytest.mark.parametrize("content", [None, b"[data\n", b"\xff\xfe"])
