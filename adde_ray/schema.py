@@ -178,6 +178,11 @@ class Meta:
     num_rejected: int = 0
     has_oracle: bool = False  # the pool's true labels are known (to the simulated annotator only)
 
+    @classmethod
+    def from_json(cls, kept: dict) -> Meta:
+        """The inverse of writing it as JSON, which knows no tuples."""
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})
+
     def class_rows(self, labels: pl.Series | list) -> np.ndarray:
         """(n,) int64 rows into `classes`; `UNLABELLED` for null."""
         index = {name: row for row, name in enumerate(self.classes)}

@@ -60,11 +60,6 @@ def stage_seconds(run: RunDir) -> dict[int, dict[str, float]]:
     return total
 
 
-def labels_to_reach(rounds: list[dict], level: float, split: str = "test") -> int | None:
-    """Annotations bought when macro-F1 on `split` first reaches `level`; None when it never does."""
-    return next((r["num_labels"] for r in rounds if r[split] and r[split]["macro_f1"] >= level), None)
-
-
 def _status(run: RunDir, last: dict) -> str:
     if last.get("stop_reason"):
         return "finished"

@@ -68,8 +68,7 @@ class Content:
 
 
 def _gather(run: RunDir) -> Content:
-    stored = read_json(_ingest(run) / "meta.json")
-    meta = Meta(**{name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()})
+    meta = Meta.from_json(read_json(_ingest(run) / "meta.json"))
     splits, renamed = _splits(run, meta)
     schema = _schema(splits["train"], meta)
     times = [event["time"] for event in run.events() if "time" in event]

@@ -170,4 +170,4 @@ def cap_synthetic(rows: np.ndarray, synthetic: np.ndarray, cap: int) -> np.ndarr
 
 UNCERTAINTY = {"margin": margin, "entropy": entropy, "least_confidence": least_confidence}
 DIVERSITY = {"balance": balance, "novelty": novelty, "gaps": gaps}
-SELECTORS = {"batch_greedy": batch_greedy, "top_k": top_k, "random": random}
+SELECTORS: dict[str, Selector] = {"batch_greedy": batch_greedy, "top_k": top_k, "random": random}

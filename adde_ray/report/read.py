@@ -72,7 +72,7 @@ def read_story(run: RunDir) -> Story:
         record=summarise(run),
         config=read_json(run.root / "config.json"),
         provenance=_json_or(run.root / "provenance.json", {}),
-        meta=_meta(read_json(run.root / "ingest" / "meta.json")),
+        meta=Meta.from_json(read_json(run.root / "ingest" / "meta.json")),
         rounds=rounds,
         dataset=run.dataset(),
         seconds=stage_seconds(run),
@@ -164,10 +164,6 @@ def _outcome(acts: list[dict], label: str | None) -> dict:
     else:
         state = {"reject": "rejected", "flag": "flagged"}.get(action, "undecided")
     return {"state": state, "label": label, "comments": [act["comment"] for act in acts if act["comment"]]}
-
-
-def _meta(value: dict) -> Meta:
-    return Meta(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items()})
 
 
 def _json_or(path: Path, default):

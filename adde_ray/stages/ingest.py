@@ -90,8 +90,7 @@ def ingest(config: Config, run: RunDir) -> Meta:
 
 def load_meta(run: RunDir) -> Meta:
     """What ingest learned about the data."""
-    kept = read_json(run.root / "ingest" / "meta.json")
-    return Meta(**{**kept, "classes": tuple(kept["classes"]), "subgroups": tuple(kept["subgroups"])})
+    return Meta.from_json(read_json(run.root / "ingest" / "meta.json"))
 
 
 # --- the rules --------------------------------------------------------------------------------------------
