@@ -16,7 +16,7 @@ from adde_ray.errors import UserError, choose
 from adde_ray.rundir import RunDir, read_json, write_json, write_table
 from adde_ray.schema import REJECTED, SPLITS, Meta, frame
 from adde_ray.sources import SOURCES, WHERE, Rows
-from adde_ray.sources.rows import identify, listing
+from adde_ray.sources.rows import count, identify, listing
 
 PRECEDENCE = (
     ("val", ("test", "ood")),
@@ -49,7 +49,7 @@ class Prepared:
 def prepare(config: Config) -> Prepared:
     """Read and check the data, write nothing. Raises UserError: unusable data, with what to do."""
     read = choose(SOURCES, config.data.source, where="data.source")
-    rows = read(config.data, seed=config.run.seed)
+    rows = read(config.data, seed=config.run.seed).whole()
     rejected = list(rows.rejected)
     splits = {name: _unique(name, rows, rejected) for name in SPLITS if name in rows.splits}
     _separate(splits, rejected)
@@ -64,7 +64,7 @@ def prepare(config: Config) -> Prepared:
         classes=rows.classes,
         subgroups=rows.subgroups,
         num_rows={name: len(table) for name, table in splits.items()},
-        num_rejected=len(rejected),
+        num_rejected=count(rejected),
         has_oracle=len(oracle) > 0,
     )
     notes = [*rows.notes, *_notes(splits, rows.classes)]
