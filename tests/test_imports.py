@@ -23,7 +23,7 @@ LAYERS = [
         "data",
         "analysis",
     },
-    {"ray_session", "workers"},
+    {"ray_session", "workers", "sharding"},
     {"review"},
     {"stages"},
     {"check", "report", "export"},

@@ -19,7 +19,7 @@ import polars as pl
 
 from adde_ray.config import Config
 from adde_ray.encoding import Encoding
-from adde_ray.errors import UserError
+from adde_ray.errors import Halted, UserError
 from adde_ray.features import read_features, write_features
 from adde_ray.methods import encoders
 from adde_ray.pool import FileShard, MemoryShard, Pool
@@ -27,9 +27,10 @@ from adde_ray.progress import Bar
 from adde_ray.ray_session import ensure_ray
 from adde_ray.rundir import RunDir, derive_seed, fingerprint, read_table
 from adde_ray.schema import SPLITS, Meta, Split
+from adde_ray.sharding import part_files
 
 PARTS, SAMPLE = "pool", "pool-sample"
-"""In ingest/ and in embeddings/: the folder of a streamed pool's parts, and the sample of it that stays in memory."""
+"""Of a streamed pool: the folder of its parts, and the sample of it that stays in memory."""
 
 READERS_SHARE = 0.25
 """CPUs that reading the next part reserves, so that actors on all CPUs do not leave it waiting for ever."""
@@ -170,15 +171,14 @@ def _encode_part(encode: Encoding, table: pl.DataFrame, out: Path) -> int:
     return len(table)
 
 
-def _no_room(error: OSError, folder: Path) -> UserError:
+def _no_room(error: OSError, folder: Path) -> Halted:
     remedy = "Make room and continue with --resume: what is written is kept"
-    return UserError(f"a shard could not be written: {error.strerror or error}", where=folder, remedy=remedy)
+    return Halted(f"a shard could not be written: {error.strerror or error}", where=folder, remedy=remedy)
 
 
 def _parts(run: RunDir, encode: Encoding) -> list[tuple[Path, Path]]:
     """The files of rows and of features of a streamed pool's parts; none for a pool in memory."""
-    sources = sorted((run.root / "ingest" / PARTS).glob("part-*.parquet"))
-    return [(source, encode.folder / PARTS / source.name) for source in sources]
+    return [(source, encode.folder / PARTS / source.name) for source in part_files(run.root / "ingest")]
 
 
 def _ingested(run: RunDir, split: str) -> pl.DataFrame | None:
