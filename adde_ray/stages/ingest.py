@@ -62,9 +62,9 @@ def prepare(config: Config) -> Prepared:
     splits = {name: _unique(name, rows, rejected) for name in SPLITS if name in rows.splits}
     _separate(splits, rejected)
     splits = {name: table for name, table in splits.items() if len(table)}
-    # Of a pool too large to be read here, one chunk shows whether it can be read at all and has labels.
+    # Of a pool too large to be read here, one chunk shows whether it has labels.
     pool = read_all(rows.pool_chunks[:1])[0] if streamed else splits.get("pool", pl.DataFrame())
-    _check({**splits, "pool": pool}, rows.classes, config)
+    _check(splits, rows.classes, config, needed=("seed", "val") if streamed else tuple(NEEDED))
 
     splits = {name: arranged(table, rows.modality) for name, table in splits.items()}
     oracle = pl.DataFrame() if streamed else splits["pool"].select("sample_id", "label").drop_nulls()
@@ -77,7 +77,7 @@ def prepare(config: Config) -> Prepared:
         subgroups=rows.subgroups,
         num_rows={name: len(table) for name, table in splits.items()} | at_most,
         num_rejected=count(rejected),
-        has_oracle=pool["label"].is_not_null().any(),
+        has_oracle=len(pool) > 0 and pool["label"].is_not_null().any(),
     )
     notes = [*rows.notes, *_notes(splits, rows.classes)]
     return Prepared(meta, splits, oracle, frame(rejected, REJECTED), notes, rows if streamed else None)
@@ -163,7 +163,7 @@ def _separate(splits: dict[str, pl.DataFrame], rejected: list[dict[str, str]]) -
                 rejected += [{"where": w, "reason": f"in {name}, also in {other}"} for w in shared[WHERE].sort()]
 
 
-def _check(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Config) -> None:
+def _check(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Config, needed: tuple[str, ...]) -> None:
     where = getattr(config.data, "path", None) or "data"
     if len(classes) < 2:
         raise UserError(
@@ -172,8 +172,8 @@ def _check(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Co
             value=listing(classes) or None,
             remedy="Label at least one sample of a second class",
         )
-    for name in NEEDED:
-        if not len(splits.get(name, ())):
+    for name in needed:
+        if name not in splits:
             raise _lacking(name, config)
 
 
