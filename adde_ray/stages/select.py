@@ -8,7 +8,7 @@ import polars as pl
 from adde_ray.analysis import Analysis
 from adde_ray.config import Config
 from adde_ray.data import Data
-from adde_ray.methods import gaps, selection
+from adde_ray.methods import gaps, selectors, terms
 from adde_ray.methods.acquisition import quality_scores
 from adde_ray.methods.adaptation import Policy
 from adde_ray.rundir import RoundDir, derive_rng
@@ -29,22 +29,26 @@ def select(
     """QUERY: the batch people are asked about, best first. synthetic: SYNTHETIC rows of this round."""
 
     def choose() -> pl.DataFrame:
-        candidates, embedding = score(analysis, synthetic, policy, data, config, round_)
+        candidates, offered = score(analysis, synthetic, policy, data, config, round_)
         round_.once("candidates.parquet", lambda: candidates)
-        return best_batch(candidates, embedding, len(analysis.asked), policy, config, round_)
+        return best_batch(candidates, offered, len(analysis.asked), policy, config, round_)
 
     return round_.once("query.parquet", choose)
 
 
 def best_batch(
-    candidates: pl.DataFrame, embedding: np.ndarray, num_asked: int, policy: Policy, config: Config, round_: RoundDir
+    candidates: pl.DataFrame,
+    offered: selectors.Candidates,
+    num_asked: int,
+    policy: Policy,
+    config: Config,
+    round_: RoundDir,
 ) -> pl.DataFrame:
     """QUERY rows chosen from CANDIDATES by the configured selector, within the budget and the synthetic cap."""
     size = min(config.select.batch, _left(num_asked, config), len(candidates))
     is_synthetic = (candidates["origin"] == "synthetic").to_numpy()
-    rows = selection.select(
-        candidates["score"].to_numpy().astype(np.float64),
-        embedding,
+    rows = selectors.select(
+        offered,
         # Enough to refill the batch when synthetic samples above their cap are taken out of it.
         size + int(is_synthetic.sum()),
         selector=config.select.selector,
@@ -53,7 +57,7 @@ def best_batch(
     )
     num_real = len(candidates) - int(is_synthetic.sum())
     cap = _synthetic_cap(size, num_real, num_asked, policy, config, round_)
-    rows = selection.cap_synthetic(rows, is_synthetic, cap)[:size]
+    rows = selectors.cap_synthetic(rows, is_synthetic, cap)[:size]
     chosen = candidates[rows] if len(rows) else candidates.clear()
     return frame(chosen.with_columns(rank=pl.int_range(1, len(rows) + 1)), QUERY)
 
@@ -65,8 +69,8 @@ def score(
     data: Data,
     config: Config,
     round_: RoundDir,
-) -> tuple[pl.DataFrame, np.ndarray]:
-    """CANDIDATES sorted by sample_id, and their (n, e) embedding."""
+) -> tuple[pl.DataFrame, selectors.Candidates]:
+    """CANDIDATES sorted by sample_id, and what selectors look at of them."""
     kept = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
     taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list())
     real = np.array([row for row, i in enumerate(data.reference.ids) if i not in taken], dtype=int)
@@ -82,9 +86,9 @@ def score(
         for column, values in data.subgroups(data.reference.table).items()
     }
     membership = gaps.membership(points, proba, subgroups, analysis.open_gaps, data.meta.classes)
-    u = selection.uncertainty(proba, config.select.uncertainty)
-    div = selection.diversity(
-        selection.Situation(proba, embedding, analysis.dataset_embedding, analysis.dataset.class_counts, membership),
+    u = terms.uncertainty(proba, config.select.uncertainty)
+    div = terms.diversity(
+        terms.Situation(proba, embedding, analysis.dataset_embedding, analysis.dataset.class_counts, membership),
         config.select.diversity,
     )
     q = np.ones(len(proba), dtype=np.float32)
@@ -97,7 +101,7 @@ def score(
         {
             "sample_id": real_ids + kept["sample_id"].to_list(),
             "origin": ["real"] * len(real) + ["synthetic"] * len(kept),
-            "gap_id": selection.gap_of(membership[: len(real)], gap_ids) + kept["gap_id"].to_list(),
+            "gap_id": terms.gap_of(membership[: len(real)], gap_ids) + kept["gap_id"].to_list(),
             "generator": [None] * len(real) + kept["generator"].to_list(),
             "parents": [None] * len(real) + kept["parents"].to_list(),
             "suggested": [data.meta.classes[c] for c in best[: len(real)]] + kept["intended"].to_list(),
@@ -105,13 +109,15 @@ def score(
             "U": u,
             "Div": div,
             "Q": q,
-            "score": selection.weighted_sum(u, div, q, policy.weights),
+            "score": terms.weighted_sum(u, div, q, policy.weights),
         },
         CANDIDATES,
     )
-    # A random query is drawn from everything: the best by score would not be random.
-    at_most = len(table) if config.select.selector == "random" else max(config.select.shortlist, config.select.batch)
-    return _shortlist(table, embedding, at_most)
+    from_all = config.select.selector in selectors.FROM_ALL
+    at_most = len(table) if from_all else max(config.select.shortlist, config.select.batch)
+    shortlist, rows = _shortlist(table, at_most)
+    scores = shortlist["score"].to_numpy().astype(np.float64)
+    return shortlist, selectors.Candidates(scores, embedding[rows], proba[rows], analysis.dataset_embedding)
 
 
 def past_decisions(round_: RoundDir) -> pl.DataFrame:
@@ -128,12 +134,12 @@ def past_decisions(round_: RoundDir) -> pl.DataFrame:
     return pl.concat(answered) if answered else pl.DataFrame(schema=empty)
 
 
-def _shortlist(table: pl.DataFrame, embedding: np.ndarray, size: int) -> tuple[pl.DataFrame, np.ndarray]:
-    """All synthetic rows and the `size` best real ones, sorted by sample_id."""
+def _shortlist(table: pl.DataFrame, size: int) -> tuple[pl.DataFrame, np.ndarray]:
+    """All synthetic rows and the `size` best real ones, sorted by sample_id, and their rows."""
     is_real = pl.col("origin") == "real"
     best = table.with_row_index("row").sort(~is_real, -pl.col("score"), "sample_id")
     best = pl.concat([best.filter(is_real).head(min(size, len(table))), best.filter(~is_real)]).sort("sample_id")
-    return best.drop("row"), embedding[best["row"].to_numpy()]
+    return best.drop("row"), best["row"].to_numpy()
 
 
 def _left(num_asked: int, config: Config) -> int:
