@@ -8,9 +8,11 @@ The picks are those of the plain computation (lazy evaluation, Minoux 1978), at 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import cache
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 DIGITS = 10
 """Squared distances are exact to so many digits of the largest squared norm; closer rows are copies."""
@@ -94,7 +96,7 @@ def greedy(
     """
     chosen = list(begun)
     worth = np.zeros(0)
-    with threadpool_limits(1):  # the products are small: threads would wait for each other
+    with one_thread():  # the products are small: threads would wait for each other
         for pick in range(len(chosen), min(size, len(coverage.z))):
             if varies or not len(worth):
                 worth = merit(slice(None), pick)
@@ -118,6 +120,16 @@ def central_row(z: np.ndarray) -> int:
     coverage.add(z.mean(axis=0, dtype=np.float64))
     coverage.refresh(np.arange(len(z)))
     return int(np.argmin(coverage.squared))
+
+
+def one_thread() -> AbstractContextManager:
+    """Numeric libraries use one thread within."""
+    return _libraries().limit(limits=1)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # looking for them takes longer than many a selection
 
 
 def _squares(x: np.ndarray) -> np.ndarray:

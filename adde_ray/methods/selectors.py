@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from adde_ray.errors import choose
-from adde_ray.methods.coverage import Coverage, central_row, greedy
+from adde_ray.methods.coverage import Coverage, central_row, greedy, one_thread
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def badge(candidates: Candidates, size: int, *, redundancy: float, rng: np.rando
     residual[np.arange(len(z)), residual.argmax(axis=1)] -= 1
     norm = np.einsum("ij,ij->i", z, z) * np.einsum("ij,ij->i", residual, residual)
     squared, chosen = norm.copy(), [int(np.argmax(norm))]
-    with threadpool_limits(1):  # the number of threads must not tip a draw
+    with one_thread():  # the number of threads must not tip a draw
         while len(chosen) < size:
             last = chosen[-1]
             both = norm + norm[last]
