@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "adde_ray"
 LAYERS = [
-    {"errors", "schema", "config", "rundir"},
+    {"errors", "labels", "schema", "config", "rundir"},
     {"methods", "sources", "provenance", "summary", "progress", "data", "analysis"},
     {"review"},
     {"stages"},
