@@ -82,6 +82,11 @@ def holds(labels: np.ndarray, num_classes: int) -> np.ndarray:
     return labels[:, None] == np.arange(num_classes) if labels.ndim == 1 else labels == 1
 
 
+def foreign(label: str, classes: Sequence[str], *, multi: bool) -> list[str]:
+    """The names in a label that are none of the classes."""
+    return [name for part in (split(label) if multi else [[label]]) for name in part if name not in classes]
+
+
 def likeliest(proba: np.ndarray, classes: Sequence[str], *, multi: bool) -> tuple[list[str], np.ndarray]:
     """The label f thinks likeliest, of each row of (n, C) probabilities, and (n,) its probability in [0, 1].
 

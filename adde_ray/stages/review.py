@@ -13,6 +13,7 @@ import polars as pl
 from adde_ray.config import Config
 from adde_ray.data import Data
 from adde_ray.errors import choose
+from adde_ray.labels import foreign
 from adde_ray.methods.annotators import Judges, SimulatedAnnotator
 from adde_ray.methods.generators import generator_for
 from adde_ray.review import inbox
@@ -34,15 +35,19 @@ class Simulated:
         judges = None
         if config.review.reject_unrealistic and generator_for(config.generate.generator, data.meta.modality):
             known = truth | dict(data.splits["seed"].table.select("sample_id", "label").iter_rows())
-            rows = [
-                (data.reference_rows[i], data.meta.classes.index(c))
-                for i, c in sorted(known.items())
-                if c in data.meta.classes
-            ]
-            at, labels = np.array(rows).T
+            usable = sorted(
+                i for i, label in known.items() if not foreign(label, data.meta.classes, multi=data.meta.multi)
+            )
+            at = [data.reference_rows[i] for i in usable]
+            labels = data.meta.numbers([known[i] for i in usable])
             judges = Judges(data.reference.features[at], labels, seed=seed)
         self._annotator = SimulatedAnnotator(
-            truth, data.meta.classes, error_rate=config.review.error_rate, judges=judges, seed=seed
+            truth,
+            data.meta.classes,
+            error_rate=config.review.error_rate,
+            judges=judges,
+            multi=data.meta.multi,
+            seed=seed,
         )
 
     def answer(self, query: pl.DataFrame, synthetic: pl.DataFrame, round_: RoundDir) -> pl.DataFrame:
@@ -62,8 +67,8 @@ class File:
         shown, known = query.with_columns(payloads), self._data.reference.table
         if "file" in known.columns:  # what people see is small: they may want the original
             shown = shown.join(known.select("sample_id", "file"), on="sample_id", how="left")
-        path = inbox.put_out(round_.root, shown, meta.modality)
-        return inbox.take_in(path, query, meta.classes, t=round_.t)
+        path = inbox.put_out(round_.root, shown, meta.modality, meta.classes, multi=meta.multi)
+        return inbox.take_in(path, query, meta.classes, t=round_.t, multi=meta.multi)
 
 
 def make_annotator(config: Config, data: Data, run: RunDir) -> Annotator:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from adde_ray import labels
 from adde_ray.analysis import Analysis
 from adde_ray.config import Config
 from adde_ray.data import Data
@@ -82,16 +83,23 @@ def score(
         for column, values in data.subgroups(data.reference.table).items()
     }
     membership = gaps.membership(points, proba, subgroups, analysis.open_gaps, data.meta.classes)
-    u = selection.uncertainty(proba, config.select.uncertainty)
+    u = selection.uncertainty(proba, config.select.uncertainty, multi=data.meta.multi)
     div = selection.diversity(
-        selection.Situation(proba, embedding, analysis.dataset_embedding, analysis.dataset.class_counts, membership),
+        selection.Situation(
+            proba, embedding, analysis.dataset_embedding, analysis.dataset.class_counts, membership, data.meta.multi
+        ),
         config.select.diversity,
     )
     q = np.ones(len(proba), dtype=np.float32)
     signals = [kept[c].to_numpy() for c in SIGNALS]
     q[len(real) :] = quality_scores(*signals, past_decisions(round_), config.quality_control)
 
-    best, gap_ids = proba.argmax(axis=1), [gap.gap_id for gap in analysis.open_gaps]
+    suggested, confidence = labels.likeliest(proba, data.meta.classes, multi=data.meta.multi)
+    made = kept["intended"].to_list()
+    if data.meta.multi:  # what f sees in it beside the class it was made for
+        seen = suggested[len(real) :]
+        made = [labels.join([c, *labels.split(others)[0]]) for c, others in zip(made, seen, strict=True)]
+    gap_ids = [gap.gap_id for gap in analysis.open_gaps]
     real_ids = [data.reference.ids[row] for row in real]
     table = frame(
         {
@@ -100,8 +108,8 @@ def score(
             "gap_id": selection.gap_of(membership[: len(real)], gap_ids) + kept["gap_id"].to_list(),
             "generator": [None] * len(real) + kept["generator"].to_list(),
             "parents": [None] * len(real) + kept["parents"].to_list(),
-            "suggested": [data.meta.classes[c] for c in best[: len(real)]] + kept["intended"].to_list(),
-            "confidence": np.concatenate([proba.max(axis=1)[: len(real)], kept["confidence"].to_numpy()]),
+            "suggested": suggested[: len(real)] + made,
+            "confidence": np.concatenate([confidence[: len(real)], kept["confidence"].to_numpy()]),
             "U": u,
             "Div": div,
             "Q": q,

@@ -95,7 +95,9 @@ class TestMultiLabel:
         model = Model(learner.build(2, 3, Train(), seed=0), 2.0, multi=True)
         with torch.no_grad():
             model.network.head.bias.copy_(torch.tensor([0.0, 2.0, -200.0]))
-        np.testing.assert_allclose(model.proba(np.zeros((1, 2), np.float32)), [[0.5, 1 / (1 + np.exp(-1)), 0]], atol=1e-6)
+        np.testing.assert_allclose(
+            model.proba(np.zeros((1, 2), np.float32)), [[0.5, 1 / (1 + np.exp(-1)), 0]], atol=1e-6
+        )
 
     def test_temperature_undoes_overconfidence(self):
         rng = np.random.default_rng(0)
