@@ -10,6 +10,7 @@ multi-label one: 1 holds, 0 does not, NaN not known. What takes labels takes eit
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -114,8 +115,8 @@ def rarest(labels: Sequence[str]) -> list[str]:
 def count(labels: Iterable[str | None], classes: Sequence[str], *, multi: bool) -> dict[str, int]:
     """Class -> labels in which it holds. Nulls count for nothing."""
     counts = dict.fromkeys(classes, 0)
-    for label in labels:
+    for label, times in Counter(labels).items():
         for name in [] if label is None else split(label)[0] if multi else [label]:
             if name in counts:
-                counts[name] += 1
+                counts[name] += times
     return counts

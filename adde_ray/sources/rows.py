@@ -29,6 +29,7 @@ class Rows:
     subgroups: tuple[str, ...] = ()
     rejected: list[dict[str, str]] = field(default_factory=list)  # {"where", "reason"}: unusable input
     notes: list[str] = field(default_factory=list)  # what a user may want to know, one sentence each
+    task: str = "single"  # one of labels.TASKS; "multi": `label` in the form `labels.join` gives it
 
 
 def identify(payloads: Iterable[bytes | str | np.ndarray] | pl.Series) -> pl.Series:

@@ -1,0 +1,266 @@
+"""Multi-label tasks from the user's files to the export, on pictures in CheXpert's layout and on a table."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+import xrays
+from typer.testing import CliRunner
+
+from adde_ray import labels as codec
+from adde_ray.cli import app
+from adde_ray.config import ChexpertData, Config, CsvData
+from adde_ray.errors import UserError
+from adde_ray.rundir import RunDir, read_json
+from adde_ray.schema import Meta
+from adde_ray.sources import SOURCES, WHERE
+from adde_ray.stages.ingest import prepare
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return xrays.make(tmp_path_factory.mktemp("data"), patients=150, valid=40)
+
+
+def config(path, **data) -> dict:
+    return {
+        "data": {"source": "chexpert", "path": str(path), "size": 24, **data},
+        "generate": {"generator": "none"},
+        "select": {"batch": 10},
+        "stop": {"labels": 20},
+    }
+
+
+def small(parent, rows, header=xrays.HEADER, name="train.csv", images=True):
+    """A folder whose CSV holds `rows`, each (patient, cells of the observations)."""
+    source = xrays.make(parent / "from", patients=1, valid=0)
+    picture = next(source.rglob("*.jpg")).read_bytes()
+    folder = parent / xrays.ROOT
+    folder.mkdir(exist_ok=True)
+    lines = []
+    for i, (patient, cells) in enumerate(rows):
+        file = f"{xrays.ROOT}/train/{patient}/study1/view{i}_frontal.jpg"
+        if images:
+            path = parent / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(picture)
+        lines.append([file, "Male", "61", "Frontal", "AP", *cells])
+    with (folder / name).open("w", newline="") as out:
+        csv.writer(out).writerows([header, *lines])
+    return folder
+
+
+def read(path, seed=0, **kwargs):
+    return SOURCES["chexpert"](ChexpertData(source="chexpert", path=path, size=8, **kwargs), seed=seed)
+
+
+def labels_of(path, **kwargs):
+    rows = read(path, seed_fraction=0.2, val_fraction=0.2, max_rejected=1, **kwargs)
+    return dict(pl.concat(rows.splits.values()).select(pl.col(WHERE), "label").iter_rows()), rows
+
+
+# --- the source -----------------------------------------------------------------------------------------------
+
+
+def test_no_patient_is_in_two_splits_and_the_seed_decides(folder):
+    splits = read(folder).splits
+    assert set(splits) == {"seed", "pool", "val", "test"}
+    patients = {name: set(table["patient"]) for name, table in splits.items()}
+    assert sum(map(len, patients.values())) == len(set.union(*patients.values())) == 190
+    assert len(patients["val"]) == 40  # valid.csv
+    assert (len(patients["seed"]), len(patients["test"])) == (8, 30)
+    assert set(read(folder).splits["seed"]["patient"]) == patients["seed"]
+    assert set(read(folder, seed=1).splits["seed"]["patient"]) != patients["seed"]
+
+
+def test_subgroups_and_classes(folder):
+    rows = read(folder)
+    assert rows.task == "multi" and rows.classes == tuple(sorted(xrays.OBSERVATIONS))
+    assert rows.subgroups == ("sex", "age_band", "view")
+    pool = rows.splits["pool"]
+    assert set(pool["sex"].drop_nulls()) == {"Male", "Female"} and pool["sex"].null_count()  # Unknown is not known
+    assert set(pool["view"]) == {"frontal AP", "frontal PA", "lateral"}
+    assert set(pool["age_band"]) <= {"0-19", "20-39", "40-59", "60-79", "80+"}
+    young = pool.filter(pl.col("age") < 40)
+    assert set(young["age_band"]) <= {"0-19", "20-39"}
+    assert set(read(folder, age_edges=(50,)).splits["pool"]["age_band"]) == {"0-49", "50+"}
+
+
+CELLS = [("patient1", ["1.0", "-1.0", "0.0", "", "1", "-1"]), ("patient2", ["", "", "", "", "", ""])]
+"""Atelectasis, Cardiomegaly, Consolidation, Edema, Fracture, Pleural Effusion."""
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ({}, "Atelectasis|Fracture|?Cardiomegaly|?Pleural Effusion"),
+        ({"uncertain": "zeros"}, "Atelectasis|Fracture"),
+        ({"uncertain": "ones"}, "Atelectasis|Cardiomegaly|Fracture|Pleural Effusion"),
+        ({"uncertain": {"Cardiomegaly": "ones"}}, "Atelectasis|Cardiomegaly|Fracture|?Pleural Effusion"),
+        ({"uncertain": "zeros", "blank": "ignore"}, "Atelectasis|Fracture|?Edema"),
+        ({"observations": ("Edema", "Fracture")}, "Fracture"),
+    ],
+)
+def test_policies_for_uncertain_and_blank(tmp_path, policy, expected):
+    found, rows = labels_of(small(tmp_path, CELLS), **policy)
+    assert found["train.csv:2"] == expected
+    nothing = "|".join(f"?{name}" for name in rows.classes) if policy.get("blank") else ""
+    assert found["train.csv:3"] == nothing
+
+
+def test_what_cannot_be_used_is_set_aside_with_its_reason(tmp_path):
+    rows = [(f"patient{i}", ["1"] * 6) for i in range(6)]
+    folder = small(tmp_path, [*rows, ("patient8", ["2"] + ["1"] * 5), ("nobody", ["1"] * 6)])
+    next((folder / "train/patient3").rglob("*.jpg")).unlink()
+    next((folder / "train/patient4").rglob("*.jpg")).write_bytes(b"no picture")
+    found, read_ = labels_of(folder)
+    assert sorted(found) == [f"train.csv:{n}" for n in (2, 3, 4, 7)]
+    reasons = {row["where"]: row["reason"] for row in read_.rejected}
+    assert reasons.keys() == {f"train.csv:{n}" for n in (5, 6, 8, 9)}
+    assert "cannot be read: No such file" in reasons["train.csv:5"]
+    assert reasons["train.csv:6"].endswith("view4_frontal.jpg is no image that can be decoded")
+    assert reasons["train.csv:8"] == "Atelectasis is '2', none of 1, 0, -1 and blank"
+    assert "patient's folder" in reasons["train.csv:9"]
+    with pytest.raises(UserError, match="4 of 8 rows are unusable"):
+        read(folder)
+
+
+def test_a_patient_held_out_by_file_is_not_learned_from(tmp_path):
+    folder = small(tmp_path, [(f"patient{i}", ["1"] * 6) for i in range(9)])
+    small(tmp_path, [("patient4", ["1"] * 6)], name="valid.csv")
+    found, rows = labels_of(folder)
+    assert set(rows.splits["val"]["patient"]) == {"patient4"}
+    assert [r["reason"] for r in rows.rejected] == ["its patient is also in valid.csv"]
+    assert found["valid.csv:2"]
+
+
+def test_the_folder_may_be_renamed(tmp_path):
+    folder = small(tmp_path, [(f"patient{i}", ["1"] * 6) for i in range(9)])
+    renamed = folder.rename(tmp_path / "xrays")
+    assert not labels_of(renamed)[1].rejected
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"path": "nowhere"}, "nowhere: has no train.csv. Give the folder that holds"),
+        ({"observations": ("Oedema",)}, r"data.observations: no such observation \(got 'Oedema'\).*Atelectasis"),
+        ({"uncertain": {"Oedema": "ones"}}, "data.uncertain: no such observation"),
+        ({"seed_fraction": 0.5, "test_fraction": 0.5}, "leave nothing for the pool"),
+    ],
+)
+def test_mistakes_are_one_line(folder, tmp_path, given, message):
+    with pytest.raises(UserError, match=message) as error:
+        read(tmp_path / given.pop("path") if "path" in given else folder, **given)
+    assert "\n" not in str(error.value)
+
+
+def test_class_names_a_label_could_not_hold_are_refused(tmp_path):
+    folder = small(tmp_path, CELLS, header=(*xrays.HEADER[:-1], "none"))
+    with pytest.raises(UserError, match=r"train.csv: no name for a class .* \(got 'none'\)"):
+        read(folder)
+    with pytest.raises(UserError, match="uncertain"):
+        Config.parse(config(folder, uncertain="maybe"))
+
+
+# --- tables ---------------------------------------------------------------------------------------------------
+
+
+def table(tmp_path, labels, **kwargs):
+    pl.DataFrame({"text": [f"text {i}" for i in range(len(labels))], "label": labels}).write_csv(tmp_path / "t.csv")
+    section = {"text_column": "text", "label_separator": ",", **kwargs}
+    return SOURCES["csv"](CsvData(source="csv", path=tmp_path / "t.csv", **section), seed=0)
+
+
+def test_tables_of_several_labels(tmp_path):
+    rows = table(tmp_path, ["b, a", "none", "?a,b", "", "a", "b", "c,a", None, "NONE", "c"] * 2)
+    assert rows.task == "multi" and rows.classes == ("a", "b", "c")
+    labelled = pl.concat([t for name, t in rows.splits.items() if name != "pool"])
+    assert set(labelled["label"]) == {"a|b", "", "b|?a", "a", "b", "a|c", "c"}
+    assert len(rows.splits["pool"]) == 4 and rows.splits["pool"]["label"].null_count() == 4
+    assert {name for label in rows.splits["val"]["label"] for name in codec.split(label)[0]} == {"a", "b", "c"}
+
+
+def test_a_table_whose_labels_do_not_fit(tmp_path):
+    with pytest.raises(UserError, match="no name for a class"):
+        table(tmp_path, ["a|b,c", "a"])
+    with pytest.raises(UserError, match=r"label is not in data.classes .*\(got 'a\|d'\)"):
+        table(tmp_path, ["a", "b", "a,d"], classes=("a", "b"))
+
+
+# --- the loop -------------------------------------------------------------------------------------------------
+
+
+def test_ingest_keeps_the_task_and_hides_the_labels(folder):
+    prepared = prepare(Config.parse(config(folder)))
+    assert prepared.meta.multi and prepared.meta.has_oracle
+    assert prepared.splits["pool"]["label"].null_count() == len(prepared.splits["pool"])
+    counts = prepared.class_counts["val"]
+    assert counts.keys() == set(xrays.OBSERVATIONS) and sum(counts.values()) > len(prepared.splits["val"])
+
+
+def adde(*arguments):
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="session")
+def finished(folder, tmp_path_factory):
+    """Two rounds through the command line, as anyone would run them."""
+    at = tmp_path_factory.mktemp("run")
+    sections = config(folder)
+    (at / "c.json").write_text(json.dumps(sections))
+    lines = [
+        f"[{name}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in keys.items()) for name, keys in sections.items()
+    ]
+    (at / "c.toml").write_text("".join(lines))
+    assert "several may hold at once" in adde("check", at / "c.toml")
+    assert "label budget spent" in adde("run", at / "c.toml", "--run-dir", at / "run")
+    return RunDir.at(at / "run")
+
+
+def test_a_run_learns_and_is_the_same_again(finished, folder):
+    from adde_ray.loop import run
+
+    first, last = finished.round(0).metrics, finished.round(2).metrics
+    assert last["val"]["macro_f1"] > first["val"]["macro_f1"] + 0.05
+    assert {"micro_f1", "macro_auroc", "macro_auprc", "worst_class_recall", "ece", "nll"} <= last["val"].keys()
+    assert sum(last["per_class"].values()) > last["num_samples"]  # several hold
+    record = run(Config.parse(config(folder)), finished.root.parent / "again")
+    assert record["dataset_fingerprint"] == finished.dataset_fingerprint()
+
+
+def test_what_is_asked_and_answered_are_whole_labels(finished):
+    meta = Meta.from_json(read_json(finished.root / "ingest/meta.json"))
+    truth = dict(pl.read_parquet(finished.root / "ingest/oracle.parquet").select("sample_id", "label").iter_rows())
+    query = pl.read_parquet(finished.root / "rounds/001/query.parquet")
+    decisions = pl.read_parquet(finished.root / "rounds/001/decisions.parquet").join(query, on="sample_id")
+    assert decisions["label"].to_list() == [truth[i] for i in decisions["sample_id"]]
+    assert (decisions["U"].is_between(0, 1) & decisions["Div"].is_between(0, 1)).all()
+    accepted = decisions.filter(action="accept")
+    assert (accepted["label"] == accepted["suggested"]).all()
+    dataset = finished.dataset()
+    assert np.isfinite(np.nan_to_num(meta.numbers(dataset["label"]))).all()
+    assert "" in set(dataset["label"]) | set(truth.values())
+
+
+def test_killed_and_resumed_it_ends_the_same(finished, folder, tmp_path):
+    from adde_ray.loop import run
+
+    half = Config.parse(config(folder))
+    seen = []
+
+    def stop_after_one(*round_):
+        seen.append(round_)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(half, tmp_path / "run", watch=stop_after_one)
+    record = run(half, tmp_path / "run", resume=True)
+    assert record["dataset_fingerprint"] == finished.dataset_fingerprint()
