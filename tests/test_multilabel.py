@@ -264,3 +264,61 @@ def test_killed_and_resumed_it_ends_the_same(finished, folder, tmp_path):
         run(half, tmp_path / "run", watch=stop_after_one)
     record = run(half, tmp_path / "run", resume=True)
     assert record["dataset_fingerprint"] == finished.dataset_fingerprint()
+
+
+# --- report and export ------------------------------------------------------------------------------------------
+
+
+def test_the_report_tells_several_classes(finished, tmp_path):
+    from adde_ray.report.figures import quality
+    from adde_ray.report.gallery import selected
+    from adde_ray.report.latent import latent_map
+    from adde_ray.report.read import read_story
+
+    adde("report", finished.root, "--out", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "of which several may hold at once" in page and "colour of the rarest" in page
+    story = read_story(finished)
+    assert {"Macro-AUROC, val", "Micro-F1, val"} <= {title for title, _ in quality(story)}
+    points, labels = latent_map(story), dict(story.dataset.select("sample_id", "label").iter_rows())
+    assert len(points["classes"]) == len(points["colours"]) == 7 and points["classes"][-1] == "none"
+    for sample_id, name, row in zip(points["ids"], points["names"], points["label"], strict=True):
+        label = labels.get(sample_id)
+        assert name == codec.in_words(label)
+        assert (row == -1) if label is None else points["classes"][row] in (codec.split(label)[0] or ["none"])
+    tiles = [tile for part in selected(story) for tile in part["tiles"]]
+    assert {tile["decided"] for tile in tiles} >= {"none"} or "" not in labels.values()
+
+
+def test_the_export_is_read_by_those_it_is_for(finished, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    out = tmp_path / "out"
+    adde("export", finished.root, "--out", out)
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))
+    features = loaded["train"].features
+    assert features["label"] == features["unknown"] == datasets.List(datasets.ClassLabel(names=list(classes())))
+    truth = finished.dataset().sort(["round", "sample_id"])["label"].to_list()
+    told = [
+        codec.join([classes()[c] for c in row["label"]], [classes()[c] for c in row["unknown"]])
+        for row in loaded["train"].select_columns(["label", "unknown"])
+    ]
+    assert told == truth
+    card = (out / "README.md").read_text()
+    assert "multi-label-image-classification" in card and "a list of the classes that hold" in card
+    positives = sum("Edema" in codec.split(label)[0] for label in truth)
+    assert f"| Edema | {positives} |" in card
+
+
+def test_croissant_reads_the_lists(finished, tmp_path):
+    mlc = pytest.importorskip("mlcroissant")
+    adde("export", finished.root, "--out", tmp_path / "out")
+    dataset = mlc.Dataset(str(tmp_path / "out/croissant.json"))
+    assert not dataset.metadata.ctx.issues.errors
+    first = next(iter(dataset.records("train")))
+    assert all(0 <= int(c) < 6 for c in first["train/label"])
+
+
+def classes() -> tuple[str, ...]:
+    return tuple(sorted(xrays.OBSERVATIONS))
