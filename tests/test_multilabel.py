@@ -9,12 +9,18 @@ import numpy as np
 import polars as pl
 import pytest
 import xrays
+from small import config as small_config
+from small import write
+from test_loop import SYNTHETIC, finish
 from typer.testing import CliRunner
 
 from adde_ray import labels as codec
 from adde_ray.cli import app
 from adde_ray.config import ChexpertData, Config, CsvData
 from adde_ray.errors import UserError
+from adde_ray.loop import run
+from adde_ray.methods.learner import LEARNERS
+from adde_ray.methods.selection import UNCERTAINTY
 from adde_ray.rundir import RunDir, read_json
 from adde_ray.schema import Meta
 from adde_ray.sources import SOURCES, WHERE
@@ -225,8 +231,6 @@ def finished(folder, tmp_path_factory):
 
 
 def test_a_run_learns_and_is_the_same_again(finished, folder):
-    from adde_ray.loop import run
-
     first, last = finished.round(0).metrics, finished.round(2).metrics
     assert last["val"]["macro_f1"] > first["val"]["macro_f1"] + 0.05
     assert {"micro_f1", "macro_auroc", "macro_auprc", "worst_class_recall", "ece", "nll"} <= last["val"].keys()
@@ -250,8 +254,6 @@ def test_what_is_asked_and_answered_are_whole_labels(finished):
 
 
 def test_killed_and_resumed_it_ends_the_same(finished, folder, tmp_path):
-    from adde_ray.loop import run
-
     half = Config.parse(config(folder))
     seen = []
 
@@ -322,3 +324,79 @@ def test_croissant_reads_the_lists(finished, tmp_path):
 
 def classes() -> tuple[str, ...]:
     return tuple(sorted(xrays.OBSERVATIONS))
+
+
+# --- at the edge --------------------------------------------------------------------------------------------------
+
+
+def vectors(labels: dict[str, list[str]], seed: int = 0) -> list[dict]:
+    """Rows of each split: one dimension a class, high where it holds."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for split, given in labels.items():
+        for label in given:
+            centre = [6.0 * (name in codec.split(label)[0]) for name in "abc"]
+            rows.append({"vector": (centre + rng.normal(size=3)).tolist(), "label": label or "none", "split": split})
+    return rows
+
+
+MIXED = ["", "a", "b", "a|b", "c", "b|c", "a|?c", "a"]
+SPLITS = {"seed": ["", "a", "b", "a|b"], "val": MIXED, "test": MIXED, "pool": MIXED * 6}
+
+
+def settings(tmp_path, splits, **sections):
+    path = write(tmp_path / "data.parquet", vectors(splits))
+    data = {"label_separator": "|", "classes": ["a", "b", "c"]}
+    return small_config(path, **{"data": data, **sections})
+
+
+@pytest.mark.parametrize("name", UNCERTAINTY)
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_every_learner_and_uncertainty(tmp_path, name, learner):
+    chosen = {"train": {"learner": learner, "steps": 20, "hidden": 8}, "select": {"uncertainty": name, "batch": 5}}
+    finish(tmp_path / "run", settings(tmp_path, SPLITS, **chosen, review={"error_rate": 0.2}))
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        {**SPLITS, "seed": [""]},
+        {**SPLITS, "seed": ["?a|?b|?c"]},
+        {**SPLITS, "val": ["?a|?b|?c", "?a|?b|?c"]},
+        {**SPLITS, "val": ["", ""]},
+        {**SPLITS, "pool": [""] * 12},
+        {**SPLITS, "pool": ["a|b|c"] * 12, "seed": ["a|b|c"]},
+        {**SPLITS, "pool": ["?a|?b|?c"] * 12},
+        {**SPLITS, "pool": ["a", "", "a|clouds"] * 4},
+    ],
+    ids=["no class", "seed unknown", "val unknown", "val without", "pool without", "all", "pool unknown", "junk"],
+)
+def test_labels_at_the_edge(tmp_path, splits):
+    finish(tmp_path / "run", settings(tmp_path, splits))
+
+
+def test_synthetic_samples_of_several_classes(tmp_path, ray_cluster):
+    record = finish(tmp_path / "run", settings(tmp_path, SPLITS, **SYNTHETIC, stop={"labels": 30}))
+    assert record["num_synthetic"] > 0
+    made = pl.concat([pl.read_parquet(p) for p in sorted((tmp_path / "run").glob("rounds/*/synthetic.parquet"))])
+    assert set(made["intended"]) <= set("abc")
+    asked = pl.concat([pl.read_parquet(p) for p in sorted((tmp_path / "run").glob("rounds/*/query.parquet"))])
+    asked = asked.filter(origin="synthetic").join(made.select("sample_id", "intended"), on="sample_id")
+    assert all(c in codec.split(label)[0] for c, label in asked.select("intended", "suggested").iter_rows())
+
+
+def test_people_answer_with_several_classes(tmp_path):
+    by_people = settings(tmp_path, SPLITS, review={"annotator": "file"}, stop={"labels": 5})
+    assert run(by_people, tmp_path / "run")["status"] == "awaiting_review"
+    path = tmp_path / "run/rounds/000/review.csv"
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    answers = ["b|a", "none", "?a|c", "c", ""]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        for row, label in zip(rows, answers, strict=True):
+            writer.writerow(row | {"label": label, "action": "" if label else "reject"})
+    assert run(by_people, tmp_path / "run", resume=True)["status"] == "finished"
+    grown = RunDir(tmp_path / "run").dataset().filter(round=1)
+    assert sorted(grown["label"]) == ["", "a|b", "c", "c|?a"]
