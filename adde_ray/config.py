@@ -72,6 +72,8 @@ class CsvData(Section):
     source: Literal["csv", "table"]
     path: Path
     """A .csv, .tsv, .jsonl or .parquet file."""
+    pool: Path | None = None
+    """More files of pool rows, read piece by piece: a file, a folder or a pattern (pool/*.parquet), same columns."""
     text_column: str | None = None
     """Column with the text. Give this, `vector_column` or `image_column`."""
     vector_column: str | None = None
@@ -376,8 +378,9 @@ class Config(Section):
 def _resolve_paths(tree: dict, folder: Path) -> None:
     """Paths in a file are relative to it. An encoder's model is one only when it lies there: else it is an id."""
     data, encoder = tree.get("data"), tree.get("encoder")
-    if isinstance(data, dict) and isinstance(data.get("path"), str):
-        data["path"] = str(folder / Path(data["path"]).expanduser())
+    for key in ("path", "pool"):
+        if isinstance(data, dict) and isinstance(data.get(key), str):
+            data[key] = str(folder / Path(data[key]).expanduser())
     if isinstance(encoder, dict) and isinstance(encoder.get("model"), str):
         model = folder / Path(encoder["model"]).expanduser()
         encoder["model"] = str(model) if model.is_dir() else encoder["model"]

@@ -11,6 +11,7 @@ class UserError(ValueError):
     """
 
     def __init__(self, what: str, *, where: object = None, value: object = None, remedy: str = ""):
+        self.what = what
         parts = [f"{where}: {what}" if where is not None else what]
         if value is not None:
             parts.append(f"got {value!r}")
