@@ -10,7 +10,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from adde_ray.errors import UserError
 
@@ -18,6 +27,15 @@ from adde_ray.errors import UserError
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
+
+def _location(value: object) -> Path | str:
+    """A pathlib path, except for what is in a bucket: pathlib makes one slash of two."""
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise ValueError("input should be a path, or a location such as s3://bucket/folder")
+    return value if isinstance(value, str) and "://" in value else Path(value)
+
+
+Location = Annotated[Path | str, PlainValidator(_location), WithJsonSchema({"type": "string"})]
 
 Share = Annotated[float, Field(ge=0)]
 
@@ -49,8 +67,8 @@ class FolderData(Section):
     """
 
     source: Literal["image_folder"]
-    path: Path
-    """The folder."""
+    path: Location
+    """The folder, here or in a bucket (s3://bucket/folder, gs://bucket/folder)."""
     size: int = Field(32, ge=4, le=1024)
     """Images are resized to size x size pixels on reading."""
     mode: Literal["L", "RGB"] = "RGB"
@@ -70,9 +88,9 @@ class CsvData(Section):
     """
 
     source: Literal["csv", "table"]
-    path: Path
-    """A .csv, .tsv, .jsonl or .parquet file."""
-    pool: Path | None = None
+    path: Location
+    """A .csv, .tsv, .jsonl or .parquet file, here or in a bucket (s3://, gs://)."""
+    pool: Location | None = None
     """More files of pool rows, read piece by piece: a file, a folder or a pattern (pool/*.parquet), same columns."""
     text_column: str | None = None
     """Column with the text. Give this, `vector_column` or `image_column`."""
@@ -379,7 +397,7 @@ def _resolve_paths(tree: dict, folder: Path) -> None:
     """Paths in a file are relative to it. An encoder's model is one only when it lies there: else it is an id."""
     data, encoder = tree.get("data"), tree.get("encoder")
     for key in ("path", "pool"):
-        if isinstance(data, dict) and isinstance(data.get(key), str):
+        if isinstance(data, dict) and isinstance(data.get(key), str) and "://" not in data[key]:
             data[key] = str(folder / Path(data[key]).expanduser())
     if isinstance(encoder, dict) and isinstance(encoder.get("model"), str):
         model = folder / Path(encoder["model"]).expanduser()

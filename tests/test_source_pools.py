@@ -9,7 +9,7 @@ from test_sources import picture
 
 from adde_ray.config import CsvData, FolderData
 from adde_ray.errors import UserError
-from adde_ray.sources import WHERE, image_folder, parts, table
+from adde_ray.sources import WHERE, image_folder, parts, readers, table
 from adde_ray.sources.rows import count
 
 LABELLED = "text,label,site\nhello,greet,north\nhi,greet,south\nbye,leave,north\nfarewell,leave,south\nwell,,west\n"
@@ -92,7 +92,7 @@ def test_cuts_of_csv_do_not_change_what_is_read(tmp_path, rows):
     lines[300] = '300,5" pipe,\r\n'  # a stray quote: the count of quotes is wrong from here on
     path = tmp_path / "a.csv"
     path.write_bytes(b"\xef\xbb\xbf" + ("id,text,label\r\n" + "".join(lines)).encode())
-    whole, wrong = parts.READERS[".csv"](path)
+    whole, wrong = readers.READERS[".csv"](path)
     file = parts.list_parts(path, "a.csv", rows)
     assert len(file.parts) > (1 if rows <= 100 else 0)
     pieces = [part.read() for part in file.parts]

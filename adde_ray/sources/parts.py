@@ -6,12 +6,10 @@ Listing reads the footers of Parquet files, and looks through CSV and JSON Lines
 from __future__ import annotations
 
 import csv
-import glob
 import io
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import polars as pl
@@ -19,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adde_ray.errors import UserError
-from adde_ray.sources.readers import READERS, parse_csv, parse_header, parse_jsonl, plain
+from adde_ray.sources.files import AnyPath, matching, walk
+from adde_ray.sources.readers import parse_csv, parse_header, parse_jsonl, plain
 from adde_ray.sources.rows import WHERE, Reject
 
 HEAD = 1 << 18
@@ -32,7 +31,7 @@ SLICES = 16
 class Part(Protocol):
     """Some rows of a file."""
 
-    path: Path
+    path: AnyPath
 
     @property
     def name(self) -> str: ...
@@ -48,32 +47,28 @@ class Part(Protocol):
 class TableFile:
     """A file's parts; an empty table with its columns and their types."""
 
-    path: Path
+    path: AnyPath
     name: str
     parts: tuple[Part, ...]
     head: pl.DataFrame
 
 
-def list_tables(pool: Path) -> list[tuple[Path, str]]:
-    """The table files of a file, folder or glob, with their names for messages. Raises UserError: there are none."""
+def list_tables(pool: AnyPath) -> list[tuple[AnyPath, str]]:
+    """The table files of a file, folder or pattern, with their names for messages. Raises UserError: none there."""
     if pool.is_file():
         return [(pool, f"{pool.parent.name}/{pool.name}")]
-    if pool.is_dir():
-        root, found = pool, [p for p in pool.rglob("*") if p.is_file()]
-    else:
-        fixed = [i for i, piece in enumerate(pool.parts) if glob.has_magic(piece)]
-        root = Path(*pool.parts[: fixed[0]]) if fixed else pool
-        found = [p for p in map(Path, glob.glob(str(pool), recursive=True)) if p.is_file()]
-    found = [p for p in found if p.suffix.lower() in READERS and not p.name.startswith((".", "_"))]
+    root, names = (pool, walk(pool)) if pool.is_dir() else matching(pool)
+    found = sorted((root / name, f"{root.name}/{name}") for name in names)
+    found = [(p, name) for p, name in found if p.suffix.lower() in LISTERS and not p.name.startswith("_")]
     if not found:
         raise UserError(
             "no .parquet, .csv or .jsonl file there", where="data.pool", value=str(pool),
             remedy="Give a file, a folder or a pattern such as pool/*.parquet",
         )  # fmt: skip
-    return sorted((p, f"{root.name}/{p.relative_to(root).as_posix()}") for p in found)
+    return found
 
 
-def list_parts(path: Path, name: str, rows: int) -> TableFile:
+def list_parts(path: AnyPath, name: str, rows: int) -> TableFile:
     """The parts of a file, of about `rows` rows each. Raises UserError or OSError: it is no table."""
     return LISTERS[path.suffix.lower()](path, name, rows)
 
@@ -85,7 +80,7 @@ def list_parts(path: Path, name: str, rows: int) -> TableFile:
 class ParquetPart:
     """Rows `first` … `first + num_rows - 1` of a Parquet file, which lie in `groups`."""
 
-    path: Path
+    path: AnyPath
     file_name: str
     groups: tuple[int, ...]
     skip: int  # rows of the first group that belong to parts before
@@ -127,7 +122,7 @@ def _slice(file: pq.ParquetFile, group: int, skip: int, size: int) -> pl.DataFra
     return pl.from_arrow(pa.Table.from_batches(batches, schema=file.schema_arrow), rechunk=False)
 
 
-def _list_parquet(path: Path, name: str, rows: int) -> TableFile:
+def _list_parquet(path: AnyPath, name: str, rows: int) -> TableFile:
     try:
         with path.open("rb") as opened:
             file = pq.ParquetFile(opened)
@@ -168,7 +163,7 @@ def _unreadable(error: Exception) -> str:
 class LinesPart:
     """Bytes `start` … `end - 1` of a file of lines, which begin with line `line`."""
 
-    path: Path
+    path: AnyPath
     file_name: str
     start: int
     end: int
@@ -191,7 +186,7 @@ class LinesPart:
         return parse_csv(data, self.file_name, self.header, self.separator, line=self.line)
 
 
-def _list_csv(path: Path, name: str, rows: int) -> TableFile:
+def _list_csv(path: AnyPath, name: str, rows: int) -> TableFile:
     head, _ = _head(path)
     header, separator, line, start = parse_header(head, name)
     cuts = _cuts(_csv_units(path, start, separator), rows, start, line)
@@ -199,7 +194,7 @@ def _list_csv(path: Path, name: str, rows: int) -> TableFile:
     return TableFile(path, name, parts, pl.DataFrame(schema=dict.fromkeys(header, pl.String)))
 
 
-def _list_jsonl(path: Path, name: str, rows: int) -> TableFile:
+def _list_jsonl(path: AnyPath, name: str, rows: int) -> TableFile:
     head, whole = _head(path)
     skip = len(head) - len(plain(head, name))
     table, _ = parse_jsonl(head[skip:] if whole else head[skip : head.rfind(b"\n") + 1], name)
@@ -207,7 +202,7 @@ def _list_jsonl(path: Path, name: str, rows: int) -> TableFile:
     return TableFile(path, name, parts, table.drop(WHERE).clear())
 
 
-def _head(path: Path) -> tuple[bytes, bool]:
+def _head(path: AnyPath) -> tuple[bytes, bool]:
     """The first bytes of a file, one line at least, and whether that is all of it."""
     with path.open("rb") as file:
         data = file.read(HEAD)
@@ -233,7 +228,7 @@ def _cuts(units: Iterable[tuple[int, int]], rows: int, start: int, line: int) ->
         yield start, end, line, lines, number
 
 
-def _csv_units(path: Path, start: int, separator: str) -> Iterator[tuple[int, int]]:
+def _csv_units(path: AnyPath, start: int, separator: str) -> Iterator[tuple[int, int]]:
     """Bytes and lines of each row. A row may run over several lines, and a stray quote must not swallow the rest:
     the reader goes on after it just as `parse_csv` does."""
     with path.open("rb") as file:
@@ -263,7 +258,7 @@ def _num_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode(errors="surrogateescape"))
 
 
-def _line_units(path: Path, start: int) -> Iterator[tuple[int, int]]:
+def _line_units(path: AnyPath, start: int) -> Iterator[tuple[int, int]]:
     with path.open("rb") as file:
         file.seek(start)
         yield from ((len(line), 1) for line in file)

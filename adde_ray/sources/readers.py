@@ -15,25 +15,29 @@ from typing import Any
 import polars as pl
 
 from adde_ray.errors import UserError
+from adde_ray.sources.files import AnyPath
 from adde_ray.sources.rows import WHERE, Reject
 
 SEPARATORS = ",\t;"
 
 
-def read_file(path: Path) -> tuple[pl.DataFrame, list[Reject]]:
+def read_file(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     """The file's rows, and those set aside. Raises UserError: no such file, not a table, no rows at all."""
     if not path.is_file():
         raise UserError("no such file", where=path, remedy=f"Give a {_LISTED} file as data.path")
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"neither {_LISTED.replace(' or', ' nor')}", where=path, remedy="Convert it, or rename it")
-    table, rejected = reader(path)
+    try:
+        table, rejected = reader(path)
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror or error}", where=path, remedy="Check its rights") from None
     if len(table) + len(rejected) == 0:
         raise UserError("holds no rows", where=path, remedy="Give a file with data")
     return table, rejected
 
 
-def _read_csv(path: Path) -> tuple[pl.DataFrame, list[Reject]]:
+def _read_csv(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     data = path.read_bytes()
     header, separator, line, start = parse_header(data, path)
     return parse_csv(data[start:], path.name, header, separator, line=line)
@@ -134,21 +138,24 @@ def _quoting(error: str) -> str:
     return f"cannot be parsed, a quote may be open ({error})"
 
 
-def _read_parquet(path: Path) -> tuple[pl.DataFrame, list[Reject]]:
+def _read_parquet(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     try:
-        table = pl.read_parquet(path, glob=False, hive_partitioning=False)
+        given = path if isinstance(path, Path) else io.BytesIO(path.read_bytes())
+        table = pl.read_parquet(given, glob=False, hive_partitioning=False)
     except (pl.exceptions.PolarsError, OSError) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise
         first = str(error).splitlines()[0]
         raise UserError(f"cannot be read as Parquet: {first}", where=path, remedy="Write the file anew") from None
     where = pl.Series(WHERE, [f"{path.name}: row {i + 1}" for i in range(len(table))], pl.String)
     return table.with_columns(where), []
 
 
-def _read_jsonl(path: Path) -> tuple[pl.DataFrame, list[Reject]]:
+def _read_jsonl(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     """Raises UserError when no line can be read."""
     table, rejected = parse_jsonl(plain(path.read_bytes(), path), path.name)
     if rejected and not len(table):
-        raise UserError(rejected[0]["reason"], where=path.parent / rejected[0]["where"], remedy=_JSONL_REMEDY)
+        raise UserError(rejected[0]["reason"], where=f"{path.parent}/{rejected[0]['where']}", remedy=_JSONL_REMEDY)
     return table, rejected
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
@@ -17,6 +16,7 @@ from adde_ray.config import CsvData
 from adde_ray.errors import UserError
 from adde_ray.rundir import derive_rng
 from adde_ray.schema import SPLITS
+from adde_ray.sources.files import AnyPath, at, beside
 from adde_ray.sources.parts import Part, list_parts, list_tables
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.readers import read_file
@@ -31,7 +31,7 @@ TEXT_ROWS = 16384
 
 def read(config: CsvData, *, seed: int) -> Rows:
     """The file's rows. Raises UserError: no such file or column, too many unusable rows, unknown label or split."""
-    path = config.path
+    path = at(config.path)
     if config.vector_column and path.suffix.lower() in (".csv", ".tsv"):
         raise UserError("vectors are not read from CSV", where=path, remedy="Write the table as .parquet or .jsonl")
     table, rejected = read_file(path)
@@ -135,12 +135,12 @@ class TableChunk:
 
 def _list_pool(config: CsvData, kinds: pl.DataFrame, length: int) -> tuple[tuple[TableChunk, ...], list[Reject]]:
     """The pool's files in chunks, and files that cannot be told apart into any."""
-    image = config.image_column is not None
+    main, image = at(config.path), config.image_column is not None
     pixels = config.size**2 * (3 if config.mode == "RGB" else 1)
     rows = min(max(CHUNK_BYTES // pixels, 64), 4096) if image else TEXT_ROWS
     files, rejected, heads = [], [], {}
-    for path, name in list_tables(config.pool):
-        if path.resolve() == config.path.resolve():
+    for path, name in list_tables(at(config.pool)):
+        if path.resolve() == main.resolve():
             continue
         try:
             file = list_parts(path, name, rows)
@@ -210,7 +210,7 @@ def _conform(table: pl.DataFrame, kinds: pl.DataFrame, modality: str) -> tuple[p
 # --- columns --------------------------------------------------------------------------------------------
 
 
-def _columns(table: pl.DataFrame, config: CsvData, path: Path) -> tuple[pl.DataFrame, str]:
+def _columns(table: pl.DataFrame, config: CsvData, path: AnyPath) -> tuple[pl.DataFrame, str]:
     """Ours under our names and types (payload, label, _split, WHERE), then the user's; and the modality."""
     payloads = {"text": config.text_column, "vector": config.vector_column, "image": config.image_column}
     [(modality, payload)] = [(kind, name) for kind, name in payloads.items() if name is not None]
@@ -313,7 +313,7 @@ def _usual_length(vectors: pl.Series) -> int:
 
 
 def _usable(
-    table: pl.DataFrame, modality: str, config: CsvData, length: int, folder: Path
+    table: pl.DataFrame, modality: str, config: CsvData, length: int, folder: AnyPath
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """Rows with a payload that can be used, and the others with the reason. Paths are relative to `folder`."""
     if modality == "image":
@@ -334,15 +334,21 @@ def _usable(
     return _set_aside(table, reason)
 
 
-def _decoded(table: pl.DataFrame, config: CsvData, folder: Path) -> tuple[pl.DataFrame, list[Reject]]:
+def _decoded(table: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     """Images as PNGs of one size and mode."""
     given = table["image"].to_list()
     paths = table["image"].dtype == pl.String
-    at = [i for i, value in enumerate(given) if value is not None and (not paths or value.strip())]
-    found = [folder / given[i].strip() for i in at] if paths else [given[i] for i in at]
     images: list[bytes | None] = [None] * len(given)
     reasons: list[str | None] = ["no image"] * len(given)
-    for i, image in zip(at, read_images(found, size=config.size, mode=config.mode), strict=True):
+    found: dict[int, AnyPath | bytes] = {}
+    for i, value in enumerate(given):
+        if value is not None and (not paths or value.strip()):
+            try:
+                found[i] = beside(folder, value.strip()) if paths else value
+            except UserError as error:
+                reasons[i] = f"{value.strip()}: {error.what}"
+    pictures = read_images(list(found.values()), size=config.size, mode=config.mode)
+    for i, image in zip(found, pictures, strict=True):
         if isinstance(image, str):
             reasons[i] = f"{given[i].strip()} {image}" if paths else image
         else:
@@ -361,7 +367,7 @@ def _labelled(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, list[
     if len(unknown):
         raise UserError(
             f"not a split{_more(unknown)}",
-            where=f"{config.path.parent / unknown[WHERE][0]}, column {config.split_column}",
+            where=f"{at(config.path).parent}/{unknown[WHERE][0]}, column {config.split_column}",
             value=unknown["_split"][0] or "",
             remedy=f"Each row needs one of {', '.join(SPLITS)}",
         )
@@ -395,7 +401,7 @@ def _classes(known: pl.DataFrame, config: CsvData) -> tuple[str, ...]:
     if len(unknown):
         raise UserError(
             f"a {unknown['_split'][0]} row's label is not in data.classes{_more(unknown)}",
-            where=config.path.parent / unknown[WHERE][0],
+            where=f"{at(config.path).parent}/{unknown[WHERE][0]}",
             value=unknown["label"][0],
             remedy=f"Mend the label, or add it to the classes: {listing(sorted(config.classes))}",
         )
