@@ -124,9 +124,60 @@ class CsvData(Section):
         return self
 
 
-_SECTIONS: dict[str, Any] = {"digits": DigitsData, "image_folder": FolderData, "csv": CsvData, "table": CsvData}
+class HubData(Section):
+    """A dataset folder of Hugging Face's `datasets`: what save_to_disk writes, or one laid out as on the Hub."""
 
-Data = Annotated[DigitsData | FolderData | CsvData, Field(discriminator="source")]
+    source: Literal["huggingface"]
+    path: Location
+    """The folder, here or in a bucket. On the Hub's layout with several configurations: that of one."""
+    splits: dict[Literal["seed", "pool", "val", "test", "ood"], str] = {
+        "pool": "train",
+        "val": "validation",
+        "test": "test",
+    }
+    """Which of the folder's splits serves as which of ours; `val` and `test` may be absent there."""
+    seed_per_class: int | None = Field(None, ge=1)
+    """Where no split is the seed set: so many labelled rows of each class are drawn from the pool's split, and the
+    other labels are hidden truth. Without it every labelled row there is in the seed set."""
+    text_column: str | None = None
+    """Column with the text. Without it, `image_column` and `vector_column`: the one column that can be a payload."""
+    image_column: str | None = None
+    """Column with images (an Image feature, encoded bytes or paths)."""
+    vector_column: str | None = None
+    """Column with lists of numbers."""
+    label_column: str = "label"
+    """Class of each row: a ClassLabel feature or strings. Null and -1 mean unlabelled."""
+    classes: tuple[str, ...] = ()
+    """The label list. Empty: the names of the ClassLabel feature, else every label there is."""
+    subgroup_columns: tuple[str, ...] = ()
+    """Attributes whose representation is watched."""
+    size: int = Field(32, ge=4, le=1024)
+    """Images are resized to size x size pixels on reading."""
+    mode: Literal["L", "RGB"] = "RGB"
+    """Colour mode images are converted to."""
+    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    """Share of the labelled rows of the pool's split drawn for val when no split serves as val."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unusable rows above which the data is refused."""
+
+    @model_validator(mode="after")
+    def _needs_a_pool(self):
+        if "pool" not in self.splits:
+            raise ValueError("splits must say which split is the pool")
+        if [self.text_column, self.vector_column, self.image_column].count(None) < 2:
+            raise ValueError("give at most one of text_column, vector_column and image_column")
+        return self
+
+
+_SECTIONS: dict[str, Any] = {
+    "digits": DigitsData,
+    "image_folder": FolderData,
+    "huggingface": HubData,
+    "csv": CsvData,
+    "table": CsvData,
+}
+
+Data = Annotated[DigitsData | FolderData | HubData | CsvData, Field(discriminator="source")]
 
 
 # --- the phases of a round ---------------------------------------------------------------------------

@@ -110,7 +110,10 @@ def test_tables_in_a_bucket(bucket):
     for pool in ("pool", "pool/*"):
         rows = table.read(
             CsvData(
-                source="table", path=f"s3://ours/rows.csv?{query}", pool=f"s3://ours/{pool}?{query}", text_column="text",
+                source="table",
+                path=f"s3://ours/rows.csv?{query}",
+                pool=f"s3://ours/{pool}?{query}",
+                text_column="text",
                 val_fraction=0.5,
             ), seed=0,
         )  # fmt: skip

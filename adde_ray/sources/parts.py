@@ -9,7 +9,9 @@ import csv
 import io
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import polars as pl
@@ -156,6 +158,65 @@ def _unreadable(error: Exception) -> str:
     return f"cannot be read as Parquet: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
 
 
+# --- Arrow streams ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ArrowPart:
+    """Record batches of an Arrow stream file, as `datasets` keeps its tables."""
+
+    path: AnyPath
+    file_name: str
+    skip: int  # batches before
+    batches: int
+    first: int
+    num_rows: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.file_name}: rows {self.first + 1}-{self.first + self.num_rows}"
+
+    def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        try:
+            with _stream(self.path) as stream:
+                for _ in range(self.skip):
+                    stream.read_next_batch()
+                taken = [stream.read_next_batch() for _ in range(self.batches)]
+                table = pl.from_arrow(pa.Table.from_batches(taken, schema=stream.schema))
+        except pa.ArrowException as error:
+            raise UserError(_no_stream(error), where=self.name) from None
+        names = [f"{self.file_name}: row {i + 1}" for i in range(self.first, self.first + len(table))]
+        return table.with_columns(pl.Series(WHERE, names, dtype=pl.String)), []
+
+
+def _list_arrow(path: AnyPath, name: str, rows: int) -> TableFile:
+    parts, first, skip, batches, number = [], 0, 0, 0, 0
+    try:
+        with _stream(path) as stream:
+            head = pl.from_arrow(stream.schema.empty_table())
+            for batch in stream:
+                batches, number = batches + 1, number + len(batch)
+                if number >= rows:
+                    parts.append(ArrowPart(path, name, skip, batches, first, number))
+                    first, skip, batches, number = first + number, skip + batches, 0, 0
+    except pa.ArrowException as error:
+        raise UserError(_no_stream(error), where=name) from None
+    if batches:
+        parts.append(ArrowPart(path, name, skip, batches, first, number))
+    return TableFile(path, name, tuple(parts), head)
+
+
+@contextmanager
+def _stream(path: AnyPath) -> Iterator[pa.RecordBatchStreamReader]:
+    """Mapped into memory where that can be: then passing over a batch reads none of it."""
+    with pa.memory_map(str(path)) if isinstance(path, Path) else path.open("rb") as file, pa.ipc.open_stream(file) as s:
+        yield s
+
+
+def _no_stream(error: Exception) -> str:
+    return f"cannot be read as an Arrow stream: {str(error).splitlines()[0]}"
+
+
 # --- lines: CSV and JSON Lines ----------------------------------------------------------------------------
 
 
@@ -271,4 +332,5 @@ LISTERS = {
     ".ndjson": _list_jsonl,
     ".parquet": _list_parquet,
     ".pq": _list_parquet,
+    ".arrow": _list_arrow,
 }

@@ -35,13 +35,17 @@ def read(config: CsvData, *, seed: int) -> Rows:
     if config.vector_column and path.suffix.lower() in (".csv", ".tsv"):
         raise UserError("vectors are not read from CSV", where=path, remedy="Write the table as .parquet or .jsonl")
     table, rejected = read_file(path)
-    total = len(table) + len(rejected)
+    return assemble(table, rejected, config, path, seed=seed)
 
+
+def assemble(table: pl.DataFrame, rejected: list[Reject], config: CsvData, path: AnyPath, *, seed: int) -> Rows:
+    """A table as its file has it, with `WHERE`, as splits with our columns. Paths are relative to `path`'s folder."""
+    total = len(table) + count(rejected)
     table, modality = _columns(table, config, path)
     kinds = table.drop("_split", strict=False).clear().cast({modality: PAYLOAD_KINDS[modality]})
     length = _usual_length(table["vector"]) if modality == "vector" else 0
     table, unusable = _usable(table, modality, config, length, path.parent)
-    rejected += unusable
+    rejected = rejected + unusable
     table, unlabelled = _labelled(table, config)
     rejected += unlabelled
     limit = Limit(config.max_rejected, "rows", path)
