@@ -172,12 +172,12 @@ class HubData(Section):
 _SECTIONS: dict[str, Any] = {
     "digits": DigitsData,
     "image_folder": FolderData,
-    "huggingface": HubData,
     "csv": CsvData,
     "table": CsvData,
+    "huggingface": HubData,
 }
 
-Data = Annotated[DigitsData | FolderData | HubData | CsvData, Field(discriminator="source")]
+Data = Annotated[DigitsData | FolderData | CsvData | HubData, Field(discriminator="source")]
 
 
 # --- the phases of a round ---------------------------------------------------------------------------
