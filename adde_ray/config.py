@@ -81,6 +81,42 @@ class FolderData(Section):
     """Share of unreadable files above which the data is refused; below it they are set aside with their reason."""
 
 
+class TilesData(Section):
+    """GeoTIFF or TIFF tiles of any number of bands, in the folders of `image_folder`."""
+
+    source: Literal["tiles"]
+    path: Location
+    """The folder, here or in a bucket."""
+    bands: tuple[Annotated[int, Field(ge=1)], ...] = Field((4, 3, 2), min_length=1, max_length=64)
+    """Bands to keep, counted from 1, in this order. The first three are what people see as red, green and blue."""
+    scale: tuple[float, float] | tuple[tuple[float, float], ...] = (0.0, 10000.0)
+    """Values that become black and white: [low, high] for all bands, or a pair for each. Values beyond are clipped."""
+    size: int = Field(64, ge=4, le=1024)
+    """Every band is resized to size x size pixels."""
+    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    """Share of labelled drawn for val when there is no val folder."""
+    test_fraction: float = Field(0.0, ge=0, lt=0.9)
+    """Share of labelled drawn for test when there is no test folder; 0 = no test split."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unreadable files above which the data is refused."""
+
+    @model_validator(mode="after")
+    def _ranges(self):
+        if len(set(self.bands)) < len(self.bands):
+            raise ValueError("a band is named twice")
+        pairs = self.ranges
+        if len(pairs) != len(self.bands):
+            raise ValueError(f"scale needs one pair, or one for each of {len(self.bands)} bands")
+        if any(low >= high for low, high in pairs):
+            raise ValueError("scale needs low below high")
+        return self
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float], ...]:
+        """(low, high) of each band."""
+        return self.scale if isinstance(self.scale[0], tuple) else (self.scale,) * len(self.bands)
+
+
 class CsvData(Section):
     """Texts, vectors or images in a CSV, JSON Lines or Parquet file; rows without a label are the pool.
 
@@ -175,9 +211,10 @@ _SECTIONS: dict[str, Any] = {
     "csv": CsvData,
     "table": CsvData,
     "huggingface": HubData,
+    "tiles": TilesData,
 }
 
-Data = Annotated[DigitsData | FolderData | CsvData | HubData, Field(discriminator="source")]
+Data = Annotated[DigitsData | FolderData | CsvData | HubData | TilesData, Field(discriminator="source")]
 
 
 # --- the phases of a round ---------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from adde_ray.sources.rows import WHERE, Rows
 SOURCES = {
     "digits": digits.read,
     "image_folder": image_folder.read,
+    "tiles": image_folder.read,
     "huggingface": huggingface.read,
     "csv": table.read,
     "table": table.read,  # the same: a table need not be CSV

@@ -1,4 +1,4 @@
-"""Images in class folders, plus a folder of unlabelled ones; every kept image is brought to one size and mode.
+"""Images or tiles in class folders, plus a folder of unlabelled ones; all are brought to one size and mode.
 
 Reads `<path>/labelled/<class>/…`, `<path>/unlabelled/…` and optionally `val`, `test`, `ood` like labelled, and
 `<path>/pool/<class>/…`: pool images whose class only the simulated annotator is told. Folders inside these may
@@ -13,14 +13,19 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from adde_ray.config import FolderData
+from adde_ray.config import FolderData, TilesData
 from adde_ray.errors import UserError
 from adde_ray.rundir import derive_rng
 from adde_ray.sources.files import AnyPath, at, walk
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, draw, identify, listing
+from adde_ray.sources.tiles import read_tiles
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+EXTENSIONS = {
+    "image_folder": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
+    "tiles": (".tif", ".tiff"),
+}
+"""Source -> files it reads."""
 
 CHUNK = 512
 """Pool files read at a time."""
@@ -40,7 +45,7 @@ FOLDERS = {
 LAYOUT = "Lay it out as labelled/<class>/*.png and unlabelled/*.png, optionally val, test, ood and pool like labelled"
 
 
-def read(config: FolderData, *, seed: int) -> Rows:
+def read(config: FolderData | TilesData, *, seed: int) -> Rows:
     """The folder's images. Raises UserError when it is no such folder or too many images cannot be read."""
     root = at(config.path)
     if not root.is_dir():
@@ -52,7 +57,7 @@ def read(config: FolderData, *, seed: int) -> Rows:
         raise UserError(f"has no folder `labelled` (folders there: {there})", where=root, remedy=LAYOUT)
     notes = [f"The folder {p.name} was passed over: it is none of {', '.join(FOLDERS)}" for p in tops if p not in known]
 
-    files, classes, rejected, passed_over = _files(known)
+    files, classes, rejected, passed_over = _files(known, EXTENSIONS[config.source])
     if passed_over:
         notes.append(f"Files passed over for their extension: {len(passed_over)} (the first: {passed_over[0]})")
     held = [file for file in files if file[1] != "pool"]
@@ -81,7 +86,7 @@ class FolderChunk:
     root: AnyPath
     files: tuple[str, ...]  # relative to root
     labels: tuple[str | None, ...]
-    config: FolderData
+    config: FolderData | TilesData
 
     @property
     def name(self) -> str:
@@ -96,11 +101,15 @@ class FolderChunk:
 
 
 def _read(
-    root: AnyPath, files: Sequence[str], labels: Sequence[str | None], config: FolderData
+    root: AnyPath, files: Sequence[str], labels: Sequence[str | None], config: FolderData | TilesData
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """The images, and those that cannot be read."""
     kept, rejected = [], []
-    images = read_images([root / name for name in files], size=config.size, mode=config.mode)
+    paths = [root / name for name in files]
+    if isinstance(config, TilesData):
+        images = read_tiles(paths, size=config.size, bands=config.bands, ranges=config.ranges)
+    else:
+        images = read_images(paths, size=config.size, mode=config.mode)
     for name, label, image in zip(files, labels, images, strict=True):
         if isinstance(image, str):
             rejected.append({"where": name, "reason": image})
@@ -110,7 +119,9 @@ def _read(
     return pl.DataFrame(kept, schema=schema), rejected
 
 
-def _files(tops: list[AnyPath]) -> tuple[list[tuple[str, str, str | None]], set[str], list, list[str]]:
+def _files(
+    tops: list[AnyPath], extensions: tuple[str, ...]
+) -> tuple[list[tuple[str, str, str | None]], set[str], list, list[str]]:
     """(relative path, split, label) of every image; class names; images outside a class folder; other files."""
     files, classes, rejected, passed_over = [], set(), [], []
     for top in tops:
@@ -124,7 +135,7 @@ def _files(tops: list[AnyPath]) -> tuple[list[tuple[str, str, str | None]], set[
         for below in walk(top, lost):
             name = f"{top.name}/{below}"
             inside = below.split("/")
-            if not below.lower().endswith(EXTENSIONS):
+            if not below.lower().endswith(extensions):
                 passed_over.append(name)
             elif labelled and len(inside) == 1:
                 rejected.append({"where": name, "reason": f"lies in {top.name}/ outside any class folder"})
@@ -133,7 +144,7 @@ def _files(tops: list[AnyPath]) -> tuple[list[tuple[str, str, str | None]], set[
     return sorted(files), classes, sorted(rejected, key=lambda r: r["where"]), sorted(passed_over)
 
 
-def _splits(table: pl.DataFrame, config: FolderData, seed: int) -> dict[str, pl.DataFrame]:
+def _splits(table: pl.DataFrame, config: FolderData | TilesData, seed: int) -> dict[str, pl.DataFrame]:
     """Rows by split; val and test are drawn from labelled where they have no folder."""
     fractions = {"val": config.val_fraction, "test": config.test_fraction}
     fractions = {name: f for name, f in fractions.items() if name not in table["split"]}
