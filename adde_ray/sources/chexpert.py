@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -20,7 +21,7 @@ from adde_ray.labels import check_classes, join
 from adde_ray.rundir import derive_rng
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.readers import read_file
-from adde_ray.sources.rows import WHERE, Rows, listing, refuse_if_many
+from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, listing
 
 ABOUT = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA")
 """The columns that are no observation."""
@@ -36,17 +37,20 @@ SCHEMA = {
 
 PATIENT = re.compile(r"(?:^|/)(patient[^/]*)/")
 
+CHUNK = 512
+"""Pool images read at a time."""
+
 LAYOUT = "Give the folder that holds CheXpert's train.csv"
 
 
 def read(config: ChexpertData, *, seed: int) -> Rows:
     """The images with their labels. val is valid.csv's where there is one, test test.csv's, else drawn from train.
 
-    No patient is in two splits. Raises UserError: no such folder, file or column, too many unusable rows.
+    No patient is in two splits; the pool's images are read in chunks. Raises UserError: no such folder or column.
     """
     if not (config.path / FILES["train"]).is_file():
         raise UserError("has no train.csv", where=config.path, remedy=LAYOUT)
-    rejected: list[dict[str, str]] = []
+    rejected: list[Reject] = []
     tables, total = {}, 0
     for name, file in FILES.items():
         if (config.path / file).is_file():
@@ -57,17 +61,42 @@ def read(config: ChexpertData, *, seed: int) -> Rows:
             rejected += unreadable
             tables[name] = _parsed(table, config.path / file, classes, config, rejected)
     notes = _apart(tables, rejected)
-    images = {name: _with_images(table, config, rejected) for name, table in tables.items()}
-    refuse_if_many(rejected, total, config.max_rejected, what="rows", where=config.path)
+    splits = _splits(tables, config, seed)
+    pool = splits.pop("pool", pl.DataFrame(schema=SCHEMA))
+    for name, table in splits.items():
+        splits[name], unreadable = _with_images(table, config)
+        rejected += unreadable
     return Rows(
-        splits=_splits(images, config, seed),
+        splits=splits,
         modality="image",
         classes=classes,
         subgroups=SUBGROUPS,
         rejected=rejected,
         notes=notes,
         task="multi",
+        pool_chunks=tuple(ChexpertChunk(rows, config) for rows in pool.iter_slices(CHUNK)),
+        num_read=total - len(pool),
+        limit=Limit(config.max_rejected, "rows", config.path),
     )
+
+
+@dataclass(frozen=True)
+class ChexpertChunk:
+    """Some of the pool's rows, their images not read yet."""
+
+    rows: pl.DataFrame
+    config: ChexpertData
+
+    @property
+    def name(self) -> str:
+        return f"{self.rows[WHERE][0]} … ({len(self.rows)} rows)"
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.rows)
+
+    def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        return _with_images(self.rows, self.config)
 
 
 def _observations(table: pl.DataFrame, config: ChexpertData) -> tuple[str, ...]:
@@ -86,7 +115,7 @@ def _observations(table: pl.DataFrame, config: ChexpertData) -> tuple[str, ...]:
 
 
 def _parsed(
-    table: pl.DataFrame, path: Path, classes: tuple[str, ...], config: ChexpertData, rejected: list[dict[str, str]]
+    table: pl.DataFrame, path: Path, classes: tuple[str, ...], config: ChexpertData, rejected: list[Reject]
 ) -> pl.DataFrame:
     """Every usable row without its image; the others go to `rejected`."""
     if lacking := [name for name in ("Path", *classes) if name not in table.columns]:
@@ -163,7 +192,7 @@ def _view(row: dict) -> str | None:
 # --- images and splits --------------------------------------------------------------------------------------
 
 
-def _apart(tables: dict[str, pl.DataFrame], rejected: list[dict[str, str]]) -> list[str]:
+def _apart(tables: dict[str, pl.DataFrame], rejected: list[Reject]) -> list[str]:
     """Takes patients who are held out in a file of their own out of the files that are learned from or steer."""
     for name, held_out in (("val", ("test",)), ("train", ("val", "test"))):
         for other in held_out:
@@ -176,14 +205,16 @@ def _apart(tables: dict[str, pl.DataFrame], rejected: list[dict[str, str]]) -> l
     return [f"There is no {file}: its split is drawn from the patients of train.csv" for file in lacking]
 
 
-def _with_images(table: pl.DataFrame, config: ChexpertData, rejected: list[dict[str, str]]) -> pl.DataFrame:
-    """The rows whose image can be read, with it."""
+def _with_images(table: pl.DataFrame, config: ChexpertData) -> tuple[pl.DataFrame, list[Reject]]:
+    """The rows whose image can be read, with it, and the others with the reason."""
     found = read_images([_file(config.path, name) for name in table["file"]], size=config.size, mode=config.mode)
-    for where, name, image in zip(table[WHERE], table["file"], found, strict=True):
-        if isinstance(image, str):
-            rejected.append({"where": where, "reason": f"{name} {image}"})
+    rejected = [
+        {"where": where, "reason": f"{name} {image}"}
+        for where, name, image in zip(table[WHERE], table["file"], found, strict=True)
+        if isinstance(image, str)
+    ]
     images = pl.Series("image", [None if isinstance(image, str) else image for image in found], dtype=pl.Binary)
-    return table.with_columns(images).filter(pl.col("image").is_not_null())
+    return table.with_columns(images).filter(pl.col("image").is_not_null()), rejected
 
 
 def _file(folder: Path, name: str) -> Path:
