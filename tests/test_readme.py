@@ -157,12 +157,12 @@ def test_the_term_of_the_readme():
     scope = dict(vars(terms))
     exec(text, scope)
     assert scope["DIVERSITY"].keys() == terms.DIVERSITY.keys() | {"typicality"}
-    rng = np.random.default_rng(0)
+    typicality, rng = scope["typicality"], np.random.default_rng(0)
     for n in (0, 1, 40):
-        embedding = rng.normal(size=(n, 3))
-        div = scope["typicality"](terms.Situation(np.ones((n, 2)) / 2, embedding, embedding, np.ones(2), None, 1.0))
+        x = rng.normal(size=(n, 3))
+        div = typicality(terms.Situation(np.ones((n, 2)) / 2, x, x, np.ones(2), None, 1.0))
         assert div.shape == (n,) and np.isfinite(div).all() and ((div >= 0) & (div <= 1)).all()
-    assert {div.min(), div.max()} == {0, 1}
+    assert div.max() > 0.5 > div.min()
 
 
 def test_the_generator_of_the_readme():

@@ -6,7 +6,7 @@ inputs aside with a reason, and raises UserError when there are too many or the 
 
 from __future__ import annotations
 
-from adde_ray.sources import digits, image_folder, table
+from adde_ray.sources import chexpert, digits, image_folder, table
 from adde_ray.sources.rows import WHERE, Rows
 
 SOURCES = {
@@ -14,6 +14,7 @@ SOURCES = {
     "image_folder": image_folder.read,
     "csv": table.read,
     "table": table.read,  # the same: a table need not be CSV
+    "chexpert": chexpert.read,
 }
 
 __all__ = ["SOURCES", "WHERE", "Rows"]

@@ -11,6 +11,7 @@ from collections import Counter
 
 import polars as pl
 
+from adde_ray import labels as codec
 from adde_ray.config import CsvData
 from adde_ray.errors import UserError
 from adde_ray.rundir import derive_rng
@@ -29,6 +30,9 @@ def read(config: CsvData, *, seed: int) -> Rows:
     total = len(table) + len(rejected)
 
     table, modality = _columns(table, config)
+    if config.label_separator:
+        canonical = [_several(label, config) for label in table["label"]]
+        table = table.with_columns(pl.Series("label", canonical, dtype=pl.String))
     table, unusable = _usable(table, modality, config)
     rejected += unusable
     table, unlabelled = _labelled(table, config)
@@ -39,7 +43,7 @@ def read(config: CsvData, *, seed: int) -> Rows:
         table = _drawn(table, modality, config, seed)
     known = table.filter((pl.col("_split") != "pool") & pl.col("label").is_not_null())
     classes = _classes(known, config)
-    junk = table.filter((pl.col("_split") == "pool") & ~pl.col("label").is_in(classes))["label"]
+    junk = table.filter((pl.col("_split") == "pool") & ~_fits(table, classes, config))["label"]
     notes = []
     if len(junk):
         names = listing(junk.unique().sort(), 5)
@@ -51,6 +55,7 @@ def read(config: CsvData, *, seed: int) -> Rows:
         subgroups=config.subgroup_columns,
         rejected=rejected,
         notes=notes,
+        task="multi" if config.label_separator else "single",
     )
 
 
@@ -218,7 +223,10 @@ def _drawn(table: pl.DataFrame, modality: str, config: CsvData, seed: int) -> pl
     """Labelled rows drawn into val, test and seed; the others are the pool."""
     labelled = table.filter(pl.col("label").is_not_null())
     fractions = {"val": config.val_fraction, "test": config.test_fraction}
-    split = draw(identify(labelled[modality]), labelled["label"], fractions, derive_rng(seed, "csv"))
+    labels = labelled["label"]
+    if config.label_separator:  # most whole labels are too rare to be drawn class by class
+        labels = pl.Series("label", codec.rarest(labels.to_list()), dtype=pl.String)
+    split = draw(identify(labelled[modality]), labels, fractions, derive_rng(seed, "csv"))
     pool = table.filter(pl.col("label").is_null()).with_columns(pl.lit("pool").alias("_split"))
     return pl.concat([labelled.with_columns(split.alias("_split")), pool])
 
@@ -226,10 +234,17 @@ def _drawn(table: pl.DataFrame, modality: str, config: CsvData, seed: int) -> pl
 def _classes(known: pl.DataFrame, config: CsvData) -> tuple[str, ...]:
     """The label list. Raises UserError when a labelled row's class is not in the one given."""
     if not config.classes:
-        return tuple(known["label"].unique().sort())
+        if not config.label_separator:
+            return tuple(known["label"].unique().sort())
+        parts = [part for label in known["label"].unique() for part in codec.split(label)]
+        found = tuple(sorted({name for part in parts for name in part}))
+        codec.check_classes(found, where=f"{config.path}, column {config.label_column}")
+        return found
     if len(set(config.classes)) < len(config.classes):
         raise UserError("a class is named twice", where="data.classes", value=listing(config.classes))
-    unknown = known.filter(~pl.col("label").is_in(config.classes))
+    if config.label_separator:
+        codec.check_classes(config.classes, where="data.classes")
+    unknown = known.filter(~_fits(known, config.classes, config))
     if len(unknown):
         raise UserError(
             f"a {unknown['_split'][0]} row's label is not in data.classes{_more(unknown)}",
@@ -238,6 +253,23 @@ def _classes(known: pl.DataFrame, config: CsvData) -> tuple[str, ...]:
             remedy=f"Mend the label, or add it to the classes: {listing(sorted(config.classes))}",
         )
     return tuple(sorted(config.classes))
+
+
+def _fits(table: pl.DataFrame, classes: tuple[str, ...], config: CsvData) -> pl.Series:
+    """Whether each row's label names nothing but classes; null for null."""
+    if not config.label_separator:
+        return table["label"].is_in(classes)
+    fits = [None if label is None else not codec.foreign(label, classes, multi=True) for label in table["label"]]
+    return pl.Series("fits", fits, dtype=pl.Boolean)
+
+
+def _several(label: str | None, config: CsvData) -> str | None:
+    """A user's multi-label label in the form it has everywhere else."""
+    if label is None or label.lower() == codec.NONE:
+        return None if label is None else ""
+    if config.label_separator != codec.SEPARATOR and codec.SEPARATOR in label:
+        codec.check_classes([label], where=f"{config.path}, column {config.label_column}")
+    return codec.join(*codec.split(label.replace(config.label_separator, codec.SEPARATOR)))
 
 
 def _more(rows: pl.DataFrame) -> str:
