@@ -180,9 +180,9 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
         by_name = np.argsort(names)
         synthetic = by_name >= len(real)
         size = min(config.select.batch, config.stop.labels - len(asked))
-        offer = selectors.Offer(score[by_name], embedding[by_name], p[by_name], x)
+        offered = selectors.Candidates(score[by_name], embedding[by_name], p[by_name], x)
         picked = selectors.select(
-            offer, size + int(synthetic.sum()), selector=config.select.selector,
+            offered, size + int(synthetic.sum()), selector=config.select.selector,
             redundancy=config.select.redundancy, rng=derive_rng(seed, t, "select"),
         )  # fmt: skip
         over_run = int(config.generate.max_share * (len(asked) + size)) - synthetic_asked

@@ -27,7 +27,7 @@ from sklearn.linear_model import LogisticRegression
 
 from adde_ray import config
 from adde_ray.methods.encoders import make
-from adde_ray.methods.selectors import SELECTORS, Offer
+from adde_ray.methods.selectors import SELECTORS, Candidates
 
 SEED = 0
 SLOW = 2.0  # seconds; what takes longer is measured once
@@ -48,9 +48,9 @@ class Task:
         return len(self.z) - len(self.y)
 
     @cached_property
-    def offer(self) -> Offer:
+    def candidates(self) -> Candidates:
         proba = self.model.predict_proba(self.z[: self.n])
-        return Offer(1 - proba.max(axis=1), self.z[: self.n], proba, self.z[self.n :])
+        return Candidates(1 - proba.max(axis=1), self.z[: self.n], proba, self.z[self.n :])
 
     def head(self, n: int, size: int) -> Task:
         """The first n candidates only."""
@@ -83,7 +83,7 @@ def task(rows: int, labelled: int, size: int) -> Task:
 def ours(name: str) -> Callable[[Task], np.ndarray]:
     def pick(task: Task) -> np.ndarray:
         rng = np.random.Generator(np.random.MT19937(SEED))
-        return SELECTORS[name](task.offer, task.size, redundancy=0.5, rng=rng)
+        return SELECTORS[name](task.candidates, task.size, redundancy=0.5, rng=rng)
 
     return pick
 
@@ -122,7 +122,7 @@ def skactiveml_badge(task: Task) -> np.ndarray:
 
     labels = _half_labelled(task)
     classifier = SklearnClassifier(task.model, classes=np.unique(task.y), random_state=SEED).fit(task.z, labels)
-    classifier.predict_proba = lambda z: task.offer.proba  # what everyone gets
+    classifier.predict_proba = lambda z: task.candidates.proba  # what everyone gets
     return np.array(SameDraws().query(task.z, labels, classifier, fit_clf=False, batch_size=task.size))
 
 
@@ -137,7 +137,7 @@ def modal_ranked_batch(task: Task) -> np.ndarray:
     from modAL.batch import ranked_batch
 
     learner = SimpleNamespace(X_training=task.z[task.n :], on_transformed=False)
-    uncertainty = task.offer.score
+    uncertainty = task.candidates.score
     return ranked_batch(learner, task.z[: task.n], uncertainty, task.size, metric="euclidean", n_jobs=1)[0]
 
 
@@ -158,7 +158,7 @@ def measure(task: Task, repeats: int) -> tuple[dict[str, np.ndarray], dict[str, 
     small, picks, seconds = task.head(300, 3), {}, {name: [] for name in jobs}
     for run in jobs.values():  # imports and first calls
         run(small)
-    assert len(task.offer) == task.n  # made once, on nobody's time
+    assert len(task.candidates) == task.n  # made once, on nobody's time
     for _ in range(repeats):
         for name, run in jobs.items():
             if not seconds[name] or seconds[name][0] < SLOW:
@@ -190,7 +190,7 @@ def main() -> None:
     show(f"{whole.source}\n{shape}", columns, rows)
 
     large = whole.head(min(10_000, whole.n), 1_000)
-    offered = large.offer
+    offered = large.candidates
     began = time.perf_counter()
     SELECTORS["batch_greedy"](offered, large.size, redundancy=0.5, rng=np.random.default_rng(SEED))
     figures["seconds/batch_greedy"] = time.perf_counter() - began

@@ -16,7 +16,6 @@ from adde_ray.methods import selectors, terms
 from adde_ray.methods.acquisition import quality_scores
 from adde_ray.methods.adaptation import Policy
 from adde_ray.methods.scoring import Best, Scorer, merge
-from adde_ray.methods.selectors import FROM_ALL
 from adde_ray.pool import Pool, Shard
 from adde_ray.rundir import RoundDir, derive_seed
 from adde_ray.schema import CANDIDATES, frame

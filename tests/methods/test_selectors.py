@@ -8,14 +8,14 @@ from scipy.spatial.distance import cdist
 
 from adde_ray.errors import UserError
 from adde_ray.methods import selectors
-from adde_ray.methods.selectors import BLIND, FROM_ALL, SELECTORS, Offer
+from adde_ray.methods.selectors import FROM_ALL, SELECTORS, WHATEVER_SCORE, Candidates
 
 DRAWS = {"random", "badge"}  # their picks depend on the generator, and so on the order of rows
 
 
-def candidates(n=40, m=12, e=4, classes=5, seed=0) -> Offer:
+def candidates(n=40, m=12, e=4, classes=5, seed=0) -> Candidates:
     rng = np.random.default_rng(seed)
-    return Offer(
+    return Candidates(
         score=np.random.default_rng(3).permutation(n) / max(n, 1),
         embedding=rng.normal(size=(n, e)).astype(np.float32),
         proba=rng.dirichlet(np.ones(classes), n).astype(np.float32),
@@ -23,10 +23,10 @@ def candidates(n=40, m=12, e=4, classes=5, seed=0) -> Offer:
     )
 
 
-def of_score(score, embedding) -> Offer:
+def of_score(score, embedding) -> Candidates:
     embedding = np.array(embedding, dtype=np.float32)
     n = len(score)
-    return Offer(np.array(score, dtype=float), embedding, np.full((n, 2), 0.5), np.zeros((0, embedding.shape[1])))
+    return Candidates(np.array(score, dtype=float), embedding, np.full((n, 2), 0.5), np.zeros((0, embedding.shape[1])))
 
 
 def pick(name, c, size, seed=0, redundancy=0.5) -> list[int]:
@@ -81,7 +81,7 @@ class TestContract:
     def test_says_whether_it_looks_at_the_score(self, name):
         c = candidates()
         other = replace(c, score=c.score[::-1].copy())
-        assert (pick(name, c, 10) == pick(name, other, 10)) == (name in BLIND)
+        assert (pick(name, c, 10) == pick(name, other, 10)) == (name in WHATEVER_SCORE)
 
     def test_says_whether_a_shortlist_serves(self, name):
         """Those that a shortlist of the best scores serves begin with the very best, whatever lies far away."""
@@ -112,13 +112,13 @@ def test_copies_wait_until_there_is_nothing_else(name):
 # --- each against the plain computation -------------------------------------------------------------------------
 
 
-def mixture(n=600, m=30, e=16, seed=0) -> Offer:
+def mixture(n=600, m=30, e=16, seed=0) -> Candidates:
     """Overlapping groups, some rows twice: distances of every size, and ties."""
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(12, e))[rng.integers(12, size=n + m)] + 0.4 * rng.normal(size=(n + m, e))
     z[n // 2 : n // 2 + 20] = z[:20]
     proba = rng.dirichlet(np.full(7, 0.3), n).astype(np.float32)
-    return Offer(np.round(rng.random(n), 6), z[:n].astype(np.float32), proba, z[n:].astype(np.float32))
+    return Candidates(np.round(rng.random(n), 6), z[:n].astype(np.float32), proba, z[n:].astype(np.float32))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -180,7 +180,7 @@ def test_badge_is_k_means_plus_plus_on_explicit_gradients(seed):
 
 def test_badge_leaves_copies_and_what_the_model_is_sure_of():
     proba = np.array([[0.5, 0.5], [0.5, 0.5], [1.0, 0.0], [1.0, 0.0], [0.6, 0.4]])
-    c = Offer(np.zeros(5), np.array([[1.0], [1.0], [7.0], [-7.0], [-0.9]], np.float32), proba, np.zeros((0, 1)))
+    c = Candidates(np.zeros(5), np.array([[1.0], [1.0], [7.0], [-7.0], [-0.9]], np.float32), proba, np.zeros((0, 1)))
     for seed in range(20):
         assert pick("badge", c, 2, seed) == [0, 4]
         assert sorted(pick("badge", c, 5, seed)) == [0, 1, 2, 3, 4]
