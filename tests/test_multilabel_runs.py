@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pytest
 import xrays
-from adde_ray.methods.terms import UNCERTAINTY
 from small import config as small_config
 from small import write
 from test_loop import SYNTHETIC, finish
@@ -21,6 +20,7 @@ from adde_ray.config import ChexpertData, Config, CsvData
 from adde_ray.errors import UserError
 from adde_ray.loop import run
 from adde_ray.methods.learner import LEARNERS
+from adde_ray.methods.terms import UNCERTAINTY
 from adde_ray.rundir import RunDir, read_json
 from adde_ray.schema import Meta
 from adde_ray.sources import SOURCES, WHERE

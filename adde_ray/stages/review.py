@@ -17,6 +17,7 @@ from adde_ray.errors import choose
 from adde_ray.labels import foreign
 from adde_ray.methods.annotators import Judges, SimulatedAnnotator
 from adde_ray.methods.generators import generator_for
+from adde_ray.methods.images import viewable
 from adde_ray.review import inbox
 from adde_ray.rundir import ORACLE, RoundDir, RunDir, derive_seed
 
@@ -69,6 +70,8 @@ class File:
     def answer(self, query: pl.DataFrame, synthetic: pl.DataFrame, round_: RoundDir) -> pl.DataFrame | None:
         asked, modality = read_asked(round_), self._meta.modality
         shown = query.with_columns(payloads(query["sample_id"].to_list(), synthetic, asked, modality))
+        if modality == "image":
+            shown = shown.with_columns(pl.col("image").map_elements(viewable, return_dtype=pl.Binary))
         if "file" in asked.table.columns:  # what people see is small: they may want the original
             shown = shown.join(asked.table.select("sample_id", "file"), on="sample_id", how="left")
         path = inbox.put_out(round_.root, shown, modality, self._meta.classes, multi=self._meta.multi)

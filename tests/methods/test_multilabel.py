@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from adde_ray.methods.terms import Situation
 
 from adde_ray.methods import multilabel, terms
 from adde_ray.methods.multilabel import UNCERTAINTY
+from adde_ray.methods.terms import Situation
 
 
 def test_every_name_works_for_both_tasks():
