@@ -417,8 +417,8 @@ class Select(Section):
     batch: int = Field(10, ge=1)
     """Samples people are asked about each round."""
     shortlist: int = Field(1000, ge=1)
-    """batch_greedy, top_k: real candidates that reach the selector, the best by score; never fewer than the batch.
-    The other selectors look at all."""
+    """Real candidates that reach the selector: the best by score; never fewer than the batch. random, k_center, badge
+    and ranked_batch see all of a pool in memory, and of a streamed one so many at random."""
 
 
 class Review(Section):
