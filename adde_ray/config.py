@@ -481,6 +481,9 @@ class Run(Section):
     """Folder name under root."""
     root: Path = Path("runs")
     """Where runs are kept."""
+    cache: Path | None = None
+    """A folder in which runs find each other's embeddings: what one has encoded, another with the same data, seed and
+    encoder does not encode again. Left out: each run keeps its own."""
     seed: int = Field(0, ge=0)
     """Every random choice of the run derives from this."""
 
