@@ -171,7 +171,7 @@ def _tell_plan(config: Config, prepared) -> None:
         _say(f"subgroups: {', '.join(meta.subgroups)}")
     if len(prepared.rejected):
         _say(f"{len(prepared.rejected)} rows would be set aside, among them:")
-        for where, reason in prepared.rejected.head(10).iter_rows():
+        for where, reason in prepared.rejected.head(10).select("where", "reason").iter_rows():
             _say(f"  {where}: {reason}")
     for note in prepared.notes:
         _say(f"note: {note}")

@@ -17,12 +17,13 @@ from adde_ray.schema import DATASET, Meta, Split, frame, payload_series, with_pa
 class Data:
     """The ingested data with its frozen-encoder features: everything a run knows before its first round.
 
-    encode: payloads → (n, d) float32 features, for samples made later.
+    encode: payloads → (n, d) float32 features, for samples made later. left_out: pool rows nobody is asked about.
     """
 
     meta: Meta
     splits: dict[str, Split]
     encode: Callable[[pl.Series], np.ndarray]
+    left_out: frozenset[str] = frozenset()
 
     @cached_property
     def reference(self) -> Split:

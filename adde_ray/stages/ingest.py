@@ -1,8 +1,8 @@
 """Reads the data once, checks it and keeps it in the run: source in → ingest/ out.
 
-Whatever the source, the same rules hold. A sample appears once: of copies within a split the first is kept,
-and what is held out is in no split that is learned from. Rows are sorted by sample_id. The pool's labels, where
-known, go to `oracle.parquet` alone.
+Whatever the source, the same rules hold. A sample appears once: of copies within a split the first is kept. Then
+the splits pass the gates (`methods/gates`), whose report is `gates.json` and whose near copies can be looked at in
+`near_copies.parquet`. Rows are sorted by sample_id. The pool's labels, where known, go to `oracle.parquet` alone.
 """
 
 from __future__ import annotations
@@ -13,17 +13,11 @@ import polars as pl
 
 from adde_ray.config import Config
 from adde_ray.errors import UserError, choose
+from adde_ray.methods import gates
 from adde_ray.rundir import RunDir, read_json, write_json, write_table
 from adde_ray.schema import REJECTED, SPLITS, Meta, frame
 from adde_ray.sources import SOURCES, WHERE, Rows
 from adde_ray.sources.rows import identify, listing
-
-PRECEDENCE = (
-    ("val", ("test", "ood")),
-    ("seed", ("val", "test", "ood")),
-    ("pool", ("seed", "val", "test", "ood")),
-)
-"""A sample that is in one of the right-hand splits too is taken out of the left-hand one."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +26,15 @@ class Prepared:
 
     splits: split → sample_id, label (null in the pool), the payload, subgroup and untouched user columns.
     oracle: sample_id, label of the pool rows whose class is known. rejected: schema.REJECTED.
+    gates: `gates.report`. near_copies: examples of them, as `gates.Gated.pairs`.
     """
 
     meta: Meta
     splits: dict[str, pl.DataFrame]
     oracle: pl.DataFrame
     rejected: pl.DataFrame
+    gates: dict
+    near_copies: pl.DataFrame
     notes: list[str] = field(default_factory=list)  # what a user may want to know, one sentence each
 
     @property
@@ -50,10 +47,11 @@ def prepare(config: Config) -> Prepared:
     """Read and check the data, write nothing. Raises UserError: unusable data, with what to do."""
     read = choose(SOURCES, config.data.source, where="data.source")
     rows = read(config.data, seed=config.run.seed)
-    rejected = list(rows.rejected)
+    rejected = [{"gate": "read", **row} for row in rows.rejected]
     splits = {name: _unique(name, rows, rejected) for name in SPLITS if name in rows.splits}
-    _separate(splits, rejected)
-    splits = {name: table for name, table in splits.items() if len(table)}
+    gated = gates.check(splits, rows.modality, config.gates, where=WHERE)
+    rejected = frame([*rejected, *gated.rejected], REJECTED)
+    splits = {name: table for name, table in gated.splits.items() if len(table)}
     _check(splits, rows.classes, config)
 
     splits = {name: _final(table, rows.modality) for name, table in splits.items()}
@@ -68,7 +66,8 @@ def prepare(config: Config) -> Prepared:
         has_oracle=len(oracle) > 0,
     )
     notes = [*rows.notes, *_notes(splits, rows.classes)]
-    return Prepared(meta, splits, oracle, frame(rejected, REJECTED), notes)
+    report = gates.report({n: len(rows.splits[n]) for n in SPLITS if n in rows.splits}, gated, rejected, config.gates)
+    return Prepared(meta, splits, oracle, rejected, report, gated.pairs, notes)
 
 
 def ingest(config: Config, run: RunDir) -> Meta:
@@ -77,13 +76,16 @@ def ingest(config: Config, run: RunDir) -> Meta:
     if not (folder / "meta.json").exists():
         prepared = prepare(config)
         tables = {**prepared.splits, "rejected": prepared.rejected}
+        if len(prepared.near_copies):
+            tables["near_copies"] = prepared.near_copies
         if prepared.meta.has_oracle:
             tables["oracle"] = prepared.oracle
-        for name in (*SPLITS, "oracle", "rejected"):
+        for name in (*SPLITS, "oracle", "rejected", "near_copies"):
             if name in tables:
                 write_table(folder / f"{name}.parquet", tables[name])
             else:  # left by an attempt that was killed, on data that has changed since
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
+        write_json(folder / "gates.json", prepared.gates)
         write_json(folder / "meta.json", asdict(prepared.meta))
     return load_meta(run)
 
@@ -106,18 +108,8 @@ def _unique(name: str, rows: Rows, rejected: list[dict[str, str]]) -> pl.DataFra
         reason = f"same content as {row['kept']}"
         if row["label"] != row["kept_label"] and name != "pool":  # the pool's labels are not to be told
             reason += f", which is labelled {row['kept_label']!r}, not {row['label']!r}"
-        rejected.append({"where": row[WHERE], "reason": reason})
+        rejected.append({"where": row[WHERE], "reason": reason, "split": name, "gate": "copy"})
     return first
-
-
-def _separate(splits: dict[str, pl.DataFrame], rejected: list[dict[str, str]]) -> None:
-    """Takes content out of the splits that must not share it with another."""
-    for name, others in PRECEDENCE:
-        for other in others:
-            if name in splits and other in splits:
-                shared = splits[name].join(splits[other], on="sample_id", how="semi")
-                splits[name] = splits[name].join(shared, on="sample_id", how="anti", maintain_order="left")
-                rejected += [{"where": w, "reason": f"in {name}, also in {other}"} for w in shared[WHERE].sort()]
 
 
 def _check(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Config) -> None:

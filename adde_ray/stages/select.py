@@ -68,7 +68,7 @@ def score(
 ) -> tuple[pl.DataFrame, np.ndarray]:
     """CANDIDATES sorted by sample_id, and their (n, e) embedding."""
     kept = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
-    taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list())
+    taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list()) | data.left_out
     real = np.array([row for row, i in enumerate(data.reference.ids) if i not in taken], dtype=int)
     features = np.array(kept["features"].to_list(), dtype=np.float32).reshape(
         len(kept), data.reference.features.shape[1]

@@ -63,7 +63,7 @@ def texts(prepared, split):
 
 
 def reasons(prepared):
-    return dict(prepared.rejected.iter_rows())
+    return dict(prepared.rejected.select("where", "reason").iter_rows())
 
 
 def test_artifacts(tmp_path, source):
@@ -130,7 +130,9 @@ def test_held_out_content_is_nowhere_else(source):
             ood="o:x u:y z:x",
         )
     )
-    prepared = prepare(DIGITS)
+    with pytest.raises(UserError, match=r"3 seed and 3 pool samples \(6 exact, 0 near\): seed\d \(seed\) copies"):
+        prepare(DIGITS)
+    prepared = prepare(DIGITS.override("gates.leakage=drop"))
     assert {n: texts(prepared, n) for n in SPLITS} == {
         "seed": ["a", "b"],
         "pool": ["c", "d"],
@@ -160,7 +162,7 @@ def test_held_out_content_is_nowhere_else(source):
         ({"seed": "a:x", "pool": "c", "val": "f:x"}, r"fewer than two classes \(got 'x'\)"),
         ({"pool": "c"}, "fewer than two classes. Label"),
         ({"seed": "a:x b:y", "pool": "a", "val": "f:x"}, "no unlabelled sample"),
-        ({"seed": "a:x b:y", "pool": "c", "val": "a:x b:y"}, "no labelled sample to start from"),
+        ({"seed": "a:x b:y", "pool": "c", "val": "a:x b:y"}, r"2 seed samples \(2 exact, 0 near\): seed\d"),
     ],
 )
 def test_unusable_data_is_refused_and_nothing_written(tmp_path, source, splits, message):
@@ -240,5 +242,5 @@ def test_a_csv_with_broken_rows(tmp_path):
     run = RunDir(tmp_path / "run")
     meta = ingest(Config.load(tmp_path / "run.toml"), run)
     assert meta.num_rows == {"seed": 8, "val": 2, "pool": 30} and meta.num_rejected == 2
-    kept = dict(read_table(run.root / "ingest" / "rejected.parquet").iter_rows())
+    kept = dict(read_table(run.root / "ingest" / "rejected.parquet", "where", "reason").iter_rows())
     assert kept == {"data.csv:8": "3 fields where the header has 2", "data.csv:43": "same content as data.csv:42"}
