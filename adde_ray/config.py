@@ -53,6 +53,8 @@ class FolderData(Section):
     """The folder."""
     size: int = Field(32, ge=4, le=1024)
     """Images are resized to size x size pixels on reading."""
+    min_side: int = Field(1, ge=1)
+    """Images whose shorter side has fewer pixels than this are set aside."""
     mode: Literal["L", "RGB"] = "RGB"
     """Colour mode images are converted to."""
     val_fraction: float = Field(0.2, gt=0, lt=0.9)
@@ -80,6 +82,8 @@ class CsvData(Section):
     """Column with encoded images (Parquet) or with their paths, relative to the file, instead of a text."""
     size: int = Field(32, ge=4, le=1024)
     """image_column: images are resized to size x size pixels on reading."""
+    min_side: int = Field(1, ge=1)
+    """image_column: images whose shorter side has fewer pixels than this are set aside."""
     mode: Literal["L", "RGB"] = "RGB"
     """image_column: colour mode images are converted to."""
     label_column: str = "label"

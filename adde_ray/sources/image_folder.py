@@ -53,7 +53,9 @@ def read(config: FolderData, *, seed: int) -> Rows:
     if passed_over:
         notes.append(f"Files passed over for their extension: {len(passed_over)} (the first: {passed_over[0]})")
     total = len(files) + len(rejected)
-    images = read_images([root / name for name, _, _ in files], size=config.size, mode=config.mode)
+    images = read_images(
+        [root / name for name, _, _ in files], size=config.size, mode=config.mode, min_side=config.min_side
+    )
     kept = []
     for (name, split, label), image in zip(files, images, strict=True):
         if isinstance(image, str):

@@ -13,18 +13,23 @@ import numpy as np
 from adde_ray.methods.images import encode_images
 
 
-def read_images(given: Sequence[Path | bytes], *, size: int, mode: str) -> list[bytes | str]:
-    """PNG of each file or encoded image, size × size pixels of mode L or RGB; or why there is none."""
+def read_images(given: Sequence[Path | bytes], *, size: int, mode: str, min_side: int = 1) -> list[bytes | str]:
+    """PNG of each file or encoded image, size × size pixels of mode L or RGB; or why there is none.
+
+    One whose shorter side has fewer than `min_side` pixels is none.
+    """
     with warnings.catch_warnings(), ThreadPoolExecutor() as threads:
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters ends as a reason
-        return list(threads.map(lambda image: _read_one(image, size, mode), given))
+        return list(threads.map(lambda image: _read_one(image, size, mode, min_side), given))
 
 
-def _read_one(given: Path | bytes, size: int, mode: str) -> bytes | str:
+def _read_one(given: Path | bytes, size: int, mode: str, min_side: int) -> bytes | str:
     from PIL import Image, ImageOps
 
     try:
         with Image.open(io.BytesIO(given) if isinstance(given, bytes) else given) as file:
+            if min(file.size) < min_side:
+                return f"is {file.width}x{file.height} pixels, smaller than {min_side}"
             image = ImageOps.exif_transpose(file)
             if image.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

@@ -180,7 +180,9 @@ def _decoded(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, list[d
     found = [config.path.parent / given[i].strip() for i in at] if paths else [given[i] for i in at]
     images: list[bytes | None] = [None] * len(given)
     reasons: list[str | None] = ["no image"] * len(given)
-    for i, image in zip(at, read_images(found, size=config.size, mode=config.mode), strict=True):
+    for i, image in zip(
+        at, read_images(found, size=config.size, mode=config.mode, min_side=config.min_side), strict=True
+    ):
         if isinstance(image, str):
             reasons[i] = f"{given[i].strip()} {image}" if paths else image
         else:

@@ -7,7 +7,7 @@ import pytest
 
 from adde_ray.config import Config
 from adde_ray.errors import UserError
-from adde_ray.rundir import RunDir, read_table
+from adde_ray.rundir import RunDir, read_json, read_table
 from adde_ray.schema import REJECTED, SPLITS, Meta
 from adde_ray.sources import SOURCES, WHERE, Rows
 from adde_ray.stages import ingest as stage
@@ -184,6 +184,22 @@ def test_counts_and_notes(source):
     }
     assert any("No seed sample of 2 of 3 classes" in n and n.endswith(": y, z") for n in prepared.notes)
     assert any("No val sample of 1 of 3 classes" in n and n.endswith(": z") for n in prepared.notes)
+
+
+def test_the_gates_leave_a_report_and_pairs_to_look_at(tmp_path, source):
+    longer = "where-is-the-parcel-i-have-ordered-from-your-shop"
+    source(rows(seed="a:x b:y", pool=f"c d {longer}! c " + "e" * 40, val=f"f:x g:y {longer}:y"))
+    config = DIGITS.override("gates.leakage=drop", "gates.max_rejected=0.5")
+    meta = ingest(config, RunDir(tmp_path))
+    kept = read_json(tmp_path / "ingest" / "gates.json")
+    assert kept["rows"]["pool"] == {"read": 5, "kept": 2} and meta.num_rejected == 3
+    assert {(r["gate"], r["split"]): r["rows"] for r in kept["rejected"]} == {
+        ("copy", "pool"): 1, ("leakage", "pool"): 1, ("repetition", "pool"): 1,
+    }  # fmt: skip
+    assert kept["leakage"] == {"exact": 0, "near": 1, "action": "drop"}
+    [pair] = load_split(RunDir(tmp_path), "near_copies").to_dicts()
+    assert (pair["text"], pair["other_text"], pair["gate"]) == (f"{longer}!", longer, "leakage")
+    assert read_table(tmp_path / "ingest" / "rejected.parquet").columns == REJECTED.names
 
 
 def test_nothing_is_read_again_once_done(tmp_path, source):
