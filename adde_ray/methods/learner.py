@@ -6,7 +6,7 @@ downstream looks at: the features themselves for the linear head, the penultimat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,10 @@ from torch import nn
 
 from adde_ray.config import Train
 from adde_ray.errors import choose
+from adde_ray.methods.products import product
+
+ROWS = 65_536
+"""Rows a model is applied to at a time."""
 
 
 class Network(nn.Module):
@@ -87,7 +91,10 @@ class Model:
     temperature: float
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        return self._apply(self.network, features)
+        """(n, C) float32 uncalibrated; a row's do not depend on what it is batched with."""
+        head = self.network.head
+        weight = head.weight.detach().T.contiguous()
+        return self._apply(lambda x: product(self.network.body(x), weight) + head.bias, features)
 
     def proba(self, features: np.ndarray) -> np.ndarray:
         """(n, C) float32 calibrated class probabilities."""
@@ -107,16 +114,11 @@ class Model:
         """Whether the embedding changes when the model is trained again."""
         return not isinstance(self.network.body, nn.Identity)
 
-    @staticmethod
     @torch.inference_mode()
-    def _apply(module: nn.Module, features: np.ndarray, rows: int = 65_536) -> np.ndarray:
-        module.eval()
-        device = next(module.parameters()).device
-        parts = [
-            module(torch.from_numpy(features[i : i + rows]).to(device)).cpu()
-            for i in range(0, max(len(features), 1), rows)
-        ]
-        return torch.cat(parts).numpy()
+    def _apply(self, function: Callable[[torch.Tensor], torch.Tensor], features: np.ndarray) -> np.ndarray:
+        self.network.eval()
+        device, rows = self.network.head.weight.device, torch.from_numpy(features)
+        return torch.cat([function(part.to(device).float()).cpu() for part in rows.split(ROWS)]).numpy()
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -3,21 +3,27 @@
 Whatever the source, the same rules hold. A sample appears once: of copies within a split the first is kept. Then
 the splits pass the gates (`methods/gates`), whose report is `gates.json` and whose near copies can be looked at in
 `near_copies.parquet`. Rows are sorted by sample_id. The pool's labels, where known, go to `oracle.parquet` alone.
+A pool of `stream.min_rows` or more is read in parts, which pass the gates one by one: see `sharding`.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import shutil
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import polars as pl
 
+from adde_ray import sharding
 from adde_ray.config import Config
 from adde_ray.errors import UserError, choose
 from adde_ray.methods import gates
+from adde_ray.ray_session import ensure_ray
 from adde_ray.rundir import RunDir, read_json, write_json, write_table
 from adde_ray.schema import REJECTED, SPLITS, Meta, frame
+from adde_ray.sharding import arranged
 from adde_ray.sources import SOURCES, WHERE, Rows
-from adde_ray.sources.rows import identify, listing
+from adde_ray.sources.rows import count, identify, listing, read_all
 
 
 @dataclass(frozen=True)
@@ -26,16 +32,21 @@ class Prepared:
 
     splits: split → sample_id, label (null in the pool), the payload, subgroup and untouched user columns.
     oracle: sample_id, label of the pool rows whose class is known. rejected: schema.REJECTED.
-    gates: `gates.report`. near_copies: examples of them, as `gates.Gated.pairs`.
+    gated: what the gates made of the splits. read: rows of each split before.
     """
 
     meta: Meta
     splits: dict[str, pl.DataFrame]
     oracle: pl.DataFrame
     rejected: pl.DataFrame
-    gates: dict
-    near_copies: pl.DataFrame
+    gated: gates.Gated
+    read: dict[str, int]
     notes: list[str] = field(default_factory=list)  # what a user may want to know, one sentence each
+    unread: Rows | None = None  # a source whose pool is too large for memory, and in no split here
+
+    def report(self, config: Config) -> dict:
+        """`gates.report`."""
+        return gates.report(self.read, self.meta.num_rows, self.gated.leaks, self.rejected, config.gates)
 
     @property
     def class_counts(self) -> dict[str, dict[str, int]]:
@@ -47,27 +58,34 @@ def prepare(config: Config) -> Prepared:
     """Read and check the data, write nothing. Raises UserError: unusable data, with what to do."""
     read = choose(SOURCES, config.data.source, where="data.source")
     rows = read(config.data, seed=config.run.seed)
+    streamed = sum(chunk.num_rows for chunk in rows.pool_chunks or ()) >= config.stream.min_rows
+    rows = rows if streamed else rows.whole()
+    at_most = {"pool": sum(chunk.num_rows for chunk in rows.pool_chunks)} if streamed else {}
     rejected = [{"gate": "read", **row} for row in rows.rejected]
     splits = {name: _unique(name, rows, rejected) for name in SPLITS if name in rows.splits}
-    gated = gates.check(splits, rows.modality, config.gates, where=WHERE)
-    rejected = frame([*rejected, *gated.rejected], REJECTED)
+    gated = gates.check(splits, rows.modality, config.gates, where=WHERE, beside=sum(at_most.values()))
+    rejected += gated.rejected
     splits = {name: table for name, table in gated.splits.items() if len(table)}
-    _check(splits, rows.classes, config)
+    # Of a pool too large to be read here, one chunk shows whether it has labels.
+    pool = read_all(rows.pool_chunks[:1])[0] if streamed else splits.get("pool", pl.DataFrame())
+    _check(splits, rows.classes, config, needed=("seed", "val") if streamed else tuple(NEEDED))
 
-    splits = {name: _final(table, rows.modality) for name, table in splits.items()}
-    oracle = splits["pool"].filter(pl.col("label").is_not_null()).select("sample_id", "label")
-    splits["pool"] = splits["pool"].with_columns(pl.lit(None, pl.String).alias("label"))
+    splits = {name: arranged(table, rows.modality) for name, table in splits.items()}
+    oracle = pl.DataFrame() if streamed else splits["pool"].select("sample_id", "label").drop_nulls()
+    if not streamed:
+        splits["pool"] = splits["pool"].with_columns(pl.lit(None, pl.String).alias("label"))
     meta = Meta(
         modality=rows.modality,
         classes=rows.classes,
         subgroups=rows.subgroups,
-        num_rows={name: len(table) for name, table in splits.items()},
-        num_rejected=len(rejected),
-        has_oracle=len(oracle) > 0,
+        num_rows={name: len(table) for name, table in splits.items()} | at_most,
+        num_rejected=count(rejected),
+        has_oracle=len(pool) > 0 and pool["label"].is_not_null().any(),
     )
     notes = [*rows.notes, *_notes(splits, rows.classes)]
-    report = gates.report({n: len(rows.splits[n]) for n in SPLITS if n in rows.splits}, gated, rejected, config.gates)
-    return Prepared(meta, splits, oracle, rejected, report, gated.pairs, notes)
+    read = {name: len(rows.splits[name]) for name in SPLITS if name in rows.splits} | at_most
+    rejected = frame(rejected, REJECTED)
+    return Prepared(meta, splits, oracle, rejected, gated, read, notes, rows if streamed else None)
 
 
 def ingest(config: Config, run: RunDir) -> Meta:
@@ -75,19 +93,56 @@ def ingest(config: Config, run: RunDir) -> Meta:
     folder = run.root / "ingest"
     if not (folder / "meta.json").exists():
         prepared = prepare(config)
-        tables = {**prepared.splits, "rejected": prepared.rejected}
-        if len(prepared.near_copies):
-            tables["near_copies"] = prepared.near_copies
-        if prepared.meta.has_oracle:
-            tables["oracle"] = prepared.oracle
-        for name in (*SPLITS, "oracle", "rejected", "near_copies"):
-            if name in tables:
-                write_table(folder / f"{name}.parquet", tables[name])
-            else:  # left by an attempt that was killed, on data that has changed since
+        tables = dict(prepared.splits)
+        if len(prepared.gated.pairs):
+            tables["near_copies"] = prepared.gated.pairs
+        if prepared.unread is None:
+            shutil.rmtree(folder / "pool", ignore_errors=True)  # of an attempt on data that has changed since
+            if prepared.meta.has_oracle:
+                tables["oracle"] = prepared.oracle
+        else:
+            prepared = _in_parts(prepared, config, folder)
+        kinds = (*SPLITS, "near_copies")
+        for name in kinds if prepared.unread else (*kinds, "oracle", "pool-sample"):
+            if name not in tables:
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
-        write_json(folder / "gates.json", prepared.gates)
+        for name, table in (tables | {"rejected": prepared.rejected}).items():
+            write_table(folder / f"{name}.parquet", table)
+        write_json(folder / "gates.json", prepared.report(config))
         write_json(folder / "meta.json", asdict(prepared.meta))
     return load_meta(run)
+
+
+def _in_parts(prepared: Prepared, config: Config, folder: Path) -> Prepared:
+    """Write the pool in parts. Returns what is known then: all rows counted, and everything that was set aside."""
+    rows, stream = prepared.unread, config.stream
+    if stream.workers != 0:
+        ensure_ray()
+    guard = gates.Guard.of(prepared.gated.splits, rows.modality, config.gates, where=WHERE)
+    pool = sharding.shard(
+        rows.pool_chunks, folder, rows.modality, guard, shard_rows=stream.shard_rows, sample_rows=stream.sample_rows,
+        workers=stream.workers,
+    )  # fmt: skip
+    aside = sharding.rejects(folder)
+    if rows.limit:
+        unusable = [*rows.rejected, *aside.filter(pl.col("rows") > 0).to_dicts()]
+        rows.limit.check(unusable, rows.num_read + prepared.meta.num_rows["pool"])
+    if not pool.rows:
+        raise _lacking("pool", config)
+    of_pool = aside.with_columns(split=pl.when(pl.col("gate") != "read").then(pl.lit("pool")))
+    rejected = pl.concat([prepared.rejected, of_pool.select(REJECTED.names)])
+    gates.refuse_if_many(rejected.to_dicts(), sum(prepared.read.values()), config.gates)
+    leaks = dict(prepared.gated.leaks)
+    for leak in aside.filter(pl.col("gate") == "leakage")["reason"]:
+        leaks["near" if gates.NEAR in leak else "exact"] += 1
+    meta = replace(
+        prepared.meta,
+        num_rows=prepared.meta.num_rows | {"pool": pool.rows},
+        num_rejected=len(rejected),
+        has_oracle=pool.has_oracle,
+        pool_digest=pool.digest,
+    )
+    return replace(prepared, meta=meta, rejected=rejected, gated=replace(prepared.gated, leaks=leaks))
 
 
 def load_meta(run: RunDir) -> Meta:
@@ -112,7 +167,7 @@ def _unique(name: str, rows: Rows, rejected: list[dict[str, str]]) -> pl.DataFra
     return first
 
 
-def _check(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Config) -> None:
+def _check(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Config, needed: tuple[str, ...]) -> None:
     where = getattr(config.data, "path", None) or "data"
     if len(classes) < 2:
         raise UserError(
@@ -121,19 +176,22 @@ def _check(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Co
             value=listing(classes) or None,
             remedy="Label at least one sample of a second class",
         )
-    for name, lack, remedy in (
-        ("seed", "no labelled sample to start from", "Label a few samples of each class: they are the seed set"),
-        ("val", "no labelled val sample", "Label at least two samples of a class, or hold a val split out yourself"),
-        ("pool", "no unlabelled sample to choose from", "Add unlabelled samples: they are the pool"),
-    ):
+    for name in needed:
         if name not in splits:
-            raise UserError(lack, where=where, remedy=remedy)
+            raise _lacking(name, config)
 
 
-def _final(table: pl.DataFrame, modality: str) -> pl.DataFrame:
-    kind = {"image": pl.Binary, "text": pl.String, "vector": pl.List(pl.Float32)}[modality]
-    ours = [pl.col("sample_id"), pl.col("label").cast(pl.String), pl.col(modality).cast(kind)]
-    return table.select(*ours, pl.exclude("sample_id", "label", modality, WHERE)).sort("sample_id")
+NEEDED = {
+    "seed": ("no labelled sample to start from", "Label a few samples of each class: they are the seed set"),
+    "val": ("no labelled val sample", "Label at least two samples of a class, or hold a val split out yourself"),
+    "pool": ("no unlabelled sample to choose from", "Add unlabelled samples: they are the pool"),
+}
+"""Split a run cannot do without -> what its lack is called, and what to do."""
+
+
+def _lacking(split: str, config: Config) -> UserError:
+    lack, remedy = NEEDED[split]
+    return UserError(lack, where=getattr(config.data, "path", None) or "data", remedy=remedy)
 
 
 def _counts(table: pl.DataFrame, classes: tuple[str, ...]) -> dict[str, int]:

@@ -5,7 +5,8 @@ no split that is learned from (seed, pool), not even as a near copy (`near_copie
 what is labelled, and holds one of each set of near copies. What resembles by meaning is judged later, on embeddings
 (`semantic`).
 
-A pool that is read in shards passes `expectations.reasons` and `Index.copies` shard by shard.
+A pool that is read in parts passes a `Guard`, part by part. Near copies within it are not looked for: which rows go
+would depend on what the parts are.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ from adde_ray.errors import UserError
 from adde_ray.methods.gates import expectations, near_copies
 
 LEARNED, HELD_OUT = ("seed", "pool"), ("val", "test", "ood")
+
+NOT_EXPECTATIONS = ("read", "copy", "near_copy", "overlap", "leakage")
+"""Gates whose rejects may be fine by themselves, or are counted elsewhere."""
+
+NEAR = "near copy of"
+"""What a reason says of a copy that is not exact."""
 
 MAX_PAIRS = 24
 """Near copies kept with both payloads, to be looked at."""
@@ -82,16 +89,48 @@ def sign(table: pl.DataFrame, modality: str, config: Gates) -> pl.DataFrame:
     return table.with_columns(pl.Series("_signs", signs, dtype=pl.Array(near_copies.TYPES[modality], signs.shape[1])))
 
 
-def check(splits: dict[str, pl.DataFrame], modality: str, config: Gates, *, where: str) -> Gated:
+@dataclass(frozen=True)
+class Guard:
+    """The gates for a piece of the pool: expectations, leakage, copies of the seed set. Travels to workers."""
+
+    indices: tuple[Index, ...]  # of held-out splits and of the seed set, where there are
+    modality: str
+    config: Gates
+    where: str
+
+    @classmethod
+    def of(cls, splits: dict[str, pl.DataFrame], modality: str, config: Gates, *, where: str) -> Guard:
+        """A guard of these splits; the pool is not among them."""
+        signed = {name: sign(table, modality, config) for name, table in splits.items()}
+        groups = [{n: signed[n] for n in names if n in signed} for names in (HELD_OUT, ("seed",))]
+        return cls(tuple(Index.of(g, modality, config, where=where) for g in groups if g), modality, config, where)
+
+    def check(self, table: pl.DataFrame) -> tuple[pl.DataFrame, list[dict[str, str]]]:
+        """What passed, and `where`, reason, gate of what did not. Raises UserError when held-out samples leak."""
+        gate = _Gatekeeper({"pool": table}, self.modality, self.config, self.where)
+        gate.expectations()
+        gate.splits["pool"] = sign(gate.splits["pool"], self.modality, self.config)
+        for index in self.indices:
+            gate.seed_copies(index) if index.table["_split"].first() == "seed" else gate.leakage(index)
+        rejected = [{key: row[key] for key in ("where", "reason", "gate")} for row in gate.rejected]
+        return gate.splits["pool"].drop("_signs", strict=False), rejected
+
+
+def check(splits: dict[str, pl.DataFrame], modality: str, config: Gates, *, where: str, beside: int = 0) -> Gated:
     """Put the splits (sample_id, the payload, a column `where` for messages, the user's columns) through every gate.
 
+    beside: rows that are checked elsewhere, for the share that may fail.
     Raises UserError: a column is not what is expected, too many rows fail, or held-out samples leak.
     """
     gate = _Gatekeeper(dict(splits), modality, config, where)
+    expectations.check_columns(list(splits.values()), config)
     gate.expectations()
+    refuse_if_many(gate.rejected, sum(map(len, splits.values())) + beside, config)
     gate.splits = {name: sign(table, modality, config) for name, table in gate.splits.items()}
     gate.held_out_once()
-    gate.leakage()
+    held_out = {name: gate.splits[name] for name in HELD_OUT if name in splits}
+    if held_out:
+        gate.leakage(Index.of(held_out, modality, config, where=where))
     gate.pool_copies()
     passed = {name: table.drop("_signs", strict=False) for name, table in gate.splits.items()}
     return Gated(passed, gate.rejected, gate.leaks, gate.pairs())
@@ -105,8 +144,6 @@ class _Gatekeeper:
         self._pairs: list[dict] = []
 
     def expectations(self) -> None:
-        expectations.check_columns(list(self.splits.values()), self.config)
-        total = sum(map(len, self.splits.values()))
         for name, table in self.splits.items():
             found = expectations.reasons(table[self.modality], self.modality, self.config)
             for column, expected in self.config.expect.items():
@@ -119,14 +156,6 @@ class _Gatekeeper:
             fails = found["reason"].is_not_null()
             gates, whys = found.filter(fails)
             self._set_aside(name, fails, gates, whys)
-        if len(self.rejected) > self.config.max_rejected * total:
-            first = self.rejected[0]
-            raise UserError(
-                f"{len(self.rejected)} of {total} rows are not what is expected, the first: {first['where']}: "
-                f"{first['reason']}",
-                where="gates", value=round(len(self.rejected) / total, 3),
-                remedy="Mend the data, relax the gate, or raise gates.max_rejected",
-            )  # fmt: skip
 
     def held_out_once(self) -> None:
         """Val steers the run; test and ood only report. So what is in both is theirs."""
@@ -136,11 +165,8 @@ class _Gatekeeper:
                 number = int(shared.sum())
                 self._set_aside("val", shared, ["overlap"] * number, [f"in val, also in {other}"] * number)
 
-    def leakage(self) -> None:
-        held_out = {name: self.splits[name] for name in HELD_OUT if name in self.splits}
-        if not held_out:
-            return
-        index = Index.of(held_out, self.modality, self.config, where=self.where)
+    def leakage(self, index: Index) -> None:
+        """index: of what is held out."""
         found = {name: index.copies(self.splits[name]) for name in LEARNED if name in self.splits}
         for part in found.values():
             self.leaks["exact"] += int(part["exact"].sum())
@@ -151,7 +177,7 @@ class _Gatekeeper:
             raise self._leak(found, index)
         if self.config.leakage == "drop":
             for name, part in found.items():
-                self._copies(name, "leakage", part, index)
+                self._copies(name, ["leakage"] * len(part), part, index)
 
     def pool_copies(self) -> None:
         """Pool rows that copy a labelled one, or another of the pool."""
@@ -159,10 +185,8 @@ class _Gatekeeper:
             return
         parts = {n: self.splits[n] for n in LEARNED if n in self.splits}
         if "seed" in parts:
-            seed = Index.of(
-                {"seed": parts["seed"].drop("_signs", strict=False)}, self.modality, self.config, where=self.where
-            )
-            self._copies("pool", "copy", seed.copies(self.splits["pool"]), seed)
+            exactly = {"seed": parts["seed"].drop("_signs", strict=False)}
+            self.seed_copies(Index.of(exactly, self.modality, self.config, where=self.where))
         if "_signs" not in self.splits["pool"].columns:
             return
         # Sorted, so that which one of several stays does not depend on the order of files.
@@ -174,7 +198,13 @@ class _Gatekeeper:
         rows = np.flatnonzero(kept_for >= 0)
         found = _found(rows - fixed, kept_for[rows], similarity[rows])
         self._note("pool", "near_copy", self.splits["pool"], found, both)
-        self._copies("pool", "near_copy", found, Index(both, self.modality, self.config))
+        self._copies("pool", ["near_copy"] * len(found), found, Index(both, self.modality, self.config))
+
+    def seed_copies(self, index: Index) -> None:
+        """Pool rows that copy one of the seed set. index: of the seed set."""
+        found = index.copies(self.splits["pool"])
+        gates = ["copy" if exact else "near_copy" for exact in found.sort("_row")["exact"]]
+        self._copies("pool", gates, found, index)
 
     def pairs(self) -> pl.DataFrame:
         kind = {"image": pl.Binary, "text": pl.String}.get(self.modality, pl.List(pl.Float32))
@@ -185,17 +215,17 @@ class _Gatekeeper:
 
     # --- helpers ----------------------------------------------------------------------------------------------
 
-    def _copies(self, name: str, gate: str, found: pl.DataFrame, index: Index) -> None:
+    def _copies(self, name: str, gates: list[str], found: pl.DataFrame, index: Index) -> None:
         """Set the rows of `found` aside."""
         mask = np.zeros(len(self.splits[name]), dtype=bool)
         mask[found["_row"].to_numpy()] = True
         reasons = []
         for other, similarity, exact in found.sort("_row").select("_other", "similarity", "exact").iter_rows():
             split, where = index.table["_split"][other], index.table[self.where][other]
-            near = f"near copy of {where} ({similarity:.3f} alike)"
+            near = f"{NEAR} {where} ({similarity:.3f} alike)"
             inside = near if split == name else f"in {name}, {near} in {split}"
             reasons.append(f"in {name}, also in {split}" if exact else inside)
-        self._set_aside(name, pl.Series(mask), [gate] * len(reasons), reasons)
+        self._set_aside(name, pl.Series(mask), gates, reasons)
 
     def _set_aside(self, name: str, mask: pl.Series, gates: Iterable[str], reasons: Iterable[str]) -> None:
         table = self.splits[name]
@@ -229,8 +259,22 @@ class _Gatekeeper:
         )  # fmt: skip
 
 
-def report(read: dict[str, int], gated: Gated, rejected: pl.DataFrame, config: Gates) -> dict:
-    """The gates of a run as JSON. read: rows of each split as read. rejected: schema.REJECTED.
+def refuse_if_many(rejected: list[dict[str, str]], total: int, config: Gates) -> None:
+    """Raises UserError when more than max_rejected of `total` rows are not what is expected. Copies do not count."""
+    failed = [row for row in rejected if row["gate"] not in NOT_EXPECTATIONS]
+    if len(failed) > config.max_rejected * total:
+        first = f"{failed[0]['where']}: {failed[0]['reason']}"
+        raise UserError(
+            f"{len(failed)} of {total} rows are not what is expected, the first: {first}",
+            where="gates", value=round(len(failed) / total, 3),
+            remedy="Mend the data, relax the gate, or raise gates.max_rejected",
+        )  # fmt: skip
+
+
+def report(
+    read: dict[str, int], kept: dict[str, int], leaks: dict[str, int], rejected: pl.DataFrame, config: Gates
+) -> dict:
+    """The gates of a run as JSON. read, kept: rows of each split. leaks: `Gated.leaks`. rejected: schema.REJECTED.
 
     Keys: rows {split: {read, kept}}; rejected [{gate, split, rows, where, reason}], the last two of one example;
     leakage {exact, near, action}; settings.
@@ -238,11 +282,10 @@ def report(read: dict[str, int], gated: Gated, rejected: pl.DataFrame, config: G
     groups = rejected.group_by("gate", "split", maintain_order=True).agg(
         pl.len().alias("rows"), pl.col("where").first(), pl.col("reason").first()
     )
-    kept = {name: len(table) for name, table in gated.splits.items()}
     return {
         "rows": {name: {"read": count, "kept": kept.get(name, 0)} for name, count in read.items()},
         "rejected": groups.sort("gate", "split", nulls_last=True).to_dicts(),
-        "leakage": {**gated.leaks, "action": config.leakage},
+        "leakage": {**leaks, "action": config.leakage},
         "settings": config.model_dump(mode="json"),
     }
 

@@ -1,6 +1,7 @@
 """The gates together: what is set aside, from which split, and why."""
 
 import json
+import pickle
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ from adde_ray.schema import REJECTED, frame
 from adde_ray.sources.rows import identify
 
 LONG = "please tell me where the parcel is that i have ordered from your shop"
+OTHER = "the lamp in the hall went out again after the storm of last night"
 DROP = Gates(leakage="drop")
 
 
@@ -143,11 +145,27 @@ def test_shards_against_an_index_find_what_the_whole_finds():
     assert pl.concat(found)["exact"].to_list() == [False, True, False]
 
 
+def test_a_guard_of_parts_finds_what_the_whole_does():
+    splits = tables(seed=["s", LONG], val=["v", OTHER], test=["t"])
+    pool = tables(pool=["a", "V", "t", "S!", LONG, "", "b", OTHER + "!"])["pool"]
+    whole = check({**splits, "pool": pool}, Gates(leakage="drop", max_rejected=1))
+    guard = pickle.loads(pickle.dumps(gates.Guard.of(splits, "text", DROP, where="w")))
+    parts = [guard.check(pool[start : start + 3]) for start in (0, 3, 6)]
+    assert pl.concat([p for p, _ in parts]).sort("sample_id").equals(whole.splits["pool"])
+    found = {row["where"]: (row["gate"], row["reason"]) for _, rejected in parts for row in rejected}
+    assert found == aside(whole) and len(found) == 6
+    with pytest.raises(UserError, match=r"1 pool samples \(1 exact, 0 near\): pool2 \(pool\) copies test0"):
+        gates.Guard.of(splits, "text", Gates(), where="w").check(pool[2:3])
+    assert guard.check(pool.clear())[1] == []
+    assert gates.Guard.of({}, "text", DROP, where="w").check(pool[:2]) == (pool[:2], [])
+
+
 def test_the_report():
     splits = tables(seed=["b"], pool=["a", "b", "v", "c"], val=["v"])
     gated = check(splits)
     rejected = frame([{"where": "f:1", "reason": "no text", "gate": "read"}, *gated.rejected], REJECTED)
-    told = gates.report({n: len(t) for n, t in splits.items()}, gated, rejected, DROP)
+    kept = {n: len(t) for n, t in gated.splits.items()}
+    told = gates.report({n: len(t) for n, t in splits.items()}, kept, gated.leaks, rejected, DROP)
     assert told["rows"] == {
         "seed": {"read": 1, "kept": 1},
         "pool": {"read": 4, "kept": 2},
