@@ -315,13 +315,15 @@ class Select(Section):
     diversity: dict[str, Share] = {"balance": 0.5, "gaps": 0.3, "novelty": 0.2}
     """Div: shares of class balance, gap membership and novelty."""
     selector: str = "batch_greedy"
-    """batch_greedy, top_k or random."""
+    """batch_greedy, top_k, random, k_center (CoreSet), badge or ranked_batch. k_center, badge and random pass over the
+    score; with ranked_batch it is what distance to the dataset is weighed against."""
     redundancy: float = Field(0.5, ge=0)
     """batch_greedy: the score is multiplied by (1 - similarity to the batch so far) to this power; 0 = none."""
     batch: int = Field(10, ge=1)
     """Samples people are asked about each round."""
     shortlist: int = Field(1000, ge=1)
-    """Real candidates that reach the selector: the best by score; never fewer than the batch."""
+    """batch_greedy, top_k: real candidates that reach the selector, the best by score; never fewer than the batch.
+    The other selectors look at all."""
 
 
 class Review(Section):

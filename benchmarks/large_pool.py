@@ -11,7 +11,7 @@ import torch
 from adde_ray.config import Clustering, Config
 from adde_ray.config import Diversity as DiversityTargets
 from adde_ray.features import write_features
-from adde_ray.methods import gaps, learner, selection
+from adde_ray.methods import gaps, learner, terms
 from adde_ray.methods.clustering import fit_space
 from adde_ray.methods.gap_tracking import track
 from adde_ray.methods.scoring import Scorer
@@ -98,7 +98,7 @@ def knowledge(pool: Pool) -> Scorer:
         open_gaps=gaps.open_gaps(named, CONFIG.gaps),
         dataset_embedding=features,
         class_counts=np.bincount(labels, minlength=len(CLASSES)),
-        novelty_scale=selection.novelty_scale(pool.sample.features, features),
+        novelty_scale=terms.novelty_scale(pool.sample.features, features),
         uncertainty=CONFIG.select.uncertainty,
         diversity=CONFIG.select.diversity,
         weights={"alpha": CONFIG.select.alpha, "beta": CONFIG.select.beta, "gamma": CONFIG.select.gamma},

@@ -28,7 +28,7 @@ from common import arguments, console, finish, show
 from large_pool import CONFIG, LABELLED, SAMPLE_ROWS, knowledge, write_pool
 
 from adde_ray.features import read_features
-from adde_ray.methods import selection
+from adde_ray.methods import selectors
 from adde_ray.methods.scoring import Scorer
 from adde_ray.pool import Pool
 from adde_ray.stages.score import best_of_pool
@@ -41,8 +41,9 @@ def ours(pool: Pool, scorer: Scorer, workers: int) -> float:
     began = time.perf_counter()
     best = best_of_pool(pool, scorer, set(), CONFIG.select.shortlist, workers=workers)
     score = best.table["score"].to_numpy().astype(np.float64)
-    rows = selection.select(
-        score, best.features, CONFIG.select.batch, selector=CONFIG.select.selector,
+    offered = selectors.Candidates(score, best.features, scorer.model.proba(best.features), scorer.dataset_embedding)
+    rows = selectors.select(
+        offered, CONFIG.select.batch, selector=CONFIG.select.selector,
         redundancy=CONFIG.select.redundancy, rng=np.random.default_rng(0),
     )  # fmt: skip
     chosen = best.table[rows]

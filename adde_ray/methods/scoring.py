@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from adde_ray.methods import gaps, selection
+from adde_ray.methods import gaps, terms
 from adde_ray.methods.clustering import Space
 from adde_ray.methods.gaps import Gap
 from adde_ray.methods.learner import Model
@@ -68,11 +68,11 @@ class Scorer:
         proba, embedding = self.model.proba(features), self.model.embed(features)
         points = self.space.reduce(embedding)
         membership = gaps.membership(points, proba, subgroups, self.open_gaps, self.classes)
-        situation = selection.Situation(
+        situation = terms.Situation(
             proba, embedding, self.dataset_embedding, self.class_counts, membership, self.novelty_scale
         )
-        u = selection.uncertainty(proba, self.uncertainty)
-        return Terms(proba, embedding, membership, u, selection.diversity(situation, self.diversity))
+        u = terms.uncertainty(proba, self.uncertainty)
+        return Terms(proba, embedding, membership, u, terms.diversity(situation, self.diversity))
 
     def best(
         self, ids: pl.Series, features: np.ndarray, subgroups: pl.DataFrame, taken: set[str], at_most: int
@@ -93,7 +93,7 @@ class Scorer:
         features = np.asarray(features[rows], dtype=np.float32)
         of = self.terms(features, {c: subgroups[c][rows].cast(pl.String).to_list() for c in subgroups.columns})
         real = np.ones(len(rows), dtype=np.float32)  # Q: nothing is more real
-        score = selection.weighted_sum(of.u, of.div, real, self.weights)
+        score = terms.weighted_sum(of.u, of.div, real, self.weights)
         rank = score if self.at_random is None else chance(ids[rows], self.at_random)
         kept = np.flatnonzero(rank >= floor)
         first = of.proba[kept].argmax(axis=1)
@@ -106,7 +106,7 @@ class Scorer:
             "suggested": pl.Series([self.classes[c] for c in first], dtype=pl.String),
             "confidence": of.proba[kept, first],
             "gap_id": pl.Series(
-                selection.gap_of(of.membership[kept], [gap.gap_id for gap in self.open_gaps]), dtype=pl.String
+                terms.gap_of(of.membership[kept], [gap.gap_id for gap in self.open_gaps]), dtype=pl.String
             ),
         }
         return Best(pl.DataFrame(table), features[kept])
