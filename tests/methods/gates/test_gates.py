@@ -157,7 +157,7 @@ def test_a_guard_of_parts_finds_what_the_whole_does():
     with pytest.raises(UserError, match=r"1 pool samples \(1 exact, 0 near\): pool2 \(pool\) copies test0"):
         gates.Guard.of(splits, "text", Gates(), where="w").check(pool[2:3])
     assert guard.check(pool.clear())[1] == []
-    assert gates.Guard.of({}, "text", DROP, where="w").check(pool[:2]) == (pool[:2], [])
+    assert gates.Guard.of({}, "text", DROP, where="w").check(pool[:2])[0].equals(pool[:2])
 
 
 def test_the_report():
