@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from adde_ray.errors import choose
+from adde_ray.methods import multilabel
 from adde_ray.methods.products import nearest_distance
 
 # --- U: uncertainty of f, (n, C) calibrated probabilities → (n,) in [0, 1] ---------------------------------
@@ -55,6 +56,7 @@ class Situation:
     class_counts: np.ndarray  # (C,) labelled samples of each class
     membership: np.ndarray  # (n, g) how much each would fill each open gap
     novelty_scale: float  # distance at which a candidate is as novel as can be; see `novelty_scale`
+    multi: bool = False  # several classes may hold at once
 
 
 def balance(s: Situation, power: float = 0.6) -> np.ndarray:
@@ -63,7 +65,8 @@ def balance(s: Situation, power: float = 0.6) -> np.ndarray:
     1 = f is sure of a class as short as the shortest.
     """
     rarity = (1.0 / (1.0 + s.class_counts)) ** power
-    return np.minimum(s.proba @ (rarity / rarity.max()).astype(np.float32), 1.0)
+    rarity = (rarity / rarity.max()).astype(np.float32)
+    return multilabel.rarity(s.proba, rarity) if s.multi else np.minimum(s.proba @ rarity, 1.0)
 
 
 def novelty(s: Situation) -> np.ndarray:
@@ -87,9 +90,9 @@ def gaps(s: Situation) -> np.ndarray:
     return s.membership.max(axis=1) if s.membership.shape[1] else np.zeros(len(s.proba), dtype=np.float32)
 
 
-def uncertainty(proba: np.ndarray, name: str) -> np.ndarray:
-    """U of (n, C) probabilities by the term of that name, (n,) in [0, 1]."""
-    return choose(UNCERTAINTY, name, where="select.uncertainty")(proba)
+def uncertainty(proba: np.ndarray, name: str, *, multi: bool = False) -> np.ndarray:
+    """U of (n, C) probabilities by the term of that name, (n,) in [0, 1]. multi: several classes may hold at once."""
+    return choose(multilabel.UNCERTAINTY if multi else UNCERTAINTY, name, where="select.uncertainty")(proba)
 
 
 def diversity(s: Situation, shares: dict[str, float]) -> np.ndarray:

@@ -17,6 +17,7 @@ import polars as pl
 from adde_ray import sharding
 from adde_ray.config import Config
 from adde_ray.errors import UserError, choose
+from adde_ray.labels import count as count_labels
 from adde_ray.methods import gates
 from adde_ray.ray_session import ensure_ray
 from adde_ray.rundir import RunDir, read_json, write_json, write_table
@@ -51,7 +52,8 @@ class Prepared:
     @property
     def class_counts(self) -> dict[str, dict[str, int]]:
         """Labelled split → class → rows. The pool is left out: its labels are hidden."""
-        return {n: _counts(table, self.meta.classes) for n, table in self.splits.items() if n != "pool"}
+        multi = self.meta.multi
+        return {n: _counts(table, self.meta.classes, multi) for n, table in self.splits.items() if n != "pool"}
 
 
 def prepare(config: Config) -> Prepared:
@@ -81,8 +83,9 @@ def prepare(config: Config) -> Prepared:
         num_rows={name: len(table) for name, table in splits.items()} | at_most,
         num_rejected=count(rejected),
         has_oracle=len(pool) > 0 and pool["label"].is_not_null().any(),
+        task=rows.task,
     )
-    notes = [*rows.notes, *_notes(splits, rows.classes)]
+    notes = [*rows.notes, *_notes(splits, rows.classes, meta.multi)]
     read = {name: len(rows.splits[name]) for name in SPLITS if name in rows.splits} | at_most
     rejected = frame(rejected, REJECTED)
     return Prepared(meta, splits, oracle, rejected, gated, read, notes, rows if streamed else None)
@@ -194,15 +197,14 @@ def _lacking(split: str, config: Config) -> UserError:
     return UserError(lack, where=getattr(config.data, "path", None) or "data", remedy=remedy)
 
 
-def _counts(table: pl.DataFrame, classes: tuple[str, ...]) -> dict[str, int]:
-    found = dict(table["label"].value_counts().iter_rows())
-    return {c: found.get(c, 0) for c in classes}
+def _counts(table: pl.DataFrame, classes: tuple[str, ...], multi: bool) -> dict[str, int]:
+    return count_labels(table["label"], classes, multi=multi)
 
 
-def _notes(splits: dict[str, pl.DataFrame], classes: tuple[str, ...]) -> list[str]:
+def _notes(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], multi: bool) -> list[str]:
     notes = []
     for name, effect in (("seed", "the model starts without them"), ("val", "their recall cannot be watched")):
-        lacking = [c for c, count in _counts(splits[name], classes).items() if not count]
+        lacking = [c for c, count in _counts(splits[name], classes, multi).items() if not count]
         if lacking:
             notes.append(f"No {name} sample of {len(lacking)} of {len(classes)} classes, {effect}: {listing(lacking)}")
     return notes

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from adde_ray import labels
 from adde_ray.analysis import Analysis, Shortlist
 from adde_ray.config import Config
 from adde_ray.data import Data
@@ -86,11 +87,8 @@ def _scorer(analysis: Analysis, policy: Policy, data: Data, config: Config, roun
         uncertainty=config.select.uncertainty,
         diversity=config.select.diversity,
         weights=policy.weights,
-        at_random=(
-            derive_seed(config.run.seed, round_.t, "shortlist")
-            if config.select.selector in selectors.FROM_ALL
-            else None
-        ),
+        multi=data.meta.multi,
+        at_random=chance if config.select.selector in selectors.FROM_ALL else None,
     )
 
 
@@ -102,9 +100,13 @@ def _score_synthetic(kept: pl.DataFrame, scorer: Scorer, config: Config, round_:
     of = scorer.terms(features, {})
     signals = [kept[c].to_numpy() for c in SIGNALS]
     q = quality_scores(*signals, past_decisions(round_), config.quality_control)
+    suggested = kept["intended"].to_list()
+    if scorer.multi:  # what f sees in it beside the class it was made for
+        seen, _ = labels.likeliest(of.proba, scorer.classes, multi=True)
+        suggested = [labels.join([c, *labels.split(also)[0]]) for c, also in zip(suggested, seen, strict=True)]
     return kept.with_columns(
         pl.lit("synthetic").alias("origin"),
-        pl.col("intended").alias("suggested"),
+        pl.Series("suggested", suggested, dtype=pl.String),
         pl.Series("U", of.u, dtype=pl.Float32),
         pl.Series("Div", of.div, dtype=pl.Float32),
         pl.Series("Q", q, dtype=pl.Float32),

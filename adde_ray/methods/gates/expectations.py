@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-import numpy as np
 import polars as pl
 
 from adde_ray.config import Expectation, Gates
 from adde_ray.errors import UserError
-from adde_ray.methods.images import open_images
+from adde_ray.methods.images import planes
 
 CHARS, WORDS, LINES = 20, 10, 5
 """Shares of characters, words and lines are judged in texts of at least so many."""
@@ -124,8 +123,8 @@ def symbols(texts: pl.Series, config: Gates) -> pl.Series:
 
 
 def contrast(images: pl.Series, config: Gates) -> pl.Series:
-    """The pixels differ."""
-    low = [np.asarray(image).std() < config.min_contrast * 255 for image in open_images(images)]
+    """The pixels of some band differ."""
+    low = [max(band.std() for band in image) < config.min_contrast * 255 for image in planes(images)]
     return pl.Series(["blank: its pixels are all alike" if x else None for x in low], dtype=pl.String)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 
 from adde_ray.config import Gates
-from adde_ray.methods.images import open_images
+from adde_ray.methods.images import open_images, planes
 
 PIECE = 5
 """Characters of a text's pieces."""
@@ -38,6 +38,9 @@ SLACK = 0.1
 
 SIDE = 64
 """Images are shrunk to at most this many pixels a side before their pixels are compared."""
+
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+"""Of red, green and blue: what grey is made of."""
 
 ALIKE = 32
 """Of rows with one and the same signature, this many are compared with others: a pile of blanks is not quadratic."""
@@ -237,9 +240,15 @@ def _correlation(rows: np.ndarray, others: np.ndarray, payloads: pl.Series, othe
 
 
 def _grey(images: pl.Series) -> np.ndarray:
-    """(n, pixels) float32: grey pixels of mean 0 and length 1, zeros for a blank."""
-    opened = [image.convert("L") for image in open_images(images)]
-    small = [image.resize((min(image.width, SIDE), min(image.height, SIDE)), 4) for image in opened]  # 4: box
-    pixels = np.stack([np.asarray(image, dtype=np.float32).ravel() for image in small])
-    pixels -= pixels.mean(axis=1, keepdims=True)
+    """(n, pixels) float32: grey pixels (or all bands, if there are others than colours), each band of mean 0, of
+    length 1 in all; zeros for a blank."""
+    rows = []
+    for image in planes(images):
+        bands = np.tensordot(LUMA, image, axes=1)[None] if len(image) == 3 else image
+        down, across = (-(-side // SIDE) for side in bands.shape[1:])
+        height, width = bands.shape[1] // down, bands.shape[2] // across
+        blocks = bands[:, : height * down, : width * across].reshape(len(bands), height, down, width, across)
+        small = blocks.mean(axis=(2, 4), dtype=np.float32).reshape(len(bands), -1)
+        rows.append((small - small.mean(axis=1, keepdims=True)).ravel())
+    pixels = np.stack(rows)
     return pixels / np.maximum(np.linalg.norm(pixels, axis=1, keepdims=True), 1e-6)

@@ -56,10 +56,11 @@ def test_every_limit_can_be_set():
     assert reasons(lines, "text", Gates(max_line_share=0.1))["gate"].item() == "repetition"
 
 
-@pytest.mark.parametrize("mode", [1, 3])
+@pytest.mark.parametrize("mode", [1, 3, 4])
 def test_blank_images(mode):
     pixels = np.repeat((load_digits().images[:20, None] / 16), mode, axis=1).astype(np.float32)
     pixels[3], pixels[7] = 0, 0.5
+    pixels[3, mode - 1] = 0.9  # a blank of two shades: no band has a picture in it
     pixels[7, 0, 0, 0] = 0.504  # one pixel, one level
     found = reasons(encode_images(pixels), "image", Gates())
     assert [i for i, gate in enumerate(found["gate"]) if gate == "contrast"] == [3, 7]

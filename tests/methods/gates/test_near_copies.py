@@ -86,6 +86,22 @@ def test_no_hash_within_the_distance_is_missed(distance, monkeypatch):
     assert set(zip(found.rows.tolist(), found.others.tolist(), strict=True)) == across
 
 
+def test_every_band_counts(digits):
+    """Tiles whose colours agree and whose fourth band does not are different tiles."""
+    pixels = (load_digits().images[:6] / 16).astype(np.float32)
+    same, other = (np.stack([pixels[:3], pixels[:3], pixels[:3], last], axis=1) for last in (pixels[:3], pixels[3:]))
+    darker = encode_images(same * 0.9)
+    assert matches(darker, encode_images(same), "image") == {(0, 0), (1, 1), (2, 2)}
+    assert matches(darker, encode_images(other), "image") == set()
+
+
+def test_large_images_are_compared_too():
+    rng = np.random.default_rng(0)
+    pixels = np.kron(rng.random((4, 3, 10, 15)), np.ones((1, 1, 20, 20))).astype(np.float32)
+    noisy = pixels + 0.02 * rng.normal(size=pixels.shape).astype(np.float32)
+    assert matches(encode_images(noisy), encode_images(pixels), "image") == {(i, i) for i in range(4)}
+
+
 def test_blanks_and_piles_of_one_image(digits):
     blank = encode_images(np.full((50, 1, 8, 8), 0.5, np.float32))
     assert pairs(blank, "image") == set()  # nothing to compare; the contrast gate is for them
