@@ -177,7 +177,7 @@ class ChexpertData(Section):
     """
 
     source: Literal["chexpert"]
-    path: Path
+    path: Location
     """The folder that holds train.csv."""
     observations: tuple[str, ...] = ()
     """Which observations are the classes; empty = all that train.csv has a column for."""
