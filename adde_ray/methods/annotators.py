@@ -33,14 +33,15 @@ class Judges:
     def recognise(self, features: np.ndarray) -> list[int | np.ndarray | None]:
         """The class row both are sure of, for each of (m, d) features; None where they do not recognise one.
 
-        Multi-label: (C,) targets, what both see alike; None where they differ, or see nothing at all.
+        Multi-label: (C,) targets, NaN for the classes they differ on: those cannot be told. None where they agree on
+        no class that holds. (To reject whatever they differ on would be to reject two of three real pictures.)
         """
         if len(features) == 0:
             return []
         if self._multi:
             seen = [model.predict(features) for model in self._models]
-            alike = (seen[0] == seen[1]).all(axis=1) & seen[0].any(axis=1)
-            return [row if ok else None for row, ok in zip(seen[0].astype(np.float32), alike, strict=True)]
+            told = np.where(seen[0] == seen[1], seen[0], np.nan).astype(np.float32)
+            return [row if (row == 1).any() else None for row in told]
         proba = [model.predict_proba(features) for model in self._models]
         classes = self._models[0].classes_
         agree = proba[0].argmax(axis=1) == proba[1].argmax(axis=1)

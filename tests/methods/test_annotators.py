@@ -1,5 +1,7 @@
 """The simulated annotator: truth, errors at the asked rate, junk and unrealistic samples rejected."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -93,3 +95,11 @@ class TestMultiLabel:
         shown = {"s": np.array([10.0, 10.0]), "t": np.array([0.0, 0.0])}
         given = answers(annotator, query("st", "a|b", "synthetic"), features=shown)
         assert given == [("s", "accept", "a|b"), ("t", "reject", None)]
+
+    def test_what_judges_differ_on_cannot_be_told(self):
+        judges = Judges(np.eye(3), np.eye(3), seed=0)
+        seen = np.array([[[1, 0, 0], [1, 0, 0]], [[1, 1, 0], [0, 0, 0]]])
+        judges._models = [SimpleNamespace(predict=lambda _, rows=rows: rows) for rows in seen]
+        annotator = SimulatedAnnotator(CLASSES, judges=judges, multi=True)
+        given = answers(annotator, query("st", "a|b", "synthetic"), features={"s": np.zeros(3), "t": np.zeros(3)})
+        assert given == [("s", "correct", "a|?b"), ("t", "reject", None)]
