@@ -160,6 +160,33 @@ class CsvData(Section):
         return self
 
 
+class NpyData(Section):
+    """Vectors in a .npy file (n x d), of which rows are read as they are needed; labels in a table beside it."""
+
+    source: Literal["npy"]
+    path: Location
+    """A .npy file, or a folder that holds vectors.npy; here or in a bucket."""
+    labels: Location | None = None
+    """A row for each vector: .csv, .jsonl, .parquet, or .npy of strings or numbers (labels alone). Left out: the file
+    called labels beside the vectors. Its other columns travel along."""
+    pool: Location | None = None
+    """More vectors, without labels: a .npy file, a folder or a pattern."""
+    label_column: str = "label"
+    """Class of each row; empty or null means unlabelled: the pool."""
+    split_column: str | None = None
+    """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
+    classes: tuple[str, ...] = ()
+    """The label list. Empty: every label that occurs in the labelled rows."""
+    subgroup_columns: tuple[str, ...] = ()
+    """Attributes whose representation is watched."""
+    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    """Share of the labelled rows drawn for val when no split column says."""
+    test_fraction: float = Field(0.0, ge=0, lt=0.9)
+    """Share of the labelled rows drawn for test; 0 = no test split."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unusable rows above which the data is refused."""
+
+
 class HubData(Section):
     """A dataset folder of Hugging Face's `datasets`: what save_to_disk writes, or one laid out as on the Hub."""
 
@@ -212,9 +239,10 @@ _SECTIONS: dict[str, Any] = {
     "table": CsvData,
     "huggingface": HubData,
     "tiles": TilesData,
+    "npy": NpyData,
 }
 
-Data = Annotated[DigitsData | FolderData | CsvData | HubData | TilesData, Field(discriminator="source")]
+Data = Annotated[DigitsData | FolderData | CsvData | HubData | TilesData | NpyData, Field(discriminator="source")]
 
 
 # --- the phases of a round ---------------------------------------------------------------------------
@@ -500,7 +528,7 @@ class Config(Section):
 def _resolve_paths(tree: dict, folder: Path) -> None:
     """Paths in a file are relative to it. An encoder's model is one only when it lies there: else it is an id."""
     data, encoder = tree.get("data"), tree.get("encoder")
-    for key in ("path", "pool"):
+    for key in ("path", "pool", "labels"):
         if isinstance(data, dict) and isinstance(data.get(key), str) and "://" not in data[key]:
             data[key] = str(folder / Path(data[key]).expanduser())
     if isinstance(encoder, dict) and isinstance(encoder.get("model"), str):
