@@ -140,6 +140,9 @@ class CsvData(Section):
     """image_column: colour mode images are converted to."""
     label_column: str = "label"
     """Class of each row; empty or null means unlabelled."""
+    label_separator: str | None = Field(None, min_length=1)
+    """Makes it a multi-label task: what stands between the classes of a label, as "|". `none` = no class holds, and
+    ?Name = class Name is not known."""
     split_column: str | None = None
     """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
     classes: tuple[str, ...] = ()
@@ -232,6 +235,47 @@ class HubData(Section):
         return self
 
 
+Uncertain = Literal["ignore", "zeros", "ones"]
+
+
+class ChexpertData(Section):
+    """Images in CheXpert's layout, a multi-label task: `<path>/train.csv`, optionally `valid.csv` and `test.csv`.
+
+    Training images are split by patient into seed set and pool, and into val and test where these have no file.
+    """
+
+    source: Literal["chexpert"]
+    path: Location
+    """The folder that holds train.csv, here or in a bucket."""
+    observations: tuple[str, ...] = ()
+    """Which observations are the classes; empty = all that train.csv has a column for."""
+    uncertain: Uncertain | dict[str, Uncertain] = "ignore"
+    """What -1 means, for all observations or by observation (ignore where none is given):
+    ignore (not known), zeros (not there), ones (there)."""
+    blank: Literal["zeros", "ignore"] = "zeros"
+    """What an empty cell means: zeros (not mentioned, so not there) or ignore (not known)."""
+    size: int = Field(64, ge=4, le=1024)
+    """Images are resized to size x size pixels on reading."""
+    mode: Literal["L", "RGB"] = "L"
+    """Colour mode images are converted to."""
+    seed_fraction: float = Field(0.05, gt=0, lt=0.9)
+    """Share of the training patients whose images are the seed set."""
+    val_fraction: float = Field(0.1, gt=0, lt=0.9)
+    """Share of the training patients drawn for val when there is no valid.csv."""
+    test_fraction: float = Field(0.2, ge=0, lt=0.9)
+    """Share of the training patients drawn for test when there is no test.csv; 0 = no test split."""
+    age_edges: tuple[int, ...] = (20, 40, 60, 80)
+    """Ages at which a new age band begins."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unusable rows above which the data is refused; below it they are set aside with their reason."""
+
+    @model_validator(mode="after")
+    def _rising(self):
+        if list(self.age_edges) != sorted(set(self.age_edges)) or any(edge < 1 for edge in self.age_edges):
+            raise ValueError("age_edges must rise, from 1 or more")
+        return self
+
+
 _SECTIONS: dict[str, Any] = {
     "digits": DigitsData,
     "image_folder": FolderData,
@@ -240,9 +284,12 @@ _SECTIONS: dict[str, Any] = {
     "huggingface": HubData,
     "tiles": TilesData,
     "npy": NpyData,
+    "chexpert": ChexpertData,
 }
 
-Data = Annotated[DigitsData | FolderData | CsvData | HubData | TilesData | NpyData, Field(discriminator="source")]
+Data = Annotated[
+    DigitsData | FolderData | CsvData | HubData | TilesData | NpyData | ChexpertData, Field(discriminator="source")
+]
 
 
 # --- the phases of a round ---------------------------------------------------------------------------
@@ -393,13 +440,15 @@ class Select(Section):
     diversity: dict[str, Share] = {"balance": 0.5, "gaps": 0.3, "novelty": 0.2}
     """Div: shares of class balance, gap membership and novelty."""
     selector: str = "batch_greedy"
-    """batch_greedy, top_k or random."""
+    """batch_greedy, top_k, random, k_center (CoreSet), badge or ranked_batch. k_center, badge and random pass over the
+    score; with ranked_batch it is what distance to the dataset is weighed against."""
     redundancy: float = Field(0.5, ge=0)
     """batch_greedy: the score is multiplied by (1 - similarity to the batch so far) to this power; 0 = none."""
     batch: int = Field(10, ge=1)
     """Samples people are asked about each round."""
     shortlist: int = Field(1000, ge=1)
-    """Real candidates that reach the selector: the best by score; never fewer than the batch."""
+    """batch_greedy, top_k: real candidates that reach the selector, the best by score; never fewer than the batch.
+    The other selectors look at all."""
 
 
 class Review(Section):

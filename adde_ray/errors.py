@@ -19,6 +19,16 @@ class UserError(ValueError):
         message = f"{message}. {remedy}".rstrip(". ") + "." if remedy else f"{message}."
         super().__init__("\\n".join(message.splitlines()))  # names and paths may hold line breaks
 
+    def __reduce__(self) -> tuple:
+        """As it is: one raised in a worker reaches the user word for word."""
+        return _again, (type(self), str(self))
+
+
+def _again(kind: type[UserError], message: str) -> UserError:
+    error = kind.__new__(kind)
+    ValueError.__init__(error, message)
+    return error
+
 
 class Halted(UserError):
     """The work cannot go on here and now (no room left on the disk); what is done is kept, and a resume goes on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from adde_ray.labels import in_words
 from adde_ray.report.figures import FATES, fate
 from adde_ray.report.read import Round, Story, final_labels, gap_names, outcomes
 
@@ -74,9 +75,9 @@ def _reason(reason: str) -> str:
 def _asked_tile(row: dict, outcome: dict, gaps: dict[str, str]) -> dict:
     return {
         "id": row["sample_id"],
-        "suggested": row["suggested"],
+        "suggested": in_words(row["suggested"]),
         "confidence": row["confidence"],
-        "decided": outcome["label"],
+        "decided": in_words(outcome["label"]),
         "state": outcome["state"],
         "scores": [(name, row[name]) for name in ("U", "Div", "Q", "score") if row[name] is not None],
         "origin": row["origin"],
@@ -91,7 +92,7 @@ def _made_tile(row: dict, outcome: dict | None, gaps: dict[str, str]) -> dict:
         "id": row["sample_id"],
         "suggested": row["intended"],
         "confidence": row["confidence"],
-        "decided": outcome["label"] if outcome else None,
+        "decided": in_words(outcome["label"]) if outcome else None,
         "state": outcome["state"] if outcome else None,
         "scores": [(name, row[key]) for name, key in _CHECKS if row[key] is not None],
         "origin": "synthetic",

@@ -6,7 +6,7 @@ inputs aside with a reason, and raises UserError when there are too many or the 
 
 from __future__ import annotations
 
-from adde_ray.sources import digits, huggingface, image_folder, npy, table
+from adde_ray.sources import chexpert, digits, huggingface, image_folder, npy, table
 from adde_ray.sources.rows import WHERE, Rows
 
 SOURCES = {
@@ -17,6 +17,7 @@ SOURCES = {
     "huggingface": huggingface.read,
     "csv": table.read,
     "table": table.read,  # the same: a table need not be CSV
+    "chexpert": chexpert.read,
 }
 
 __all__ = ["SOURCES", "WHERE", "Rows"]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from adde_ray import labels as codec
 from adde_ray.config import CsvData
 from adde_ray.errors import UserError
 from adde_ray.rundir import derive_rng
@@ -54,6 +55,7 @@ def assemble(
     """
     total = len(table) + count(rejected)
     table, modality = _columns(table, config, path)
+    table = _canonical(table, config)
     kinds = table.drop("_split", strict=False).clear().cast({modality: PAYLOAD_KINDS[modality]})
     length = _usual_length(table["vector"]) if modality == "vector" else 0
     table, unusable = _usable(table, modality, config, length, path.parent)
@@ -71,7 +73,7 @@ def assemble(
         table = _drawn(table, modality, config, seed)
     known = table.filter((pl.col("_split") != "pool") & pl.col("label").is_not_null())
     classes = _classes(known, config)
-    junk = table.filter((pl.col("_split") == "pool") & ~pl.col("label").is_in(classes))["label"]
+    junk = table.filter((pl.col("_split") == "pool") & ~_fits(table, classes, config))["label"]
     notes = []
     if len(junk):
         names = listing(junk.unique().sort(), 5)
@@ -90,6 +92,7 @@ def assemble(
         pool_chunks=chunks,
         num_read=total + count(unlisted),
         limit=limit,
+        task="multi" if config.label_separator else "single",
     )
 
 
@@ -145,7 +148,7 @@ class TableChunk:
                 table, pl.when(odd).then(pl.format("a {} row among data.pool, which holds pool rows", pl.col("_split")))
             )
             table, rejected = table.drop("_split"), rejected + aside
-        table, misfits = _conform(table, self.kinds, modality)
+        table, misfits = _conform(_canonical(table, self.config), self.kinds, modality)
         table, unusable = _usable(table, modality, self.config, self.length, self.part.path.parent)
         return table, rejected + misfits + unusable
 
@@ -177,6 +180,14 @@ def _chunks(files: list[TableFile], config: CsvData, kinds: pl.DataFrame, length
         head, modality = _columns(_completed(file.head, config), config, file.path)
         kinds = _joined(kinds, head.drop("_split", strict=False).cast({modality: PAYLOAD_KINDS[modality]}))
     return tuple(TableChunk(part, config, kinds, length) for file in files for part in file.parts)
+
+
+def _canonical(table: pl.DataFrame, config: CsvData) -> pl.DataFrame:
+    """With the labels of a multi-label task in their one form."""
+    if not config.label_separator:
+        return table
+    labels = [_several(label, config) for label in table["label"]]
+    return table.with_columns(pl.Series("label", labels, dtype=pl.String))
 
 
 def _completed(table: pl.DataFrame, config: CsvData) -> pl.DataFrame:
@@ -407,7 +418,10 @@ def _drawn(table: pl.DataFrame, modality: str, config: CsvData, seed: int) -> pl
     """Labelled rows drawn into val, test and seed; the others are the pool."""
     labelled = table.filter(pl.col("label").is_not_null())
     fractions = {"val": config.val_fraction, "test": config.test_fraction}
-    split = draw(identify(labelled[modality]), labelled["label"], fractions, derive_rng(seed, "csv"))
+    labels = labelled["label"]
+    if config.label_separator:  # most whole labels are too rare to be drawn class by class
+        labels = pl.Series("label", codec.rarest(labels.to_list()), dtype=pl.String)
+    split = draw(identify(labelled[modality]), labels, fractions, derive_rng(seed, "csv"))
     pool = table.filter(pl.col("label").is_null()).with_columns(pl.lit("pool").alias("_split"))
     return pl.concat([labelled.with_columns(split.alias("_split")), pool])
 
@@ -415,10 +429,17 @@ def _drawn(table: pl.DataFrame, modality: str, config: CsvData, seed: int) -> pl
 def _classes(known: pl.DataFrame, config: CsvData) -> tuple[str, ...]:
     """The label list. Raises UserError when a labelled row's class is not in the one given."""
     if not config.classes:
-        return tuple(known["label"].unique().sort())
+        if not config.label_separator:
+            return tuple(known["label"].unique().sort())
+        parts = [part for label in known["label"].unique() for part in codec.split(label)]
+        found = tuple(sorted({name for part in parts for name in part}))
+        codec.check_classes(found, where=f"{config.path}, column {config.label_column}")
+        return found
     if len(set(config.classes)) < len(config.classes):
         raise UserError("a class is named twice", where="data.classes", value=listing(config.classes))
-    unknown = known.filter(~pl.col("label").is_in(config.classes))
+    if config.label_separator:
+        codec.check_classes(config.classes, where="data.classes")
+    unknown = known.filter(~_fits(known, config.classes, config))
     if len(unknown):
         raise UserError(
             f"a {unknown['_split'][0]} row's label is not in data.classes{_more(unknown)}",
@@ -427,6 +448,23 @@ def _classes(known: pl.DataFrame, config: CsvData) -> tuple[str, ...]:
             remedy=f"Mend the label, or add it to the classes: {listing(sorted(config.classes))}",
         )
     return tuple(sorted(config.classes))
+
+
+def _fits(table: pl.DataFrame, classes: tuple[str, ...], config: CsvData) -> pl.Series:
+    """Whether each row's label names nothing but classes; null for null."""
+    if not config.label_separator:
+        return table["label"].is_in(classes)
+    fits = [None if label is None else not codec.foreign(label, classes, multi=True) for label in table["label"]]
+    return pl.Series("fits", fits, dtype=pl.Boolean)
+
+
+def _several(label: str | None, config: CsvData) -> str | None:
+    """A user's multi-label label in the form it has everywhere else."""
+    if label is None or label.lower() == codec.NONE:
+        return None if label is None else ""
+    if config.label_separator != codec.SEPARATOR and codec.SEPARATOR in label:
+        codec.check_classes([label], where=f"{config.path}, column {config.label_column}")
+    return codec.join(*codec.split(label.replace(config.label_separator, codec.SEPARATOR)))
 
 
 def _more(rows: pl.DataFrame) -> str:

@@ -43,7 +43,8 @@ def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> lea
         temperature = learner.fit_temperature(val_logits, data.labels("val"))
         with atomic(folder / WEIGHTS) as temporary:
             save_file(weights, temporary)
-        write_json(folder / SETTINGS, {"dims": dims, "classes": list(classes), "temperature": temperature})
+        settings = {"dims": dims, "classes": list(classes), "task": data.meta.task, "temperature": temperature}
+        write_json(folder / SETTINGS, settings)
     return load(folder, config.train)
 
 
@@ -52,13 +53,13 @@ def load(folder: Path, config: Train) -> learner.Model:
     settings = read_json(folder / SETTINGS)
     network = learner.build(settings["dims"], len(settings["classes"]), config, seed=0)
     network.load_state_dict(load_file(folder / WEIGHTS))
-    return learner.Model(network, settings["temperature"])
+    return learner.Model(network, settings["temperature"], settings.get("task") == "multi")
 
 
 def fit(
     features: np.ndarray, labels: np.ndarray, num_classes: int, config: Train, *, seed: int
 ) -> dict[str, torch.Tensor]:
-    """Weights trained on (n, d) features and (n,) class rows, through `TorchTrainer.fit`."""
+    """Weights trained on (n, d) features and labels as numbers (see `labels`), through `TorchTrainer.fit`."""
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # the end of the workers is seen 4 s sooner
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
