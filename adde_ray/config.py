@@ -308,6 +308,19 @@ class Encoder(Section):
     """Rows per forward pass of a transformer."""
 
 
+class Simulate(Section):
+    """Classes made rarer than they are, to see how well they are found. Needs a pool whose labels are known."""
+
+    rare_classes: dict[str, Annotated[int, Field(ge=0)]] | tuple[str, ...] = ()
+    """Pool rows to leave of each of these classes, {name = rows}; or their names, with `rare_rows` of each."""
+    rare_rows: int = Field(10, ge=0)
+    """Pool rows to leave of each class in `rare_classes`, where that is a list."""
+    longtail_ratio: float | None = Field(None, ge=1)
+    """Pool rows of the most common class over those of the rarest; an exponential profile between. Left out: none."""
+    longtail_order: tuple[str, ...] = ()
+    """The most common class first. Classes left out follow in an order drawn by the seed."""
+
+
 class Stream(Section):
     """Pools too large for memory: kept in shards, of which a worker holds one at a time."""
 
@@ -521,6 +534,7 @@ class Config(Section):
     run: Run = Run()
     data: Data
     encoder: Encoder = Encoder()
+    simulate: Simulate = Simulate()
     stream: Stream = Stream()
     train: Train = Train()
     clustering: Clustering = Clustering()
