@@ -22,7 +22,7 @@ from adde_ray.sources.files import AnyPath, at, beside
 from adde_ray.sources.parts import Part, TableFile, list_parts, list_tables
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.readers import read_file
-from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, count, draw, identify, listing
+from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, count, draw, identify, listing, read_all
 
 CHUNK_BYTES = 1 << 26
 """Decoded images of a chunk, about."""
@@ -36,8 +36,24 @@ def read(config: CsvData, *, seed: int) -> Rows:
     path = at(config.path)
     if config.vector_column and path.suffix.lower() in (".csv", ".tsv"):
         raise UserError("vectors are not read from CSV", where=path, remedy="Write the table as .parquet or .jsonl")
-    table, rejected = read_file(path)
+    table, rejected = _whole(path)
     return assemble(table, rejected, config, path, seed=seed)
+
+
+def _whole(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
+    """The file's rows; of a Parquet file with a corrupt row group the others."""
+    try:
+        return read_file(path)
+    except UserError:
+        if path.suffix.lower() not in (".parquet", ".pq") or not path.is_file():
+            raise
+        try:
+            table, rejected = read_all(list_parts(path, path.name, TEXT_ROWS).parts)
+        except (UserError, OSError):
+            table = pl.DataFrame()
+        if not len(table):
+            raise
+        return table, rejected
 
 
 def assemble(
