@@ -71,6 +71,8 @@ class FolderData(Section):
     """The folder, here or in a bucket (s3://bucket/folder, gs://bucket/folder)."""
     size: int = Field(32, ge=4, le=1024)
     """Images are resized to size x size pixels on reading."""
+    min_side: int = Field(1, ge=1)
+    """Images whose shorter side has fewer pixels than this are set aside."""
     mode: Literal["L", "RGB"] = "RGB"
     """Colour mode images are converted to."""
     val_fraction: float = Field(0.2, gt=0, lt=0.9)
@@ -136,6 +138,8 @@ class CsvData(Section):
     """Column with encoded images (Parquet) or with their paths, relative to the file, instead of a text."""
     size: int = Field(32, ge=4, le=1024)
     """image_column: images are resized to size x size pixels on reading."""
+    min_side: int = Field(1, ge=1)
+    """image_column: images whose shorter side has fewer pixels than this are set aside."""
     mode: Literal["L", "RGB"] = "RGB"
     """image_column: colour mode images are converted to."""
     label_column: str = "label"
@@ -160,6 +164,47 @@ class CsvData(Section):
     def _one_payload(self):
         if [self.text_column, self.vector_column, self.image_column].count(None) != 2:
             raise ValueError("give exactly one of text_column, vector_column and image_column")
+        return self
+
+
+Uncertain = Literal["ignore", "zeros", "ones"]
+
+
+class ChexpertData(Section):
+    """Images in CheXpert's layout, a multi-label task: `<path>/train.csv`, optionally `valid.csv` and `test.csv`.
+
+    Training images are split by patient into seed set and pool, and into val and test where these have no file.
+    """
+
+    source: Literal["chexpert"]
+    path: Location
+    """The folder that holds train.csv."""
+    observations: tuple[str, ...] = ()
+    """Which observations are the classes; empty = all that train.csv has a column for."""
+    uncertain: Uncertain | dict[str, Uncertain] = "ignore"
+    """What -1 means, for all observations or by observation (ignore where none is given):
+    ignore (not known), zeros (not there), ones (there)."""
+    blank: Literal["zeros", "ignore"] = "zeros"
+    """What an empty cell means: zeros (not mentioned, so not there) or ignore (not known)."""
+    size: int = Field(64, ge=4, le=1024)
+    """Images are resized to size x size pixels on reading."""
+    mode: Literal["L", "RGB"] = "L"
+    """Colour mode images are converted to."""
+    seed_fraction: float = Field(0.05, gt=0, lt=0.9)
+    """Share of the training patients whose images are the seed set."""
+    val_fraction: float = Field(0.1, gt=0, lt=0.9)
+    """Share of the training patients drawn for val when there is no valid.csv."""
+    test_fraction: float = Field(0.2, ge=0, lt=0.9)
+    """Share of the training patients drawn for test when there is no test.csv; 0 = no test split."""
+    age_edges: tuple[int, ...] = (20, 40, 60, 80)
+    """Ages at which a new age band begins."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unusable rows above which the data is refused; below it they are set aside with their reason."""
+
+    @model_validator(mode="after")
+    def _rising(self):
+        if list(self.age_edges) != sorted(set(self.age_edges)) or any(edge < 1 for edge in self.age_edges):
+            raise ValueError("age_edges must rise, from 1 or more")
         return self
 
 
@@ -235,61 +280,74 @@ class HubData(Section):
         return self
 
 
-Uncertain = Literal["ignore", "zeros", "ones"]
-
-
-class ChexpertData(Section):
-    """Images in CheXpert's layout, a multi-label task: `<path>/train.csv`, optionally `valid.csv` and `test.csv`.
-
-    Training images are split by patient into seed set and pool, and into val and test where these have no file.
-    """
-
-    source: Literal["chexpert"]
-    path: Location
-    """The folder that holds train.csv, here or in a bucket."""
-    observations: tuple[str, ...] = ()
-    """Which observations are the classes; empty = all that train.csv has a column for."""
-    uncertain: Uncertain | dict[str, Uncertain] = "ignore"
-    """What -1 means, for all observations or by observation (ignore where none is given):
-    ignore (not known), zeros (not there), ones (there)."""
-    blank: Literal["zeros", "ignore"] = "zeros"
-    """What an empty cell means: zeros (not mentioned, so not there) or ignore (not known)."""
-    size: int = Field(64, ge=4, le=1024)
-    """Images are resized to size x size pixels on reading."""
-    mode: Literal["L", "RGB"] = "L"
-    """Colour mode images are converted to."""
-    seed_fraction: float = Field(0.05, gt=0, lt=0.9)
-    """Share of the training patients whose images are the seed set."""
-    val_fraction: float = Field(0.1, gt=0, lt=0.9)
-    """Share of the training patients drawn for val when there is no valid.csv."""
-    test_fraction: float = Field(0.2, ge=0, lt=0.9)
-    """Share of the training patients drawn for test when there is no test.csv; 0 = no test split."""
-    age_edges: tuple[int, ...] = (20, 40, 60, 80)
-    """Ages at which a new age band begins."""
-    max_rejected: float = Field(0.05, ge=0, le=1)
-    """Share of unusable rows above which the data is refused; below it they are set aside with their reason."""
-
-    @model_validator(mode="after")
-    def _rising(self):
-        if list(self.age_edges) != sorted(set(self.age_edges)) or any(edge < 1 for edge in self.age_edges):
-            raise ValueError("age_edges must rise, from 1 or more")
-        return self
-
-
 _SECTIONS: dict[str, Any] = {
     "digits": DigitsData,
     "image_folder": FolderData,
     "csv": CsvData,
     "table": CsvData,
+    "chexpert": ChexpertData,
     "huggingface": HubData,
     "tiles": TilesData,
     "npy": NpyData,
-    "chexpert": ChexpertData,
 }
 
 Data = Annotated[
-    DigitsData | FolderData | CsvData | HubData | TilesData | NpyData | ChexpertData, Field(discriminator="source")
+    DigitsData | FolderData | CsvData | ChexpertData | HubData | TilesData | NpyData, Field(discriminator="source")
 ]
+
+
+class Expectation(Section):
+    """What a column of the user's is expected to hold. Rows that differ are set aside."""
+
+    type: Literal["text", "number"] | None = None
+    """Kind of value; numbers may be written as text."""
+    values: tuple[str, ...] = ()
+    """The values that may occur; empty = any."""
+    min: float | None = None
+    """Smallest number."""
+    max: float | None = None
+    """Largest number."""
+    max_null: float = Field(1.0, ge=0, le=1)
+    """Share of missing values above which the data is refused."""
+
+
+class Gates(Section):
+    """What data must pass before it reaches a model. What fails is set aside with its reason."""
+
+    leakage: Literal["error", "drop", "allow"] = "error"
+    """Pool or seed samples that copy one of val, test or ood: refuse the data, take them out, or keep them."""
+    near_copies: bool = True
+    """Look for near copies too, of texts and images: among the pool one of them stays, across splits they leak."""
+    text_similarity: float = Field(0.9, ge=0.5, le=1)
+    """Texts that share this much of their 5-character pieces (Jaccard) are near copies."""
+    image_distance: int = Field(6, ge=0, le=16)
+    """Images can be near copies when their perceptual hashes differ in at most this many of 64 bits, …"""
+    image_correlation: float = Field(0.99, gt=0, le=1)
+    """… and are when their grey pixels correlate by at least this."""
+    semantic: float | None = Field(None, gt=0, le=1)
+    """Cosine of features from which on the less isolated of two pool samples is not asked about; none = off."""
+    min_chars: int = Field(1, ge=0)
+    """Shortest text."""
+    max_chars: int = Field(100_000, ge=1)
+    """Longest text."""
+    max_words: int = Field(20_000, ge=1)
+    """Most words in a text, words being what spaces separate."""
+    max_char_share: float = Field(0.5, gt=0, le=1)
+    """Share of the commonest character in texts of 20 characters or more."""
+    max_word_share: float = Field(0.5, gt=0, le=1)
+    """Share of the commonest word in texts of 10 words or more."""
+    max_symbol_share: float = Field(0.9, gt=0, le=1)
+    """Share of characters other than letters in texts of 20 characters or more, spaces not counted."""
+    max_line_share: float = Field(0.5, gt=0, le=1)
+    """Share of lines that repeat an earlier one in texts of 5 lines or more."""
+    min_contrast: float = Field(0.002, ge=0, le=1)
+    """Smallest standard deviation of an image's pixels, on a scale of 0 to 1: less is a blank."""
+    expect: dict[str, Expectation] = {}
+    """What columns are expected to hold: `age = {type = "number", min = 0, max = 120, max_null = 0.1}`."""
+    max_rejected: float = Field(0.1, ge=0, le=1)
+    """Share of all rows that may fail these expectations (copies not counted); beyond, the data is refused."""
+    drift_rows: int = Field(128, ge=0, le=1000)
+    """Rows of each of pool, dataset and val on which drift between them is measured every round; 0 = not measured."""
 
 
 # --- the phases of a round ---------------------------------------------------------------------------
@@ -460,8 +518,8 @@ class Select(Section):
     batch: int = Field(10, ge=1)
     """Samples people are asked about each round."""
     shortlist: int = Field(1000, ge=1)
-    """batch_greedy, top_k: real candidates that reach the selector, the best by score; never fewer than the batch.
-    The other selectors look at all."""
+    """Real candidates that reach the selector: the best by score; never fewer than the batch. random, k_center, badge
+    and ranked_batch see all of a pool in memory, and of a streamed one so many at random."""
 
 
 class Review(Section):
@@ -524,6 +582,9 @@ class Run(Section):
     """Folder name under root."""
     root: Path = Path("runs")
     """Where runs are kept."""
+    cache: Path | None = None
+    """A folder in which runs find each other's embeddings: what one has encoded, another with the same data, seed and
+    encoder does not encode again. Left out: each run keeps its own."""
     seed: int = Field(0, ge=0)
     """Every random choice of the run derives from this."""
 
@@ -533,6 +594,7 @@ class Config(Section):
 
     run: Run = Run()
     data: Data
+    gates: Gates = Gates()
     encoder: Encoder = Encoder()
     simulate: Simulate = Simulate()
     stream: Stream = Stream()

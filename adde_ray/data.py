@@ -20,13 +20,15 @@ from adde_ray.schema import DATASET, Meta, Split, frame, with_payload
 class Data:
     """The ingested data with its frozen-encoder features: everything a run knows before its first round.
 
-    splits: all but the pool. encode: payloads → (n, d) float32 features, for samples made later.
+    splits: all but the pool. encode: payloads → (n, d) float32 features, for samples made later. left_out: ids of pool
+    rows nobody is asked about.
     """
 
     meta: Meta
     splits: dict[str, Split]
     pool: Pool
     encode: Callable[[pl.Series], np.ndarray]
+    left_out: frozenset[str] = frozenset()
 
     @cached_property
     def reference(self) -> Split:

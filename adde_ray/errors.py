@@ -21,12 +21,13 @@ class UserError(ValueError):
 
     def __reduce__(self) -> tuple:
         """As it is: one raised in a worker reaches the user word for word."""
-        return _again, (type(self), str(self))
+        return _again, (type(self), self.what, str(self))
 
 
-def _again(kind: type[UserError], message: str) -> UserError:
+def _again(kind: type[UserError], what: str, message: str) -> UserError:
     error = kind.__new__(kind)
     ValueError.__init__(error, message)
+    error.what = what
     return error
 
 

@@ -63,7 +63,7 @@ def test_damaged_images(folder, tmp_path, stream):
     pool.joinpath("gone.jpg").symlink_to(pool / "nowhere.jpg")
     run = RunDir(tmp_path / "run")
     meta = ingest(config(folder, stream=stream), run)
-    reasons = dict(read_table(run.root / "ingest" / "rejected.parquet").iter_rows())
+    reasons = dict(read_table(run.root / "ingest" / "rejected.parquet", "where", "reason").iter_rows())
     reasons = {name.removeprefix("unlabelled/deep/"): reason for name, reason in reasons.items()}
     assert "runcated" in reasons.pop("half.jpg")
     assert reasons == {
@@ -125,7 +125,7 @@ def test_image_paths_that_vanished(folder):
     lines += [f"unlabelled/deep/{i} ü.jpg," for i in range(9)]
     (folder / "rows.csv").write_text("\n".join(lines))
     prepared = prepare(config(folder / "rows.csv", "table", image_column="image"))
-    assert prepared.rejected.rows() == [
+    assert prepared.rejected.select("where", "reason").rows() == [
         ("rows.csv:26", "unlabelled/deep/8 ü.jpg cannot be read: No such file or directory")
     ]
     assert prepared.meta.num_rows["pool"] == 8

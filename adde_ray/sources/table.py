@@ -71,7 +71,6 @@ def assemble(
     """
     total = len(table) + count(rejected)
     table, modality = _columns(table, config, path)
-    table = _canonical(table, config)
     kinds = table.drop("_split", strict=False).clear().cast({modality: PAYLOAD_KINDS[modality]})
     length = _usual_length(table["vector"]) if modality == "vector" else 0
     table, unusable = _usable(table, modality, config, length, path.parent)
@@ -105,10 +104,10 @@ def assemble(
         subgroups=config.subgroup_columns,
         rejected=rejected,
         notes=notes,
+        task="multi" if config.label_separator else "single",
         pool_chunks=chunks,
         num_read=total + count(unlisted),
         limit=limit,
-        task="multi" if config.label_separator else "single",
     )
 
 
@@ -164,7 +163,7 @@ class TableChunk:
                 table, pl.when(odd).then(pl.format("a {} row among data.pool, which holds pool rows", pl.col("_split")))
             )
             table, rejected = table.drop("_split"), rejected + aside
-        table, misfits = _conform(_canonical(table, self.config), self.kinds, modality)
+        table, misfits = _conform(table, self.kinds, modality)
         table, unusable = _usable(table, modality, self.config, self.length, self.part.path.parent)
         return table, rejected + misfits + unusable
 
@@ -196,14 +195,6 @@ def _chunks(files: list[TableFile], config: CsvData, kinds: pl.DataFrame, length
         head, modality = _columns(_completed(file.head, config), config, file.path)
         kinds = _joined(kinds, head.drop("_split", strict=False).cast({modality: PAYLOAD_KINDS[modality]}))
     return tuple(TableChunk(part, config, kinds, length) for file in files for part in file.parts)
-
-
-def _canonical(table: pl.DataFrame, config: CsvData) -> pl.DataFrame:
-    """With the labels of a multi-label task in their one form."""
-    if not config.label_separator:
-        return table
-    labels = [_several(label, config) for label in table["label"]]
-    return table.with_columns(pl.Series("label", labels, dtype=pl.String))
 
 
 def _completed(table: pl.DataFrame, config: CsvData) -> pl.DataFrame:
@@ -277,7 +268,10 @@ def _columns(table: pl.DataFrame, config: CsvData, path: AnyPath) -> tuple[pl.Da
         if key == "subgroup_columns" and name in _reserved(modality):
             raise UserError("name is reserved", where=where, value=name, remedy="Rename the column")
 
-    ours = [_as_text(table[config.label_column], config).alias("label"), table[WHERE]]
+    label = _as_text(table[config.label_column], config)
+    if config.label_separator:
+        label = pl.Series([_several(one, config) for one in label], dtype=pl.String)
+    ours = [label.alias("label"), table[WHERE]]
     if config.split_column:
         ours.append(_as_text(table[config.split_column], config).alias("_split"))
     ours.append(PAYLOADS[modality](table[payload]))
@@ -395,7 +389,7 @@ def _decoded(table: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[pl.
                 found[i] = beside(folder, value.strip()) if paths else value
             except UserError as error:
                 reasons[i] = f"{value.strip()}: {error.what}"
-    pictures = read_images(list(found.values()), size=config.size, mode=config.mode)
+    pictures = read_images(list(found.values()), size=config.size, mode=config.mode, min_side=config.min_side)
     for i, image in zip(found, pictures, strict=True):
         if isinstance(image, str):
             reasons[i] = f"{given[i].strip()} {image}" if paths else image
