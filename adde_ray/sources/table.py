@@ -193,7 +193,7 @@ def _chunks(files: list[TableFile], config: CsvData, kinds: pl.DataFrame, length
     heads = {tuple(file.head.schema.items()): file for file in files}
     for file in heads.values():
         head, modality = _columns(_completed(file.head, config), config, file.path)
-        kinds = _joined(kinds, head.drop("_split", strict=False).cast({modality: PAYLOAD_KINDS[modality]}))
+        kinds = _columns_of_both(kinds, head.drop("_split", strict=False).cast({modality: PAYLOAD_KINDS[modality]}))
     return tuple(TableChunk(part, config, kinds, length) for file in files for part in file.parts)
 
 
@@ -208,7 +208,7 @@ def _completed(table: pl.DataFrame, config: CsvData) -> pl.DataFrame:
     ).with_columns([] if WHERE in table.columns else [pl.lit(None, pl.String).alias(WHERE)])
 
 
-def _joined(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
+def _columns_of_both(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
     """Empty, with the columns of both and types that hold both; where none does, with the first's."""
     columns = {}
     for name in dict.fromkeys((*first.columns, *second.columns)):
