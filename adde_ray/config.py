@@ -177,7 +177,7 @@ class ChexpertData(Section):
     """
 
     source: Literal["chexpert"]
-    path: Path
+    path: Location
     """The folder that holds train.csv."""
     observations: tuple[str, ...] = ()
     """Which observations are the classes; empty = all that train.csv has a column for."""
@@ -475,8 +475,8 @@ class Select(Section):
     batch: int = Field(10, ge=1)
     """Samples people are asked about each round."""
     shortlist: int = Field(1000, ge=1)
-    """batch_greedy, top_k: real candidates that reach the selector, the best by score; never fewer than the batch.
-    The other selectors look at all."""
+    """Real candidates that reach the selector: the best by score; never fewer than the batch. random, k_center, badge
+    and ranked_batch see all of a pool in memory, and of a streamed one so many at random."""
 
 
 class Review(Section):
@@ -539,6 +539,9 @@ class Run(Section):
     """Folder name under root."""
     root: Path = Path("runs")
     """Where runs are kept."""
+    cache: Path | None = None
+    """A folder in which runs find each other's embeddings: what one has encoded, another with the same data, seed and
+    encoder does not encode again. Left out: each run keeps its own."""
     seed: int = Field(0, ge=0)
     """Every random choice of the run derives from this."""
 

@@ -72,7 +72,7 @@ def shard(
         _leave_out(path, copies)
     sizes = [pq.read_metadata(path).num_rows for path in files]
     write_table(root / "pool-sample.parquet", sample(files, sizes, sample_rows))
-    known = pl.scan_parquet([_beside(path, "oracle") for path in files])
+    known = pl.scan_parquet([_beside(path, "oracle") for path in files], glob=False)
     known.sink_parquet(root / Path(ORACLE).name)
     has_oracle = known.select(pl.len()).collect().item() > 0
     return Sharded(sum(sizes), _digest(files), has_oracle)

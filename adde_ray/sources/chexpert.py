@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -18,9 +19,10 @@ from adde_ray.config import ChexpertData
 from adde_ray.errors import UserError
 from adde_ray.labels import check_classes, join
 from adde_ray.rundir import derive_rng
+from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.readers import read_file
-from adde_ray.sources.rows import WHERE, Rows, listing, refuse_if_many
+from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, listing
 
 ABOUT = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA")
 """The columns that are no observation."""
@@ -36,43 +38,77 @@ SCHEMA = {
 
 PATIENT = re.compile(r"(?:^|/)(patient[^/]*)/")
 
+CHUNK = 512
+"""Pool images read at a time."""
+
+PROBES = 20
+"""Images of each file looked for to learn where they lie."""
+
 LAYOUT = "Give the folder that holds CheXpert's train.csv"
 
 
 def read(config: ChexpertData, *, seed: int) -> Rows:
     """The images with their labels. val is valid.csv's where there is one, test test.csv's, else drawn from train.
 
-    No patient is in two splits. Raises UserError: no such folder, file or column, too many unusable rows.
+    No patient is in two splits; the pool's images are read in chunks. Raises UserError: no such folder or column.
     """
-    if not (config.path / FILES["train"]).is_file():
-        raise UserError("has no train.csv", where=config.path, remedy=LAYOUT)
-    rejected: list[dict[str, str]] = []
+    root = at(config.path)
+    if not (root / FILES["train"]).is_file():
+        raise UserError("has no train.csv", where=root, remedy=LAYOUT)
+    rejected: list[Reject] = []
     tables, total = {}, 0
     for name, file in FILES.items():
-        if (config.path / file).is_file():
-            table, unreadable = read_file(config.path / file)
+        if (root / file).is_file():
+            table, unreadable = read_file(root / file)
             if not tables:
                 classes = _observations(table, config)
             total += len(table) + len(unreadable)
             rejected += unreadable
-            tables[name] = _parsed(table, config.path / file, classes, config, rejected)
+            tables[name] = _parsed(table, root / file, classes, config, rejected)
     notes = _apart(tables, rejected)
-    images = {name: _with_images(table, config, rejected) for name, table in tables.items()}
-    refuse_if_many(rejected, total, config.max_rejected, what="rows", where=config.path)
+    splits = _splits(tables, config, seed)
+    pool = splits.pop("pool", pl.DataFrame(schema=SCHEMA))
+    place = _place(root, [name for table in tables.values() for name in table["file"].head(PROBES)])
+    for name, table in splits.items():
+        splits[name], unreadable = _with_images(table, config, place)
+        rejected += unreadable
     return Rows(
-        splits=_splits(images, config, seed),
+        splits=splits,
         modality="image",
         classes=classes,
         subgroups=SUBGROUPS,
         rejected=rejected,
         notes=notes,
         task="multi",
+        pool_chunks=tuple(ChexpertChunk(rows, config, place) for rows in pool.iter_slices(CHUNK)),
+        num_read=total - len(pool),
+        limit=Limit(config.max_rejected, "rows", root),
     )
+
+
+@dataclass(frozen=True)
+class ChexpertChunk:
+    """Some of the pool's rows, their images not read yet."""
+
+    rows: pl.DataFrame
+    config: ChexpertData
+    place: int  # among PLACES
+
+    @property
+    def name(self) -> str:
+        return f"{self.rows[WHERE][0]} … ({len(self.rows)} rows)"
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.rows)
+
+    def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        return _with_images(self.rows, self.config, self.place)
 
 
 def _observations(table: pl.DataFrame, config: ChexpertData) -> tuple[str, ...]:
     """The classes: the observations asked for, or all there are."""
-    where = config.path / FILES["train"]
+    where = at(config.path) / FILES["train"]
     if lacking := [name for name in ABOUT[:1] if name not in table.columns]:
         raise UserError("has no such column", where=where, value=lacking[0], remedy=LAYOUT)
     there = [name for name in table.columns if name not in (*ABOUT, WHERE)]
@@ -86,7 +122,7 @@ def _observations(table: pl.DataFrame, config: ChexpertData) -> tuple[str, ...]:
 
 
 def _parsed(
-    table: pl.DataFrame, path: Path, classes: tuple[str, ...], config: ChexpertData, rejected: list[dict[str, str]]
+    table: pl.DataFrame, path: AnyPath, classes: tuple[str, ...], config: ChexpertData, rejected: list[Reject]
 ) -> pl.DataFrame:
     """Every usable row without its image; the others go to `rejected`."""
     if lacking := [name for name in ("Path", *classes) if name not in table.columns]:
@@ -163,7 +199,7 @@ def _view(row: dict) -> str | None:
 # --- images and splits --------------------------------------------------------------------------------------
 
 
-def _apart(tables: dict[str, pl.DataFrame], rejected: list[dict[str, str]]) -> list[str]:
+def _apart(tables: dict[str, pl.DataFrame], rejected: list[Reject]) -> list[str]:
     """Takes patients who are held out in a file of their own out of the files that are learned from or steer."""
     for name, held_out in (("val", ("test",)), ("train", ("val", "test"))):
         for other in held_out:
@@ -176,20 +212,32 @@ def _apart(tables: dict[str, pl.DataFrame], rejected: list[dict[str, str]]) -> l
     return [f"There is no {file}: its split is drawn from the patients of train.csv" for file in lacking]
 
 
-def _with_images(table: pl.DataFrame, config: ChexpertData, rejected: list[dict[str, str]]) -> pl.DataFrame:
-    """The rows whose image can be read, with it."""
-    found = read_images([_file(config.path, name) for name in table["file"]], size=config.size, mode=config.mode)
-    for where, name, image in zip(table[WHERE], table["file"], found, strict=True):
-        if isinstance(image, str):
-            rejected.append({"where": where, "reason": f"{name} {image}"})
+def _with_images(table: pl.DataFrame, config: ChexpertData, place: int) -> tuple[pl.DataFrame, list[Reject]]:
+    """The rows whose image can be read, with it, and the others with the reason."""
+    root = at(config.path)
+    found = read_images([PLACES[place](root, name) for name in table["file"]], size=config.size, mode=config.mode)
+    rejected = [
+        {"where": where, "reason": f"{name} {image}"}
+        for where, name, image in zip(table[WHERE], table["file"], found, strict=True)
+        if isinstance(image, str)
+    ]
     images = pl.Series("image", [None if isinstance(image, str) else image for image in found], dtype=pl.Binary)
-    return table.with_columns(images).filter(pl.col("image").is_not_null())
+    return table.with_columns(images).filter(pl.col("image").is_not_null()), rejected
 
 
-def _file(folder: Path, name: str) -> Path:
-    """CheXpert's paths start with the name the folder had when it was published; people rename it."""
-    places = (folder.parent / name, folder / name.partition("/")[2], folder / name)
-    return next((place for place in places if place.is_file()), places[0])
+def _place(root: AnyPath, names: Iterable[str]) -> int:
+    """Row of PLACES where the paths lead, as some of them show: asking for each would be slow in a bucket.
+
+    They start with the name the folder had when CheXpert was published, and people rename it.
+    """
+    return next((i for name in names for i, place in enumerate(PLACES) if place(root, name).is_file()), 0)
+
+
+PLACES: tuple[Callable[[AnyPath, str], AnyPath], ...] = (
+    lambda root, name: root.parent / name,
+    lambda root, name: root / name.partition("/")[2],
+    lambda root, name: root / name,
+)
 
 
 def _splits(tables: dict[str, pl.DataFrame], config: ChexpertData, seed: int) -> dict[str, pl.DataFrame]:

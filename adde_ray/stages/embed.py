@@ -77,7 +77,7 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
     ids = {name: table["sample_id"].to_list() for name, table in tables.items()}
     mark = fingerprint(config.encoder.model_dump(mode="json"), meta.modality, seed, ids, meta.pool_digest)
     encoders.resolve(config.encoder, meta.modality)  # says what is wrong even when all is there
-    encode = Encoding(config.encoder, meta.modality, run.root / "embeddings" / mark)
+    encode = Encoding(config.encoder, meta.modality, _folder(run, mark, config.run.cache))
     if not encode.is_fitted:
         known = [tables[n].select("sample_id", meta.modality) for n in ("pool", SAMPLE, "seed") if n in tables]
         encode.fit(pl.concat(known).sort("sample_id")[meta.modality], seed=seed)
@@ -173,6 +173,18 @@ def _read(source: Path, modality: str) -> pl.DataFrame:
 def _encode_part(encode: Encoding, table: pl.DataFrame, out: Path) -> int:
     encode.shard(table["sample_id"], table[encode.modality], out)
     return len(table)
+
+
+def _folder(run: RunDir, mark: str, cache: Path | None) -> Path:
+    """Where the features are: in the run, or in the cache with a link to it in the run."""
+    folder = run.root / "embeddings" / mark
+    if cache is not None and not folder.exists():
+        shared = cache.resolve() / mark
+        shared.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(exist_ok=True)
+        folder.unlink(missing_ok=True)  # a link to a cache that is gone
+        folder.symlink_to(shared, target_is_directory=True)
+    return folder
 
 
 def _parts(run: RunDir, encode: Encoding) -> list[tuple[Path, Path]]:
