@@ -145,8 +145,8 @@ class CsvData(Section):
     label_column: str = "label"
     """Class of each row; empty or null means unlabelled."""
     label_separator: str | None = Field(None, min_length=1)
-    """Makes it a multi-label task: what stands between the classes of a label, as "|". `none` = no class holds, and
-    ?Name = class Name is not known."""
+    """Makes it a multi-label task: what stands between the classes of a label, as "|"; lists are read too. `none` or an
+    empty list = no class holds, and ?Name = class Name is not known."""
     split_column: str | None = None
     """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
     classes: tuple[str, ...] = ()
@@ -208,6 +208,33 @@ class ChexpertData(Section):
         return self
 
 
+class NpyData(Section):
+    """Vectors in a .npy file (n x d), of which rows are read as they are needed; labels in a table beside it."""
+
+    source: Literal["npy"]
+    path: Location
+    """A .npy file, or a folder that holds vectors.npy; here or in a bucket."""
+    labels: Location | None = None
+    """A row for each vector: .csv, .jsonl, .parquet, or .npy of strings or numbers (labels alone). Left out: the file
+    called labels beside the vectors. Its other columns travel along."""
+    pool: Location | None = None
+    """More vectors, without labels: a .npy file, a folder or a pattern."""
+    label_column: str = "label"
+    """Class of each row; empty or null means unlabelled: the pool."""
+    split_column: str | None = None
+    """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
+    classes: tuple[str, ...] = ()
+    """The label list. Empty: every label that occurs in the labelled rows."""
+    subgroup_columns: tuple[str, ...] = ()
+    """Attributes whose representation is watched."""
+    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    """Share of the labelled rows drawn for val when no split column says."""
+    test_fraction: float = Field(0.0, ge=0, lt=0.9)
+    """Share of the labelled rows drawn for test; 0 = no test split."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unusable rows above which the data is refused."""
+
+
 class HubData(Section):
     """A dataset folder of Hugging Face's `datasets`: what save_to_disk writes, or one laid out as on the Hub."""
 
@@ -230,7 +257,8 @@ class HubData(Section):
     vector_column: str | None = None
     """Column with lists of numbers."""
     label_column: str = "label"
-    """Class of each row: a ClassLabel feature or strings. Null and -1 mean unlabelled."""
+    """Class of each row: a ClassLabel feature or strings. Null and -1 mean unlabelled. Lists of either make it a
+    multi-label task; a column `unknown` of the same kind has the classes nobody could tell."""
     classes: tuple[str, ...] = ()
     """The label list. Empty: the names of the ClassLabel feature, else every label there is."""
     subgroup_columns: tuple[str, ...] = ()
@@ -261,9 +289,12 @@ _SECTIONS: dict[str, Any] = {
     "chexpert": ChexpertData,
     "huggingface": HubData,
     "tiles": TilesData,
+    "npy": NpyData,
 }
 
-Data = Annotated[DigitsData | FolderData | CsvData | ChexpertData | HubData | TilesData, Field(discriminator="source")]
+Data = Annotated[
+    DigitsData | FolderData | CsvData | ChexpertData | HubData | TilesData | NpyData, Field(discriminator="source")
+]
 
 
 class Expectation(Section):
@@ -334,6 +365,19 @@ class Encoder(Section):
     """Reduce the features to this many principal components of pool and seed; 0 = all (tfidf: 128, patches: 256)."""
     batch_size: int = Field(64, ge=1)
     """Rows per forward pass of a transformer."""
+
+
+class Simulate(Section):
+    """Classes made rarer than they are, to see how well they are found. Needs a pool whose labels are known."""
+
+    rare_classes: dict[str, Annotated[int, Field(ge=0)]] | tuple[str, ...] = ()
+    """Pool rows to leave of each of these classes, {name = rows}; or their names, with `rare_rows` of each."""
+    rare_rows: int = Field(10, ge=0)
+    """Pool rows to leave of each class in `rare_classes`, where that is a list."""
+    longtail_ratio: float | None = Field(None, ge=1)
+    """Pool rows of the most common class over those of the rarest; an exponential profile between. Left out: none."""
+    longtail_order: tuple[str, ...] = ()
+    """The most common class first. Classes left out follow in an order drawn by the seed."""
 
 
 class Stream(Section):
@@ -553,6 +597,7 @@ class Config(Section):
     data: Data
     gates: Gates = Gates()
     encoder: Encoder = Encoder()
+    simulate: Simulate = Simulate()
     stream: Stream = Stream()
     train: Train = Train()
     clustering: Clustering = Clustering()
@@ -609,7 +654,7 @@ class Config(Section):
 def _resolve_paths(tree: dict, folder: Path) -> None:
     """Paths in a file are relative to it. An encoder's model is one only when it lies there: else it is an id."""
     data, encoder = tree.get("data"), tree.get("encoder")
-    for key in ("path", "pool"):
+    for key in ("path", "pool", "labels"):
         if isinstance(data, dict) and isinstance(data.get(key), str) and "://" not in data[key]:
             data[key] = str(folder / Path(data[key]).expanduser())
     if isinstance(encoder, dict) and isinstance(encoder.get("model"), str):

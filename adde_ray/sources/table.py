@@ -8,6 +8,7 @@ as `source_<name>`.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -18,15 +19,15 @@ from adde_ray.errors import UserError
 from adde_ray.rundir import derive_rng
 from adde_ray.schema import SPLITS
 from adde_ray.sources.files import AnyPath, at, beside
-from adde_ray.sources.parts import Part, list_parts, list_tables
+from adde_ray.sources.parts import Part, TableFile, list_parts, list_tables
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.readers import read_file
-from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, count, draw, identify, listing
+from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, count, draw, identify, listing, read_all
 
 CHUNK_BYTES = 1 << 26
 """Decoded images of a chunk, about."""
 
-TEXT_ROWS = 16384
+TEXT_ROWS = 8192
 """Texts or vectors of a chunk, about."""
 
 
@@ -35,12 +36,39 @@ def read(config: CsvData, *, seed: int) -> Rows:
     path = at(config.path)
     if config.vector_column and path.suffix.lower() in (".csv", ".tsv"):
         raise UserError("vectors are not read from CSV", where=path, remedy="Write the table as .parquet or .jsonl")
-    table, rejected = read_file(path)
+    table, rejected = _whole(path)
     return assemble(table, rejected, config, path, seed=seed)
 
 
-def assemble(table: pl.DataFrame, rejected: list[Reject], config: CsvData, path: AnyPath, *, seed: int) -> Rows:
-    """A table as its file has it, with `WHERE`, as splits with our columns. Paths are relative to `path`'s folder."""
+def _whole(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
+    """The file's rows; of a Parquet file with a corrupt row group the others."""
+    try:
+        return read_file(path)
+    except UserError:
+        if path.suffix.lower() not in (".parquet", ".pq") or not path.is_file():
+            raise
+        try:
+            table, rejected = read_all(list_parts(path, path.name, TEXT_ROWS).parts)
+        except (UserError, OSError):
+            table = pl.DataFrame()
+        if not len(table):
+            raise
+        return table, rejected
+
+
+def assemble(
+    table: pl.DataFrame,
+    rejected: list[Reject],
+    config: CsvData,
+    path: AnyPath,
+    *,
+    seed: int,
+    pool: Sequence[TableFile] = (),
+) -> Rows:
+    """A table as its file has it, with `WHERE`, as splits with our columns. Paths are relative to `path`'s folder.
+
+    pool: files of further pool rows, besides those of `config.pool`.
+    """
     total = len(table) + count(rejected)
     table, modality = _columns(table, config, path)
     kinds = table.drop("_split", strict=False).clear().cast({modality: PAYLOAD_KINDS[modality]})
@@ -50,8 +78,9 @@ def assemble(table: pl.DataFrame, rejected: list[Reject], config: CsvData, path:
     table, unlabelled = _labelled(table, config)
     rejected += unlabelled
     limit = Limit(config.max_rejected, "rows", path)
-    chunks, unlisted = (None, []) if config.pool is None else _list_pool(config, kinds, length)
+    listed, unlisted = _list_pool(config) if config.pool else ([], [])
     rejected += unlisted
+    chunks = _chunks([*pool, *listed], config, kinds, length) if pool or config.pool else None
     if chunks is None:  # else it is known only when they are read
         limit.check(rejected, total)
 
@@ -139,29 +168,33 @@ class TableChunk:
         return table, rejected + misfits + unusable
 
 
-def _list_pool(config: CsvData, kinds: pl.DataFrame, length: int) -> tuple[tuple[TableChunk, ...], list[Reject]]:
-    """The pool's files in chunks, and files that cannot be told apart into any."""
-    main, image = at(config.path), config.image_column is not None
+def _list_pool(config: CsvData) -> tuple[list[TableFile], list[Reject]]:
+    """The pool's files, and those that cannot be told apart into parts."""
+    main, files, rejected = at(config.path), [], []
     pixels = config.size**2 * (3 if config.mode == "RGB" else 1)
-    rows = min(max(CHUNK_BYTES // pixels, 64), 4096) if image else TEXT_ROWS
-    files, rejected, heads = [], [], {}
+    rows = min(max(CHUNK_BYTES // pixels, 64), 4096) if config.image_column else TEXT_ROWS
     for path, name in list_tables(at(config.pool)):
         if path.resolve() == main.resolve():
             continue
         try:
             file = list_parts(path, name, rows)
-            head, modality = _columns(_completed(file.head, config), config, path)
+            _columns(_completed(file.head, config), config, path)
         except UserError as error:
             rejected.append({"where": name, "reason": error.what})
         except OSError as error:
             rejected.append({"where": name, "reason": f"cannot be read: {error.strerror or error}"})
         else:
             files.append(file)
-            head = head.drop("_split", strict=False).cast({modality: PAYLOAD_KINDS[modality]})
-            heads.setdefault(tuple(head.schema.items()), head)
-    for head in heads.values():
-        kinds = _joined(kinds, head)
-    return tuple(TableChunk(part, config, kinds, length) for file in files for part in file.parts), rejected
+    return files, rejected
+
+
+def _chunks(files: list[TableFile], config: CsvData, kinds: pl.DataFrame, length: int) -> tuple[TableChunk, ...]:
+    """The parts of all files, with the types that hold what any of them has."""
+    heads = {tuple(file.head.schema.items()): file for file in files}
+    for file in heads.values():
+        head, modality = _columns(_completed(file.head, config), config, file.path)
+        kinds = _joined(kinds, head.drop("_split", strict=False).cast({modality: PAYLOAD_KINDS[modality]}))
+    return tuple(TableChunk(part, config, kinds, length) for file in files for part in file.parts)
 
 
 def _completed(table: pl.DataFrame, config: CsvData) -> pl.DataFrame:
@@ -235,7 +268,10 @@ def _columns(table: pl.DataFrame, config: CsvData, path: AnyPath) -> tuple[pl.Da
         if key == "subgroup_columns" and name in _reserved(modality):
             raise UserError("name is reserved", where=where, value=name, remedy="Rename the column")
 
-    label = _as_text(table[config.label_column], config)
+    label = table[config.label_column]
+    if config.label_separator and isinstance(label.dtype, pl.List) and not label.dtype.inner.is_nested():
+        label = _joined(label, config)
+    label = _as_text(label, config)
     if config.label_separator:
         label = pl.Series([_several(one, config) for one in label], dtype=pl.String)
     ours = [label.alias("label"), table[WHERE]]
@@ -433,6 +469,12 @@ def _fits(table: pl.DataFrame, classes: tuple[str, ...], config: CsvData) -> pl.
         return table["label"].is_in(classes)
     fits = [None if label is None else not codec.foreign(label, classes, multi=True) for label in table["label"]]
     return pl.Series("fits", fits, dtype=pl.Boolean)
+
+
+def _joined(column: pl.Series, config: CsvData) -> pl.Series:
+    """Lists of classes as one string each, as a table without lists has them."""
+    texts = column.cast(pl.List(pl.String)).list.drop_nulls().list.join(config.label_separator)
+    return texts.set(texts == "", codec.NONE)
 
 
 def _several(label: str | None, config: CsvData) -> str | None:
