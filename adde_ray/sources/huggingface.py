@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -20,9 +20,9 @@ from adde_ray.config import CsvData, HubData
 from adde_ray.errors import UserError
 from adde_ray.rundir import derive_rng, fingerprint
 from adde_ray.sources.files import AnyPath, at, walk
-from adde_ray.sources.parts import LISTERS, list_parts
+from adde_ray.sources.parts import LISTERS, Part, TableFile, list_parts
 from adde_ray.sources.rows import WHERE, Reject, Rows, draw, identify, listing
-from adde_ray.sources.table import assemble
+from adde_ray.sources.table import assemble, rows_per_chunk
 
 SYNONYMS = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "validation"}
 
@@ -49,7 +49,10 @@ def read(config: HubData, *, seed: int) -> Rows:
             )  # fmt: skip
     tables, rejected = [], []
     features: dict[str, Any] = {}
+    apart = "seed" in wanted and wanted["seed"] != wanted["pool"]  # then nothing is drawn from the pool
     for ours, theirs in wanted.items():
+        if ours == "pool" and apart:
+            continue
         for path in files[SYNONYMS.get(theirs, theirs)]:
             features = features or _features(path)
             table, aside = _whole(path, path_name(root, path))
@@ -71,9 +74,54 @@ def read(config: HubData, *, seed: int) -> Rows:
     table = table.filter(~pl.col(SPLIT).is_in(silent))
     classes = config.classes or tuple(names) or tuple(table[config.label_column].drop_nulls().unique().sort())
 
-    rows = assemble(_paths(table), rejected, _as_table(config, table, features, classes), root / "table", seed=seed)
+    as_table = _as_table(config, table, features, classes)
+    pool: list[TableFile] = []
+    for path in files[SYNONYMS.get(wanted["pool"], wanted["pool"])] if apart else ():
+        name = path_name(root, path)
+        try:
+            pool.append(_named(list_parts(path, name, rows_per_chunk(as_table)), config.label_column, names))
+        except UserError as error:
+            rejected.append({"where": name, "reason": error.what})
+        except OSError as error:
+            rejected.append({"where": name, "reason": f"cannot be read: {error.strerror or error}"})
+    rows = assemble(_paths(table), rejected, as_table, root / "table", seed=seed, pool=pool)
     notes = [*rows.notes, *(f"No row of {config.splits[s]} has a label: it is passed over" for s in silent)]
     return replace(rows, splits=_drawn(rows, config, seed), notes=notes)
+
+
+@dataclass(frozen=True)
+class HubPart:
+    """Some rows of the pool, with names of classes."""
+
+    part: Part
+    label_column: str
+    names: tuple[str, ...]
+
+    @property
+    def path(self) -> AnyPath:
+        return self.part.path
+
+    @property
+    def name(self) -> str:
+        return self.part.name
+
+    @property
+    def num_rows(self) -> int:
+        return self.part.num_rows
+
+    def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        table, rejected = self.part.read()
+        if self.label_column in table.columns:
+            table = table.with_columns(_labels(table[self.label_column], list(self.names)))
+        return _paths(table), rejected
+
+
+def _named(file: TableFile, label_column: str, names: list[str]) -> TableFile:
+    head = file.head
+    if label_column in head.columns:
+        head = head.with_columns(_labels(head[label_column], names))
+    parts = tuple(HubPart(part, label_column, tuple(names)) for part in file.parts)
+    return TableFile(file.path, file.name, parts, head)
 
 
 def path_name(root: AnyPath, path: AnyPath) -> str:
