@@ -96,7 +96,7 @@ def assemble(
     splits = {n: rows.drop("_split") for (n,), rows in table.group_by("_split", maintain_order=True)}
     if chunks is not None and "pool" in splits:
         held, _ = _conform(splits.pop("pool"), chunks[0].kinds if chunks else kinds, modality)
-        chunks = (HeldChunk(path.name, held), *chunks)
+        chunks = (*chunks, HeldChunk(path.name, held))  # last: the first one shows whether a pool has labels
     return Rows(
         splits=splits,
         modality=modality,
