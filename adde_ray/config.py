@@ -145,8 +145,8 @@ class CsvData(Section):
     label_column: str = "label"
     """Class of each row; empty or null means unlabelled."""
     label_separator: str | None = Field(None, min_length=1)
-    """Makes it a multi-label task: what stands between the classes of a label, as "|". `none` = no class holds, and
-    ?Name = class Name is not known."""
+    """Makes it a multi-label task: what stands between the classes of a label, as "|"; lists are read too. `none` or an
+    empty list = no class holds, and ?Name = class Name is not known."""
     split_column: str | None = None
     """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
     classes: tuple[str, ...] = ()
@@ -257,7 +257,8 @@ class HubData(Section):
     vector_column: str | None = None
     """Column with lists of numbers."""
     label_column: str = "label"
-    """Class of each row: a ClassLabel feature or strings. Null and -1 mean unlabelled."""
+    """Class of each row: a ClassLabel feature or strings. Null and -1 mean unlabelled. Lists of either make it a
+    multi-label task; a column `unknown` of the same kind has the classes nobody could tell."""
     classes: tuple[str, ...] = ()
     """The label list. Empty: the names of the ClassLabel feature, else every label there is."""
     subgroup_columns: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from adde_ray import labels as codec
 from adde_ray.cli import app
-from adde_ray.config import ChexpertData, Config, CsvData
+from adde_ray.config import ChexpertData, Config, CsvData, HubData
 from adde_ray.errors import UserError
 from adde_ray.loop import run
 from adde_ray.methods.learner import LEARNERS
@@ -202,6 +202,38 @@ def test_tables_of_several_labels(tmp_path):
     assert set(labelled["label"]) == {"a|b", "", "b|?a", "a", "b", "a|c", "c"}
     assert len(rows.splits["pool"]) == 4 and rows.splits["pool"]["label"].null_count() == 4
     assert {name for label in rows.splits["val"]["label"] for name in codec.split(label)[0]} == {"a", "b", "c"}
+
+
+def test_tables_with_lists_of_classes(tmp_path):
+    labels = [["b", "a"], [], ["?a", "b"], None, ["a"], ["b"]] * 3
+    path = tmp_path / "t.parquet"
+    pl.DataFrame({"text": [f"text {i}" for i in range(18)], "label": labels}).write_parquet(path)
+    given = CsvData(source="csv", path=path, text_column="text", label_separator="|")
+    rows = SOURCES["csv"](given, seed=0)
+    labelled = pl.concat([t for name, t in rows.splits.items() if name != "pool"])
+    assert set(labelled["label"]) == {"a|b", "", "b|?a", "a", "b"} and len(rows.splits["pool"]) == 3
+
+
+def test_an_export_is_data_for_the_next_run(finished, tmp_path):
+    adde("export", finished.root, "--out", tmp_path / "out")
+    given = {"source": "huggingface", "path": tmp_path / "out", "seed_per_class": 2, "image_column": "image"}
+    rows = SOURCES["huggingface"](HubData(**given), seed=0)
+    assert rows.task == "multi" and rows.classes == classes()
+    truth = dict(finished.dataset().select("sample_id", "label").iter_rows())
+    learned = pl.concat([rows.splits["seed"], rows.splits["pool"]])
+    assert sorted(learned["label"]) == sorted(truth.values())
+    assert len(rows.splits["val"]) == len(pl.read_parquet(finished.root / "ingest/val.parquet"))
+    assert {c for label in rows.splits["seed"]["label"] for c in codec.split(label)[0]} >= {"Fracture"}
+    assert "unknown" not in rows.splits["seed"].columns
+
+
+def test_lists_of_strings_in_a_folder_of_the_hub(tmp_path):
+    labels = [["b", "a"], [], ["a"], None, ["b"]] * 4
+    pl.DataFrame({"text": [f"text {i}" for i in range(20)], "label": labels}).write_parquet(tmp_path / "train.parquet")
+    rows = SOURCES["huggingface"](HubData(source="huggingface", path=tmp_path), seed=0)
+    assert rows.task == "multi" and rows.classes == ("a", "b")
+    assert {name: len(table) for name, table in rows.splits.items()} == {"seed": 12, "val": 4, "pool": 4}
+    assert set(rows.splits["seed"]["label"]) == {"a|b", "", "a", "b"}
 
 
 def test_a_table_whose_labels_do_not_fit(tmp_path):

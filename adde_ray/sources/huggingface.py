@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from adde_ray.config import CsvData, HubData
 from adde_ray.errors import UserError
+from adde_ray.labels import NONE, SEPARATOR, foreign, in_words, join, rarest, split
 from adde_ray.rundir import derive_rng, fingerprint
 from adde_ray.sources.files import AnyPath, at, walk
 from adde_ray.sources.parts import LISTERS, Part, TableFile, list_parts
@@ -27,6 +28,9 @@ from adde_ray.sources.table import assemble, rows_per_chunk
 SYNONYMS = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "validation"}
 
 SPLIT = "_split_of_ours"
+
+UNKNOWN = "unknown"
+"""Column of the classes nobody could tell, in a multi-label dataset as `adde export` writes it."""
 
 ROWS = 16384
 """Rows read at a time."""
@@ -66,15 +70,19 @@ def read(config: HubData, *, seed: int) -> Rows:
     if config.label_column not in table.columns:
         raise UserError("no such column", where="data.label_column", value=config.label_column,
                         remedy=f"Columns: {listing(c for c in table.columns if c not in (WHERE, SPLIT))}")  # fmt: skip
-    names = features.get(config.label_column, {}).get("names") or []
-    table = table.with_columns(_labels(table[config.label_column], names))
+    multi = isinstance(table.schema[config.label_column], pl.List)
+    of_label = features.get(config.label_column, {})
+    names = ((of_label.get("feature") or {}) if multi else of_label).get("names") or []
+    table = _with_classes(table, config.label_column, names)
     # A test set whose labels its makers keep to themselves says nothing.
     counts = dict(table.group_by(SPLIT).agg(pl.col(config.label_column).count()).iter_rows())
     silent = [s for s, count in counts.items() if s not in ("pool", "seed") and not count]
     table = table.filter(~pl.col(SPLIT).is_in(silent))
-    classes = config.classes or tuple(names) or tuple(table[config.label_column].drop_nulls().unique().sort())
+    there = table[config.label_column].drop_nulls().unique()
+    found = {name for x in there if x != NONE for part in split(x) for name in part} if multi else there
+    classes = config.classes or tuple(names) or tuple(sorted(found))
 
-    as_table = _as_table(config, table, features, classes)
+    as_table = _as_table(config, table, features, classes, multi)
     pool: list[TableFile] = []
     for path in files[SYNONYMS.get(wanted["pool"], wanted["pool"])] if apart else ():
         name = path_name(root, path)
@@ -111,15 +119,11 @@ class HubPart:
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
         table, rejected = self.part.read()
-        if self.label_column in table.columns:
-            table = table.with_columns(_labels(table[self.label_column], list(self.names)))
-        return _paths(table), rejected
+        return _paths(_with_classes(table, self.label_column, list(self.names))), rejected
 
 
 def _named(file: TableFile, label_column: str, names: list[str]) -> TableFile:
-    head = file.head
-    if label_column in head.columns:
-        head = head.with_columns(_labels(head[label_column], names))
+    head = _with_classes(file.head, label_column, names)
     parts = tuple(HubPart(part, label_column, tuple(names)) for part in file.parts)
     return TableFile(file.path, file.name, parts, head)
 
@@ -226,6 +230,15 @@ def _from_readme(folder: AnyPath) -> dict[str, Any]:
     return features
 
 
+def _with_classes(table: pl.DataFrame, label_column: str, names: list[str]) -> pl.DataFrame:
+    """With labels as text, where there are any."""
+    if label_column not in table.columns:
+        return table
+    if isinstance(table.schema[label_column], pl.List):
+        return _of_several(table, label_column, names)
+    return table.with_columns(_labels(table[label_column], names))
+
+
 def _labels(column: pl.Series, names: list[str]) -> pl.Series:
     """Names of classes; null where there is none."""
     if not column.dtype.is_integer():
@@ -233,6 +246,25 @@ def _labels(column: pl.Series, names: list[str]) -> pl.Series:
     if names:
         return column.replace_strict(dict(enumerate(names)), default=None, return_dtype=pl.String).alias(column.name)
     return column.set(column < 0, None).cast(pl.String)
+
+
+def _of_several(table: pl.DataFrame, label_column: str, names: list[str]) -> pl.DataFrame:
+    """Lists of classes as the one string a label is everywhere else; see `labels`."""
+
+    def named(column: str) -> list[list[str] | None]:
+        if not isinstance(table.schema.get(column), pl.List):
+            return [[]] * len(table)
+        values = table[column].to_list()
+        return [None if row is None else [_name(value, names) for value in row] for row in values]
+
+    pairs = zip(named(label_column), named(UNKNOWN), strict=True)
+    labels = [None if holds is None else in_words(join(holds, unknown or ())) for holds, unknown in pairs]
+    kept = table.drop(UNKNOWN) if isinstance(table.schema.get(UNKNOWN), pl.List) else table
+    return kept.with_columns(pl.Series(label_column, labels, dtype=pl.String))
+
+
+def _name(value: int | str, names: list[str]) -> str:
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else str(value)
 
 
 def _payload(table: pl.DataFrame, features: dict[str, Any], config: HubData) -> dict[str, str]:
@@ -275,12 +307,15 @@ def _paths(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(pl.col(name).struct.field("path").alias(name) for name in only)
 
 
-def _as_table(config: HubData, table: pl.DataFrame, features: dict[str, Any], classes: tuple[str, ...]) -> CsvData:
+def _as_table(
+    config: HubData, table: pl.DataFrame, features: dict[str, Any], classes: tuple[str, ...], multi: bool
+) -> CsvData:
     """The same as a table's section."""
     return CsvData(
         source="table", path=config.path, split_column=SPLIT, label_column=config.label_column, classes=classes,
         subgroup_columns=config.subgroup_columns, size=config.size, mode=config.mode,
-        max_rejected=config.max_rejected, **_payload(table, features, config),
+        max_rejected=config.max_rejected, label_separator=SEPARATOR if multi else None,
+        **_payload(table, features, config),
     )  # fmt: skip
 
 
@@ -293,22 +328,26 @@ def _drawn(rows: Rows, config: HubData, seed: int) -> dict[str, pl.DataFrame]:
     source = "seed" if "seed" in splits else "pool"
     if source not in splits or ("seed" in splits and "val" in splits):
         return splits
-    known = splits[source].with_columns(identify(splits[source][rows.modality])).filter(
-        pl.col("label").is_in(rows.classes)
-    )  # fmt: skip
-    rest = splits[source].filter(~pl.col("label").is_in(rows.classes).fill_null(False))
+    labels, multi = splits[source]["label"], rows.task == "multi"
+    fits = [label is not None and not foreign(label, rows.classes, multi=multi) for label in labels]
+    # What is drawn by: of several classes the rarest stands for all.
+    drawn_by = (
+        pl.Series("_class", rarest([x or "" for x in labels]), dtype=pl.String) if multi else labels.alias("_class")
+    )
+    of_source = splits[source].with_columns(identify(splits[source][rows.modality]), drawn_by)
+    known, rest = of_source.filter(fits), splits[source].filter(~pl.Series(fits, dtype=pl.Boolean))
     if "val" not in splits:
-        split = draw(known["sample_id"], known["label"], {"val": config.val_fraction}, derive_rng(seed, "huggingface"))
-        splits["val"] = known.filter(split == "val").drop("sample_id")
-        known = known.filter(split != "val")
+        drawn = draw(known["sample_id"], known["_class"], {"val": config.val_fraction}, derive_rng(seed, "huggingface"))
+        splits["val"] = known.filter(drawn == "val").drop("sample_id", "_class")
+        known = known.filter(drawn != "val")
     if source == "pool" and config.seed_per_class is not None:
         order = [fingerprint(seed, "seed set", i) for i in known["sample_id"]]
         known = known.with_columns(pl.Series("_order", order, dtype=pl.String)).sort("_order", "sample_id")
-        first = pl.int_range(pl.len()).over("label") < config.seed_per_class
+        first = pl.int_range(pl.len()).over("_class") < config.seed_per_class
         known, others = known.filter(first), known.filter(~first)
-        rest = pl.concat([rest, others.drop("_order", "sample_id")])
+        rest = pl.concat([rest, others.drop("_order", "sample_id", "_class")])
         known = known.drop("_order")
-    splits["seed"] = known.drop("sample_id")
+    splits["seed"] = known.drop("sample_id", "_class")
     if source == "pool":
         splits["pool"] = rest
     return {name: table for name, table in splits.items() if len(table)}

@@ -198,7 +198,7 @@ def _chunks(files: list[TableFile], config: CsvData, kinds: pl.DataFrame, length
     heads = {tuple(file.head.schema.items()): file for file in files}
     for file in heads.values():
         head, modality = _columns(_completed(file.head, config), config, file.path)
-        kinds = _joined(kinds, head.drop("_split", strict=False).cast({modality: PAYLOAD_KINDS[modality]}))
+        kinds = _columns_of_both(kinds, head.drop("_split", strict=False).cast({modality: PAYLOAD_KINDS[modality]}))
     return tuple(TableChunk(part, config, kinds, length) for file in files for part in file.parts)
 
 
@@ -213,7 +213,7 @@ def _completed(table: pl.DataFrame, config: CsvData) -> pl.DataFrame:
     ).with_columns([] if WHERE in table.columns else [pl.lit(None, pl.String).alias(WHERE)])
 
 
-def _joined(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
+def _columns_of_both(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
     """Empty, with the columns of both and types that hold both; where none does, with the first's."""
     columns = {}
     for name in dict.fromkeys((*first.columns, *second.columns)):
@@ -273,7 +273,10 @@ def _columns(table: pl.DataFrame, config: CsvData, path: AnyPath) -> tuple[pl.Da
         if key == "subgroup_columns" and name in _reserved(modality):
             raise UserError("name is reserved", where=where, value=name, remedy="Rename the column")
 
-    label = _as_text(table[config.label_column], config)
+    label = table[config.label_column]
+    if config.label_separator and isinstance(label.dtype, pl.List) and not label.dtype.inner.is_nested():
+        label = _joined(label, config)
+    label = _as_text(label, config)
     if config.label_separator:
         label = pl.Series([_several(one, config) for one in label], dtype=pl.String)
     ours = [label.alias("label"), table[WHERE]]
@@ -471,6 +474,12 @@ def _fits(table: pl.DataFrame, classes: tuple[str, ...], config: CsvData) -> pl.
         return table["label"].is_in(classes)
     fits = [None if label is None else not codec.foreign(label, classes, multi=True) for label in table["label"]]
     return pl.Series("fits", fits, dtype=pl.Boolean)
+
+
+def _joined(column: pl.Series, config: CsvData) -> pl.Series:
+    """Lists of classes as one string each, as a table without lists has them."""
+    texts = column.cast(pl.List(pl.String)).list.drop_nulls().list.join(config.label_separator)
+    return texts.set(texts == "", codec.NONE)
 
 
 def _several(label: str | None, config: CsvData) -> str | None:
