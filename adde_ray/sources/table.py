@@ -96,7 +96,7 @@ def assemble(
     splits = {n: rows.drop("_split") for (n,), rows in table.group_by("_split", maintain_order=True)}
     if chunks is not None and "pool" in splits:
         held, _ = _conform(splits.pop("pool"), chunks[0].kinds if chunks else kinds, modality)
-        chunks = (HeldChunk(path.name, held), *chunks)
+        chunks = (*chunks, HeldChunk(path.name, held))  # last: the first one shows whether a pool has labels
     return Rows(
         splits=splits,
         modality=modality,
@@ -168,11 +168,16 @@ class TableChunk:
         return table, rejected + misfits + unusable
 
 
+def rows_per_chunk(config: CsvData) -> int:
+    """So many that decoded images stay small."""
+    pixels = config.size**2 * (3 if config.mode == "RGB" else 1)
+    return min(max(CHUNK_BYTES // pixels, 64), 4096) if config.image_column else TEXT_ROWS
+
+
 def _list_pool(config: CsvData) -> tuple[list[TableFile], list[Reject]]:
     """The pool's files, and those that cannot be told apart into parts."""
     main, files, rejected = at(config.path), [], []
-    pixels = config.size**2 * (3 if config.mode == "RGB" else 1)
-    rows = min(max(CHUNK_BYTES // pixels, 64), 4096) if config.image_column else TEXT_ROWS
+    rows = rows_per_chunk(config)
     for path, name in list_tables(at(config.pool)):
         if path.resolve() == main.resolve():
             continue
