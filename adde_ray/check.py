@@ -12,7 +12,7 @@ from adde_ray.methods.diversity import class_target
 from adde_ray.methods.encoders import ENCODERS, resolve
 from adde_ray.methods.generators import GENERATORS, generator_for
 from adde_ray.methods.learner import LEARNERS
-from adde_ray.methods.selection import DIVERSITY, SELECTORS, UNCERTAINTY
+from adde_ray.methods.selection import DIVERSITY, OF_MEMBERS, SELECTORS, UNCERTAINTY
 from adde_ray.schema import Meta
 from adde_ray.stages.review import ANNOTATORS
 
@@ -33,12 +33,32 @@ def check_names(config: Config) -> None:
     for where, registry, names in named:
         for name in names:
             choose(registry, name, where=where)
+    _check_members(config)
     if config.select.selector != "random" and config.select.alpha + config.select.beta + config.select.gamma == 0:
         raise UserError("every weight is 0", where="select", remedy="Give alpha, beta or gamma a value above 0")
     if config.compare.random and config.review.annotator != "simulated":
         raise UserError(
             "needs the simulated annotator: people would be asked twice", where="compare.random", value=True,
             remedy="Set compare.random = false",
+        )  # fmt: skip
+
+
+def _check_members(config: Config) -> None:
+    train = config.train
+    if config.select.uncertainty in OF_MEMBERS and train.ensemble < 2:
+        raise UserError(
+            "needs an ensemble", where="select.uncertainty", value=config.select.uncertainty,
+            remedy="Set train.ensemble to 5, say",
+        )  # fmt: skip
+    if train.ensemble > 1 and config.select.uncertainty not in OF_MEMBERS:
+        raise UserError(
+            f"would be ignored by select.uncertainty = {config.select.uncertainty!r}", where="train.ensemble",
+            value=train.ensemble, remedy='Set select.uncertainty = "bald", or train.ensemble = 1',
+        )  # fmt: skip
+    if train.dropout and train.learner != "mlp":
+        raise UserError(
+            f"would be ignored by the learner {train.learner}", where="train.dropout", value=train.dropout,
+            remedy='Set train.learner = "mlp", or train.dropout = 0',
         )  # fmt: skip
 
 

@@ -142,6 +142,10 @@ class Train(Section):
     """L2 penalty on the weights, per sample."""
     balance: float = Field(1.0, ge=0, le=1)
     """Class-balanced loss: a sample of class c weighs n_c^-balance. 0 = plain, 1 = every class counts alike."""
+    ensemble: int = Field(1, ge=1, le=64)
+    """Members whose disagreement `select.uncertainty = "bald"` measures: heads trained on reweighted copies of D_t."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """mlp: share of hidden units dropped in training; the members are then one network under as many fixed masks."""
     workers: int = Field(0, ge=0)
     """0: in this process (Ray Train's local mode). >= 1: that many Ray Train workers (DDP), same train function."""
     gpu: bool = False
@@ -238,7 +242,7 @@ class Select(Section):
     gamma: float = Field(0.1, ge=0)
     """Weight of quality."""
     uncertainty: str = "margin"
-    """U: margin, entropy or least_confidence."""
+    """U: margin, entropy, least_confidence, or bald: the disagreement of `train.ensemble` members."""
     diversity: dict[str, Share] = {"balance": 0.5, "gaps": 0.3, "novelty": 0.2}
     """Div: shares of class balance, gap membership and novelty."""
     selector: str = "batch_greedy"

@@ -20,7 +20,7 @@ from adde_ray.errors import UserError
 from adde_ray.loop import run
 from adde_ray.methods.adaptation import RULES
 from adde_ray.methods.learner import LEARNERS
-from adde_ray.methods.selection import DIVERSITY, SELECTORS, UNCERTAINTY
+from adde_ray.methods.selection import DIVERSITY, OF_MEMBERS, SELECTORS, UNCERTAINTY
 from adde_ray.methods.stopping import STOPPING
 from adde_ray.rundir import RunDir, read_table
 
@@ -181,7 +181,8 @@ PARTS = [
 
 @pytest.mark.parametrize(("section", "key", "value"), PARTS, ids=str)
 def test_every_part_does_two_rounds(tmp_path, data, section, key, value):
-    summary = finish(tmp_path / "run", config(data, **{section: {key: value}}))
+    members = {"train": {"steps": 20, "ensemble": 3}} if value in OF_MEMBERS else {}
+    summary = finish(tmp_path / "run", config(data, **{section: {key: value}} | members))
     asked = queries(tmp_path / "run")
     assert summary["num_labels"] == 10 and [len(q) for q in asked] == [5, 5]
     for query in asked:
@@ -204,7 +205,8 @@ def test_names_are_not_only_accepted(tmp_path, data, section, key, values):
     """Another part gives other scores or asks about other samples."""
     seen = set()
     for number, value in enumerate(values):
-        run(config(data, stop={"labels": 5}, **{section: {key: value}}), tmp_path / str(number))
+        members = {"train": {"steps": 20, "ensemble": 3}} if value in OF_MEMBERS else {}
+        run(config(data, stop={"labels": 5}, **{section: {key: value}} | members), tmp_path / str(number))
         first = RunDir(tmp_path / str(number)).round(0)
         seen.add((first.read("candidates.parquet").write_ndjson(), tuple(first.read("query.parquet")["sample_id"])))
     assert len(seen) == len(values)

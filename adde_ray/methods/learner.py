@@ -6,6 +6,7 @@ downstream looks at: the features themselves for the linear head, the penultimat
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,20 +20,34 @@ from adde_ray.errors import choose
 
 
 class Network(nn.Module):
-    """`body` maps features to the embedding, `head` the embedding to class logits."""
+    """`body` maps features to the embedding, `head` the embedding to class logits, for each of `heads` side by side."""
 
-    def __init__(self, body: nn.Module, embedding_dims: int, num_classes: int):
+    def __init__(self, body: nn.Module, embedding_dims: int, num_classes: int, heads: int = 1):
         super().__init__()
-        self.body = body
-        self.head = nn.Linear(embedding_dims, num_classes)
+        self.body, self.heads = body, heads
+        self.head = nn.Linear(embedding_dims, num_classes * heads)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return self.head(self.body(features))
+        """(n, C) logits; (n, heads, C) where there are several heads."""
+        logits = self.head(self.body(features))
+        return logits if self.heads == 1 else logits.unflatten(1, (self.heads, -1))
+
+
+class UnitDropout(nn.Module):
+    """Dropout by a mask that is given, (width,) or (n, width): nothing is dropped without one, nor drawn here."""
+
+    def __init__(self, share: float):
+        super().__init__()
+        self.share = share
+        self.mask: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if self.mask is None else x * self.mask
 
 
 def linear(dims: int, num_classes: int, config: Train) -> Network:
     """A head on the frozen encoder; the embedding is the encoder's."""
-    network = Network(nn.Identity(), dims, num_classes)
+    network = Network(nn.Identity(), dims, num_classes, num_heads(config))
     # Zero is the optimum's own starting point for a convex head: no seed matters, no class is favoured.
     nn.init.zeros_(network.head.weight)
     nn.init.zeros_(network.head.bias)
@@ -41,8 +56,16 @@ def linear(dims: int, num_classes: int, config: Train) -> Network:
 
 def mlp(dims: int, num_classes: int, config: Train) -> Network:
     """Two hidden layers trained whole."""
-    body = nn.Sequential(nn.Linear(dims, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.hidden), nn.ReLU())
-    return Network(body, config.hidden, num_classes)
+    first, second = [nn.Linear(dims, config.hidden), nn.ReLU()], [nn.Linear(config.hidden, config.hidden), nn.ReLU()]
+    if config.dropout:
+        first.append(UnitDropout(config.dropout))
+        second.append(UnitDropout(config.dropout))
+    return Network(nn.Sequential(*first, *second), config.hidden, num_classes, num_heads(config))
+
+
+def num_heads(config: Train) -> int:
+    """Heads of the network: one a member, or one in all where dropout tells the members apart."""
+    return 1 if config.dropout else config.ensemble
 
 
 def build(dims: int, num_classes: int, config: Train, *, seed: int) -> Network:
@@ -60,9 +83,57 @@ def class_weights(labels: np.ndarray, num_classes: int, balance: float) -> np.nd
     return (weights / (weights[labels].mean() or 1.0)).astype(np.float32)
 
 
-def weighted_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Summed (not averaged) class-weighted cross-entropy, so that shards of a batch add up exactly."""
-    return nn.functional.cross_entropy(logits, labels, weight=weights, reduction="sum")
+def dropouts(network: nn.Module) -> list[UnitDropout]:
+    return [layer for layer in network.modules() if isinstance(layer, UnitDropout)]
+
+
+def draw_masks(drops: list[UnitDropout], network: Network, num_rows: int, *, seed: int) -> list[torch.Tensor]:
+    """One (num_rows, width) mask for each layer: 0, or 1 / (1 - share). Drawn on the CPU, the same on every machine."""
+    generator = torch.Generator().manual_seed(seed)
+    width = network.head.in_features  # of both hidden layers
+    draws = [torch.rand(num_rows, width, generator=generator) for _ in drops]
+    return [(draw >= layer.share).float() / (1 - layer.share) for layer, draw in zip(drops, draws, strict=True)]
+
+
+@contextlib.contextmanager
+def masked(drops: list[UnitDropout], masks: list[torch.Tensor]) -> Iterator[None]:
+    """Within it, the layers drop what the masks say."""
+    for layer, mask in zip(drops, masks, strict=True):
+        layer.mask = mask
+    try:
+        yield
+    finally:
+        for layer in drops:
+            layer.mask = None
+
+
+def weighted_loss(
+    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, row_weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Summed (not averaged) class-weighted cross-entropy, so that shards of a batch add up exactly.
+
+    row_weights: (n,) of single rows, on top of their class's; None = all 1.
+    """
+    if row_weights is None:
+        return nn.functional.cross_entropy(logits, labels, weight=weights, reduction="sum")
+    return (nn.functional.cross_entropy(logits, labels, weight=weights, reduction="none") * row_weights).sum()
+
+
+def members_loss(
+    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, row_weights: torch.Tensor
+) -> torch.Tensor:
+    """The mean over the heads of each one's `weighted_loss`. logits (n, heads, C), row_weights (n, heads)."""
+    heads = logits.shape[1]
+    return sum(weighted_loss(logits[:, h], labels, weights, row_weights[:, h]) for h in range(heads)) / heads
+
+
+def member_weights(num_rows: int, heads: int, *, seed: int) -> torch.Tensor:
+    """(n, heads) float32 exponential row weights of mean 1: the Bayesian bootstrap (Rubin 1981).
+
+    No weight is 0, so a class with a single sample is known to every member.
+    """
+    drawn = np.random.default_rng(seed).exponential(size=(num_rows, heads))
+    return torch.from_numpy(drawn.astype(np.float32))
 
 
 def batches(num_rows: int, batch_size: int, steps: int, *, seed: int) -> Iterator[np.ndarray]:
@@ -85,16 +156,38 @@ class Model:
 
     network: Network
     temperature: float
+    ensemble: int = 1  # members, see `member_proba`
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        return self._apply(self.network, features)
+        logits = self._apply(self.network, features)
+        return logits if logits.ndim == 2 else logits.mean(axis=1)
 
     def proba(self, features: np.ndarray) -> np.ndarray:
         """(n, C) float32 calibrated class probabilities."""
-        scaled = self.logits(features) / self.temperature
+        return self._squash(self.logits(features))
+
+    def _squash(self, logits: np.ndarray) -> np.ndarray:
+        scaled = logits / self.temperature
         scaled -= scaled.max(axis=1, keepdims=True)
         p = np.exp(scaled)
         return (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def member_proba(self, features: np.ndarray) -> np.ndarray:
+        """(n, K, C) float32 calibrated probabilities of each member: a head, or the network under a fixed dropout mask.
+
+        Masks are the same for all rows and at every call (Gal & Ghahramani 2016, drawn once).
+        """
+        if self.network.heads > 1:
+            logits = self._apply(self.network, features)
+            return np.stack([self._squash(logits[:, k]) for k in range(self.network.heads)], axis=1)
+        drops = dropouts(self.network)
+        if not drops or self.ensemble == 1:
+            return self.proba(features)[:, None]
+        members = []
+        for k in range(self.ensemble):
+            with masked(drops, draw_masks(drops, self.network, 1, seed=k)):
+                members.append(self.proba(features))
+        return np.stack(members, axis=1)
 
     def embed(self, features: np.ndarray) -> np.ndarray:
         """(n, e) float32 penultimate representation; the features themselves for the linear head."""

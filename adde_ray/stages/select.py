@@ -82,7 +82,11 @@ def score(
         for column, values in data.subgroups(data.reference.table).items()
     }
     membership = gaps.membership(points, proba, subgroups, analysis.open_gaps, data.meta.classes)
-    u = selection.uncertainty(proba, config.select.uncertainty)
+    u = selection.uncertainty(
+        proba,
+        config.select.uncertainty,
+        members=lambda: analysis.model.member_proba(np.concatenate([data.reference.features[real], features])),
+    )
     div = selection.diversity(
         selection.Situation(proba, embedding, analysis.dataset_embedding, analysis.dataset.class_counts, membership),
         config.select.diversity,

@@ -52,7 +52,7 @@ def load(folder: Path, config: Train) -> learner.Model:
     settings = read_json(folder / SETTINGS)
     network = learner.build(settings["dims"], len(settings["classes"]), config, seed=0)
     network.load_state_dict(load_file(folder / WEIGHTS))
-    return learner.Model(network, settings["temperature"])
+    return learner.Model(network, settings["temperature"], config.ensemble)
 
 
 def fit(
@@ -101,17 +101,28 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
     network = learner.build(features.shape[1], settings["num_classes"], config, seed=settings["seed"]).to(device)
     model = prepare_model(network, move_to_device=False) if world > 1 else network
     model.train()
+    members = learner.member_weights(len(labels), network.heads, seed=settings["seed"])
+    drops = learner.dropouts(network)
     optimiser = torch.optim.Adam(network.parameters(), lr=config.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=config.steps)
-    decayed = [p for name, p in network.named_parameters() if name.endswith("weight")]
+    # The loss is the mean over the heads, so each head's own penalty is, too.
+    heads = {"head.weight": network.heads}
+    decayed = [(p, heads.get(name, 1)) for name, p in network.named_parameters() if name.endswith("weight")]
     work = min(len(labels), config.batch_size) * sum(p.numel() for p in network.parameters())
     with _threads_for(work):
-        for rows in learner.batches(len(labels), config.batch_size, config.steps, seed=settings["seed"]):
+        batches = learner.batches(len(labels), config.batch_size, config.steps, seed=settings["seed"])
+        for step, rows in enumerate(batches):
             mine = torch.from_numpy(rows[rank::world])
             optimiser.zero_grad(set_to_none=True)
+            masks = learner.draw_masks(drops, network, len(rows), seed=settings["seed"] + step)
+            with learner.masked(drops, [mask[rank::world].to(device) for mask in masks]):
+                logits = model(features[mine].to(device))
             # DDP averages gradients over the workers; `world` over the global batch's size makes that the batch's mean.
-            loss = learner.weighted_loss(model(features[mine].to(device)), labels[mine].to(device), weights)
-            penalty = 0.5 * config.weight_decay * sum(p.square().sum() for p in decayed)
+            if network.heads == 1:
+                loss = learner.weighted_loss(logits, labels[mine].to(device), weights)
+            else:
+                loss = learner.members_loss(logits, labels[mine].to(device), weights, members[mine].to(device))
+            penalty = 0.5 * config.weight_decay * sum(p.square().sum() / share for p, share in decayed)
             (loss * world / len(rows) + penalty).backward()
             optimiser.step()
             schedule.step()

@@ -62,3 +62,34 @@ def test_temperature_undoes_overconfidence():
     labels = np.array([rng.choice(3, p=np.exp(row) / np.exp(row).sum()) for row in logits])
     assert learner.fit_temperature(logits * 4, labels) == pytest.approx(4, rel=0.15)
     assert learner.fit_temperature(logits[:0], labels[:0]) == 1
+
+
+@pytest.mark.parametrize("settings", [{}, {"learner": "mlp"}, {"learner": "mlp", "dropout": 0.5}], ids=str)
+def test_members_have_their_own_opinions_and_f_is_one_model(settings):
+    config = Train(ensemble=4, hidden=8, **settings)
+    network = learner.build(6, 3, config, seed=1)
+    with torch.no_grad():
+        network.head.weight.normal_(generator=torch.Generator().manual_seed(0))
+    model = Model(network, 2.0, config.ensemble)
+    features = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    members = model.member_proba(features)
+    assert members.shape == (5, 4, 3) and members.dtype == np.float32
+    np.testing.assert_allclose(members.sum(axis=2), 1, rtol=1e-5)
+    assert all(not np.allclose(members[:, 0], members[:, k]) for k in range(1, 4))
+    np.testing.assert_array_equal(members, model.member_proba(features))
+    np.testing.assert_allclose(members[[3, 0]], model.member_proba(features[[3, 0]]), rtol=1e-5)
+    assert model.proba(features).shape == (5, 3) and model.logits(features[:0]).shape == (0, 3)
+    assert model.embed(features).shape == (5, 8 if model.moves else 6)
+
+
+def test_one_member_is_f_itself():
+    model = Model(learner.build(6, 3, Train(learner="mlp"), seed=1), 1.5)
+    features = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    np.testing.assert_array_equal(model.member_proba(features)[:, 0], model.proba(features))
+
+
+def test_row_weights_are_repetitions():
+    logits, labels = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 0])
+    weights, times = torch.tensor([1.0, 2.0, 0.5]), torch.tensor([1, 3, 0, 2])
+    twice = learner.weighted_loss(logits.repeat_interleave(times, 0), labels.repeat_interleave(times), weights)
+    assert learner.weighted_loss(logits, labels, weights, times.float()) == pytest.approx(float(twice), rel=1e-6)

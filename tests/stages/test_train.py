@@ -62,6 +62,21 @@ def test_workers_give_what_one_process_gives(samples, ray_cluster):
         np.testing.assert_allclose(together[name], alone[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
+MEMBERS = [{"ensemble": 3}, {"ensemble": 3, "learner": "mlp", "dropout": 0.3}]
+
+
+@pytest.mark.parametrize("settings", MEMBERS, ids=str)
+def test_members_learn_and_are_the_same_every_time(samples, settings):
+    config = Train(**settings)
+    network = learner.build(6, 4, config, seed=7)
+    trained = weights(samples, steps=200, **settings)
+    assert equal(trained, weights(samples, steps=200, **settings))
+    network.load_state_dict(trained)
+    members = learner.Model(network, 1.0, config.ensemble).member_proba(samples[0])
+    assert all((members[:, k].argmax(axis=1) == samples[1]).mean() > 0.75 for k in range(3))
+    assert 0 < np.abs(members[:, 0] - members[:, 1]).max() < 1
+
+
 @pytest.mark.parametrize("name", LEARNERS)
 def test_a_class_without_samples_is_never_predicted_and_never_impossible(samples, name):
     network = learner.build(6, 4, Train(learner=name), seed=7)
