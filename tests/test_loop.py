@@ -226,6 +226,20 @@ def test_gaps_keep_their_names_though_the_embedding_moves(tmp_path, data):
         assert still_open and all(places[0][name] != places[1][name] for name in still_open)
 
 
+def test_rehearsal_and_regressions(tmp_path, data):
+    """What fell is told by round; the seed set's share of each step changes what is learned from round 1 on."""
+    runs = {}
+    for share in (0.0, 0.8):
+        finish(tmp_path / str(share), config(data, train={"rehearsal": share, "batch_size": 8, "steps": 20}))
+        runs[share] = [r.metrics for r in RunDir(tmp_path / str(share)).rounds()]
+    assert runs[0.0][0] == runs[0.8][0] and runs[0.0][1] != runs[0.8][1]
+    for metrics in runs.values():
+        assert metrics[0]["regressions"] == {}
+        for before, now in itertools.pairwise(metrics):
+            fell = {c for c, r in now["val"]["recall"].items() if r < before["val"]["recall"][c]}
+            assert now["regressions"].keys() == fell
+
+
 def test_what_adapts_is_recorded_and_takes_effect(tmp_path, data):
     settings = config(data, adapt={"window": 1, "tolerance": 0.0, "rate": 0.5}, stop={"labels": 40})
     summary = finish(tmp_path / "run", settings)

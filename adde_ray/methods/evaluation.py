@@ -28,6 +28,12 @@ def evaluate(labels: np.ndarray, proba: np.ndarray, classes: tuple[str, ...]) ->
     }
 
 
+def regressions(before: dict, now: dict) -> dict[str, dict[str, float]]:
+    """Classes whose recall fell from one round's `evaluate` to the next: class -> recall `from` and `to`."""
+    old, new = before.get("recall", {}), now.get("recall", {})
+    return {c: {"from": old[c], "to": new[c]} for c in sorted(old.keys() & new.keys()) if new[c] < old[c]}
+
+
 def calibration_error(labels: np.ndarray, proba: np.ndarray, bins: int = 15) -> float:
     """Expected calibration error in [0, 1] over equal-width bins of confidence (Naeini et al. 2015)."""
     confidence = proba.max(axis=1)

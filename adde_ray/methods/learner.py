@@ -136,18 +136,46 @@ def member_weights(num_rows: int, heads: int, *, seed: int) -> torch.Tensor:
     return torch.from_numpy(drawn.astype(np.float32))
 
 
-def batches(num_rows: int, batch_size: int, steps: int, *, seed: int) -> Iterator[np.ndarray]:
-    """`steps` global batches of rows: the whole set when it fits, else seeded epochs without replacement."""
-    rng = np.random.default_rng(seed)
-    order = np.arange(0)
+def batches(
+    num_rows: int, batch_size: int, steps: int, *, seed: int, rehearsed: np.ndarray | None = None, share: float = 0.0
+) -> Iterator[np.ndarray]:
+    """`steps` global batches of rows: the whole set when it fits, else seeded epochs without replacement.
+
+    Of each batch, `share` (to the next row) are from the rows `rehearsed`, in epochs of their own, repeated where they
+    are too few; the rest are the others. A set that fits is taken whole, with so many repeats on top.
+    """
+    if not share or rehearsed is None or not 0 < len(rehearsed) < num_rows:
+        yield from _epochs(np.arange(num_rows), batch_size, steps, np.random.default_rng(seed))
+        return
+    rng, again = np.random.default_rng(seed), np.random.default_rng([seed, 1])
+    if num_rows <= batch_size:
+        repeats = max(int(np.ceil((share * num_rows - len(rehearsed)) / (1 - share))), 0)
+        for extra in _epochs(rehearsed, repeats, steps, again, whole=False):
+            yield np.concatenate([np.arange(num_rows), extra])
+        return
+    old = min(max(round(share * batch_size), 1), batch_size - 1) if batch_size > 1 else 0
+    others = np.setdiff1d(np.arange(num_rows), rehearsed) if old else np.arange(num_rows)
+    drawn = (
+        _epochs(others, batch_size - old, steps, rng, whole=False),
+        _epochs(rehearsed, old, steps, again, whole=False),
+    )
+    for new, extra in zip(*drawn, strict=True):
+        yield np.concatenate([new, extra])
+
+
+def _epochs(
+    rows: np.ndarray, size: int, steps: int, rng: np.random.Generator, *, whole: bool = True
+) -> Iterator[np.ndarray]:
+    """`size` rows a step, epoch after epoch; all of them once a step when they fit and are to be taken `whole`."""
+    order = rows[:0]
     for _ in range(steps):
-        if num_rows <= batch_size:
-            yield np.arange(num_rows)
+        if whole and len(rows) <= size:
+            yield rows
             continue
-        if len(order) < batch_size:
-            order = np.concatenate([order, rng.permutation(num_rows)])
-        yield order[:batch_size]
-        order = order[batch_size:]
+        while len(order) < size:
+            order = np.concatenate([order, rng.permutation(rows)])
+        yield order[:size]
+        order = order[size:]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from adde_ray.config import Config
 from adde_ray.data import Data, Dataset
 from adde_ray.methods import diversity, gaps
 from adde_ray.methods.clustering import Space, fit_space
-from adde_ray.methods.evaluation import evaluate
+from adde_ray.methods.evaluation import evaluate, regressions
 from adde_ray.methods.gap_tracking import track
 from adde_ray.methods.learner import Model
 from adde_ray.rundir import RoundDir, RunDir, derive_seed
@@ -61,6 +61,7 @@ def analyse(
     tracked = gaps.from_frame(round_.once("gaps.parquet", gaps_now))
 
     def measure() -> dict:
+        before = round_.run.round(round_.t - 1).metrics if round_.t else None
         held_out = {
             name: evaluate(data.labels(name), model.proba(data.splits[name].features), data.meta.classes)
             if name in data.splits
@@ -78,6 +79,7 @@ def analyse(
             "num_synthetic": dataset.num_synthetic,
             "per_class": dict(zip(data.meta.classes, map(int, dataset.class_counts), strict=True)),
             **held_out,
+            "regressions": regressions(before.get("val", {}), held_out["val"]) if before else {},
             "diversity": {name: round(float(value), 6) for name, value in spread.items()},
             "gaps": {
                 "open": len(opened),

@@ -36,7 +36,8 @@ def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> lea
     if not (folder / SETTINGS).exists():
         classes, dims = data.meta.classes, dataset.features.shape[1]
         seed = derive_seed(config.run.seed, round_.t, "train")
-        weights = fit(dataset.features, dataset.labels, len(classes), config.train, seed=seed)
+        first = np.flatnonzero((dataset.table["round"] == 0).to_numpy())
+        weights = fit(dataset.features, dataset.labels, len(classes), config.train, seed=seed, rehearsed=first)
         network = learner.build(dims, len(classes), config.train, seed=seed)
         network.load_state_dict(weights)
         val_logits = learner.Model(network, 1.0).logits(data.splits["val"].features)
@@ -56,9 +57,18 @@ def load(folder: Path, config: Train) -> learner.Model:
 
 
 def fit(
-    features: np.ndarray, labels: np.ndarray, num_classes: int, config: Train, *, seed: int
+    features: np.ndarray,
+    labels: np.ndarray,
+    num_classes: int,
+    config: Train,
+    *,
+    seed: int,
+    rehearsed: np.ndarray | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Weights trained on (n, d) features and (n,) class rows, through `TorchTrainer.fit`."""
+    """Weights trained on (n, d) features and (n,) class rows, through `TorchTrainer.fit`.
+
+    rehearsed: the rows `config.rehearsal` draws its share from.
+    """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # the end of the workers is seen 4 s sooner
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -71,6 +81,7 @@ def fit(
             train_loop_config={
                 "features": np.ascontiguousarray(features),
                 "labels": labels,
+                "rehearsed": rehearsed,
                 "num_classes": num_classes,
                 "seed": seed,
                 "train": config.model_dump(),
@@ -110,7 +121,10 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
     decayed = [(p, heads.get(name, 1)) for name, p in network.named_parameters() if name.endswith("weight")]
     work = min(len(labels), config.batch_size) * sum(p.numel() for p in network.parameters())
     with _threads_for(work):
-        batches = learner.batches(len(labels), config.batch_size, config.steps, seed=settings["seed"])
+        batches = learner.batches(
+            len(labels), config.batch_size, config.steps,
+            seed=settings["seed"], rehearsed=settings["rehearsed"], share=config.rehearsal,
+        )  # fmt: skip
         for step, rows in enumerate(batches):
             mine = torch.from_numpy(rows[rank::world])
             optimiser.zero_grad(set_to_none=True)
