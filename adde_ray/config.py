@@ -147,7 +147,7 @@ class Train(Section):
     dropout: float = Field(0.0, ge=0, lt=1)
     """mlp: share of hidden units dropped in training; the members are then one network under as many fixed masks."""
     rehearsal: float = Field(0.0, ge=0, lt=1)
-    """Share of each step's rows drawn from the seed set, so that what was learned first is not drowned; 0 = as it is."""
+    """Share of each step's rows drawn from the seed set, so that what was learned first stays learned; 0 = as it is."""
     workers: int = Field(0, ge=0)
     """0: in this process (Ray Train's local mode). >= 1: that many Ray Train workers (DDP), same train function."""
     gpu: bool = False
