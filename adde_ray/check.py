@@ -34,6 +34,7 @@ def check_names(config: Config) -> None:
         for name in names:
             choose(registry, name, where=where)
     _check_members(config)
+    _check_tuning(config)
     if config.select.selector != "random" and config.select.alpha + config.select.beta + config.select.gamma == 0:
         raise UserError("every weight is 0", where="select", remedy="Give alpha, beta or gamma a value above 0")
     if config.compare.random and config.review.annotator != "simulated":
@@ -59,6 +60,23 @@ def _check_members(config: Config) -> None:
         raise UserError(
             f"would be ignored by the learner {train.learner}", where="train.dropout", value=train.dropout,
             remedy='Set train.learner = "mlp", or train.dropout = 0',
+        )  # fmt: skip
+
+
+def _check_tuning(config: Config) -> None:
+    mode, encoder = config.train.mode, config.encoder
+    tunable = {"lora": ("transformer",), "full": ("transformer",)}
+    if mode == "head":
+        return
+    if encoder.name not in tunable[mode]:
+        raise UserError(
+            f"the encoder {encoder.name} cannot be trained so", where="train.mode", value=mode,
+            remedy=f"Set encoder.name to {' or '.join(tunable[mode])}, or train.mode = \"head\"",
+        )  # fmt: skip
+    if encoder.dims:
+        raise UserError(
+            "features that are reduced cannot be trained", where="encoder.dims", value=encoder.dims,
+            remedy=f'Set encoder.dims = 0, or train.mode = "head" instead of "{mode}"',
         )  # fmt: skip
 
 

@@ -128,6 +128,18 @@ class Encoder(Section):
 class Train(Section):
     """The model f, trained anew on D_t each round."""
 
+    mode: Literal["head", "lora", "full"] = "head"
+    """head: the encoder stays frozen. lora, full: it is trained with the head each round, through adapters or whole."""
+    lora_rank: int = Field(8, ge=1)
+    """lora: rank of the adapters; they are scaled by 2."""
+    backbone_lr: float = Field(0.0, ge=0, le=1)
+    """lora, full: Adam's learning rate for the encoder; 0 = 5e-4 for lora, 3e-5 for full, `lr` for a convnet."""
+    tune_steps: int = Field(100, ge=1)
+    """lora, full: optimiser steps of head and encoder together, after `steps` of the head alone."""
+    tune_batch: int = Field(32, ge=1)
+    """lora, full: rows per such step over all workers; at most encoder.batch_size of them in memory at once."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """lora, full: auto trains the encoder in bf16 on a GPU and in fp32 elsewhere."""
     learner: str = "linear"
     """linear: a head on the frozen encoder. mlp: a small network; its penultimate layer is the embedding."""
     hidden: int = Field(64, ge=2)

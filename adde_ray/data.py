@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -12,17 +13,23 @@ import polars as pl
 from adde_ray.rundir import RunDir
 from adde_ray.schema import DATASET, Meta, Split, frame, payload_series, with_payload
 
+if TYPE_CHECKING:
+    from adde_ray.methods.finetune import Recipe
+
 
 @dataclass(frozen=True)
 class Data:
     """The ingested data with its frozen-encoder features: everything a run knows before its first round.
 
-    encode: payloads → (n, d) float32 features, for samples made later.
+    encode: payloads → (n, d) float32 features, for samples made later. recipe: how to build the encoder anew.
+    frozen: where this is a round's data with the features of its fine-tuned encoder, that with the frozen one's.
     """
 
     meta: Meta
     splits: dict[str, Split]
     encode: Callable[[pl.Series], np.ndarray]
+    recipe: Recipe | None = None
+    frozen: Data | None = None
 
     @cached_property
     def reference(self) -> Split:
@@ -82,8 +89,12 @@ def load_dataset(run: RunDir, t: int, data: Data) -> Dataset:
     """D_t: the union of parts <= t."""
     table = run.dataset(t).sort("sample_id")
     rows, reference = data.reference_rows, data.reference
-    synthetic = synthetic_features(run, t)
     ids = table["sample_id"].to_list()
+    if data.frozen is None:
+        synthetic = synthetic_features(run, t)
+    else:
+        made = table.filter(~pl.col("sample_id").is_in(list(rows)))
+        synthetic = dict(zip(made["sample_id"], data.encode(made[data.meta.modality]), strict=True))
     features = np.stack([reference.features[rows[i]] if i in rows else synthetic[i] for i in ids])
     real_groups = data.subgroups(reference.table)
     subgroups = {c: [values[rows[i]] if i in rows else None for i in ids] for c, values in real_groups.items()}
@@ -94,9 +105,18 @@ def load_dataset(run: RunDir, t: int, data: Data) -> Dataset:
 
 def features_of(sample_ids: list[str], synthetic: pl.DataFrame, data: Data) -> np.ndarray:
     """(n, d) features of real samples and of this round's synthetic ones (SYNTHETIC rows)."""
-    made = dict(synthetic.select("sample_id", "features").iter_rows())
+    table = synthetic.filter(pl.col("sample_id").is_in(sample_ids))
+    made = dict(zip(table["sample_id"], synthetic_rows(table, data), strict=True))
     rows = [made[i] if i in made else data.reference.features[data.reference_rows[i]] for i in sample_ids]
     return np.array(rows, dtype=np.float32).reshape(len(rows), data.reference.features.shape[1])
+
+
+def synthetic_rows(synthetic: pl.DataFrame, data: Data) -> np.ndarray:
+    """(n, d) features of SYNTHETIC + payload rows: the frozen ones kept with them, or the fine-tuned encoder's."""
+    if data.frozen is not None:
+        return data.encode(synthetic[data.meta.modality])
+    kept = np.array(synthetic["features"].to_list(), dtype=np.float32)
+    return kept.reshape(len(kept), data.reference.features.shape[1])
 
 
 def synthetic_features(run: RunDir, before: int) -> dict[str, np.ndarray]:

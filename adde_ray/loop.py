@@ -21,7 +21,7 @@ from adde_ray.rundir import RoundDir, RunDir
 from adde_ray.stages.acquire import acquire
 from adde_ray.stages.adapt import adapt
 from adde_ray.stages.analyse import Spaces, analyse, history
-from adde_ray.stages.embed import embed
+from adde_ray.stages.embed import embed, embed_again
 from adde_ray.stages.generate import GeneratorPool
 from adde_ray.stages.grow import grow
 from adde_ray.stages.ingest import ingest
@@ -49,7 +49,7 @@ def run(
         check_data(config, meta)
         run_.once_json("provenance.json", provenance.describe)
         embedding = embed(config, meta, run_)
-        data, spaces = Data(meta, embedding.splits(), embedding.encode), Spaces()
+        data, spaces = Data(meta, embedding.splits(), embedding.encode, embedding.recipe), Spaces()
         annotator = make_annotator(config, data, run_)
         finished = all_rounds(run_, config, data, spaces, annotator, watch)
         if finished and config.compare.random:
@@ -101,6 +101,11 @@ def one_round(
 
     with round_.stage("train"):
         model = train(dataset, data, config, round_)
+
+    if model.tuned:  # its features are this round's, and everything from here on sees the samples by them
+        with round_.stage("embed"):
+            data = embed_again(data, config, round_)
+            dataset = load_dataset(run_, t, data)
 
     with round_.stage("analyse"):
         analysis = analyse(dataset, model, asked, data, config, round_, spaces)

@@ -185,6 +185,7 @@ class Model:
     network: Network
     temperature: float
     ensemble: int = 1  # members, see `member_proba`
+    tuned: bool = False  # the features it reads are of an encoder trained with it
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         logits = self._apply(self.network, features)
@@ -226,7 +227,7 @@ class Model:
     @property
     def moves(self) -> bool:
         """Whether the embedding changes when the model is trained again."""
-        return not isinstance(self.network.body, nn.Identity)
+        return self.tuned or not isinstance(self.network.body, nn.Identity)
 
     @staticmethod
     @torch.inference_mode()

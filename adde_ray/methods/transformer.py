@@ -27,6 +27,7 @@ class Transformer:
     """
 
     modalities = ("image", "text")
+    scratch = False
 
     def __init__(self, settings: config.Encoder, modality: str):
         self.name, self.modality, self.batch_size = settings.model, modality, settings.batch_size

@@ -1,7 +1,8 @@
 """Encodes every split once: ingest/ in → embeddings/<fingerprint>/ out.
 
 encoder.safetensors and encoder.json hold the fitted encoder (the JSON is written last), <split>.parquet holds
-sample_id, features in the order of ingest. What is there is not computed again.
+sample_id, features in the order of ingest. What is there is not computed again. Where the encoder is fine-tuned,
+every round encodes again, into rounds/t/embeddings/.
 """
 
 from __future__ import annotations
@@ -17,8 +18,21 @@ import polars as pl
 from safetensors.numpy import load_file, save_file
 
 from adde_ray.config import Config
+from adde_ray.data import Data
 from adde_ray.methods import encoders
-from adde_ray.rundir import RunDir, atomic, derive_seed, fingerprint, read_json, read_table, write_json, write_table
+from adde_ray.methods.finetune import Recipe
+from adde_ray.rundir import (
+    TUNED,
+    RoundDir,
+    RunDir,
+    atomic,
+    derive_seed,
+    fingerprint,
+    read_json,
+    read_table,
+    write_json,
+    write_table,
+)
 from adde_ray.schema import SPLITS, Meta, Split
 
 CHUNK = 256
@@ -35,6 +49,7 @@ class Embedding:
     run: RunDir
     fingerprint: str
     encode: Callable[[pl.Series], np.ndarray]
+    recipe: Recipe
 
     def load(self, split: str) -> Split | None:
         """A split with its features; None where the data has no such split."""
@@ -64,9 +79,23 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
     for name, table in tables.items():
         if not (folder / f"{name}.parquet").exists():
             features = encode_all(encoder.encode, table[meta.modality], title=f"embedding {name}")
-            column = pl.Series("features", features).cast(pl.List(pl.Float32))
-            write_table(folder / f"{name}.parquet", table.select("sample_id").with_columns(column))
-    return Embedding(run, mark, partial(encode_all, encoder.encode, title="embedding"))
+            _write_features(folder / f"{name}.parquet", table, features)
+    recipe = Recipe(config.encoder, meta.modality, *_kept(folder))
+    return Embedding(run, mark, partial(encode_all, encoder.encode, title="embedding"), recipe)
+
+
+def embed_again(data: Data, config: Config, round_: RoundDir) -> Data:
+    """`data` with the features of round t's fine-tuned encoder, kept in rounds/t/embeddings/."""
+    encoder = data.recipe.build(config.train, load_file(round_.root / TUNED))
+    splits = {}
+    for name, split in data.splits.items():
+        path = round_.root / "embeddings" / f"{name}.parquet"
+        if not path.exists():
+            features = encode_all(encoder.encode, split.table[data.meta.modality], title=f"embedding {name}")
+            _write_features(path, split.table, features)
+        splits[name] = Split(split.table, _read_features(path, split.table))
+    encode = partial(encode_all, encoder.encode, title="embedding")
+    return Data(data.meta, splits, encode, data.recipe, frozen=data)
 
 
 def load_features(run: RunDir, mark: str, split: str) -> Split | None:
@@ -74,10 +103,7 @@ def load_features(run: RunDir, mark: str, split: str) -> Split | None:
     table = _ingested(run, split)
     if table is None:
         return None
-    kept = read_table(run.root / "embeddings" / mark / f"{split}.parquet")
-    assert kept["sample_id"].equals(table["sample_id"]), f"{split}: features of other rows"
-    dims = kept["features"].list.len().max() or 0
-    return Split(table, np.array(kept["features"].list.to_array(dims).to_numpy(), dtype=np.float32))
+    return Split(table, _read_features(run.root / "embeddings" / mark / f"{split}.parquet", table))
 
 
 def encode_all(encode: Callable[[pl.Series], np.ndarray], payloads: pl.Series, *, title: str) -> np.ndarray:
@@ -108,6 +134,18 @@ def _ingested(run: RunDir, split: str) -> pl.DataFrame | None:
     return read_table(path) if path.exists() else None
 
 
+def _write_features(path: Path, table: pl.DataFrame, features: np.ndarray) -> None:
+    column = pl.Series("features", features).cast(pl.List(pl.Float32))
+    write_table(path, table.select("sample_id").with_columns(column))
+
+
+def _read_features(path: Path, table: pl.DataFrame) -> np.ndarray:
+    kept = read_table(path)
+    assert kept["sample_id"].equals(table["sample_id"]), f"{path.stem}: features of other rows"
+    dims = kept["features"].list.len().max() or 0
+    return np.array(kept["features"].list.to_array(dims).to_numpy(), dtype=np.float32)
+
+
 def _save(encoder: encoders.Encoder, folder: Path) -> None:
     arrays, settings = encoder.save()
     with atomic(folder / "encoder.safetensors") as temporary:
@@ -116,4 +154,8 @@ def _save(encoder: encoders.Encoder, folder: Path) -> None:
 
 
 def _load(encoder: encoders.Encoder, folder: Path) -> None:
-    encoder.load(load_file(folder / "encoder.safetensors"), read_json(folder / "encoder.json"))
+    encoder.load(*_kept(folder))
+
+
+def _kept(folder: Path) -> tuple[dict[str, np.ndarray], dict]:
+    return load_file(folder / "encoder.safetensors"), read_json(folder / "encoder.json")

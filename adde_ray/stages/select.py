@@ -7,7 +7,7 @@ import polars as pl
 
 from adde_ray.analysis import Analysis
 from adde_ray.config import Config
-from adde_ray.data import Data
+from adde_ray.data import Data, synthetic_rows
 from adde_ray.methods import gaps, selection
 from adde_ray.methods.acquisition import quality_scores
 from adde_ray.methods.adaptation import Policy
@@ -70,9 +70,7 @@ def score(
     kept = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
     taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list())
     real = np.array([row for row, i in enumerate(data.reference.ids) if i not in taken], dtype=int)
-    features = np.array(kept["features"].to_list(), dtype=np.float32).reshape(
-        len(kept), data.reference.features.shape[1]
-    )
+    features = synthetic_rows(kept, data)
     embedding = np.concatenate([analysis.embedding[real], analysis.model.embed(features)])
     proba = np.concatenate([analysis.proba[real], analysis.model.proba(features)])
     points = np.concatenate([analysis.space.points[real], analysis.space.reduce(embedding[len(real) :])])

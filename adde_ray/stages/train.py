@@ -1,5 +1,9 @@
 """Train f on D_t with Ray Train: dataset features and labels in, rounds/t/model/ out.
 
+With `train.mode` lora or full a second fit trains the encoder together with the head that the first gave: linear
+probing, then fine-tuning, which keeps what the encoder knew (Kumar et al. 2022). It starts from the pretrained
+weights in every round, as the head starts from nothing.
+
 One train function. `train.workers = 0` runs it in this process (Ray Train's local mode costs under a
 millisecond where a worker group costs 15 s); `>= 1` runs it under DDP, with the same batches and the same
 sums, so with the same result up to float noise.
@@ -11,36 +15,66 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from adde_ray.config import Config, Train
 from adde_ray.data import Data, Dataset
 from adde_ray.errors import UserError
-from adde_ray.methods import learner
-from adde_ray.rundir import RoundDir, atomic, derive_seed, read_json, write_json
+from adde_ray.methods import finetune, learner
+from adde_ray.methods.finetune import Recipe
+from adde_ray.rundir import TUNED, RoundDir, atomic, derive_seed, read_json, write_json
 
 WEIGHTS, SETTINGS = "model.safetensors", "model.json"
+BACKBONE = "backbone."
+"""Marks the encoder's weights among the trained ones."""
 
 SMALL = 4_000_000
 """Multiply-adds of a step below which one thread is the fastest: more would wait for each other."""
 
 
+@dataclass(frozen=True)
+class Tuning:
+    """What fine-tuning needs besides features: the samples themselves, and the head to start from."""
+
+    recipe: Recipe
+    payloads: pl.Series
+    head: dict[str, np.ndarray]
+
+
 def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> learner.Model:
-    """f trained on D_t and calibrated on val, kept as this round's checkpoint; or the kept one."""
+    """f trained on D_t and calibrated on val, kept as this round's checkpoint; or the kept one.
+
+    Fine-tuned, it is the head of f: it reads the features of this round's encoder, whose weights are kept beside it.
+    """
     folder = round_.root / "model"
     if not (folder / SETTINGS).exists():
         classes, dims = data.meta.classes, dataset.features.shape[1]
         seed = derive_seed(config.run.seed, round_.t, "train")
-        first = np.flatnonzero((dataset.table["round"] == 0).to_numpy())
-        weights = fit(dataset.features, dataset.labels, len(classes), config.train, seed=seed, rehearsed=first)
+        samples = {"seed": seed, "rehearsed": np.flatnonzero((dataset.table["round"] == 0).to_numpy())}
+        weights = fit(dataset.features, dataset.labels, len(classes), config.train, **samples)
+        val = data.splits["val"].features
+        if config.train.mode != "head":
+            head = {name: value.numpy() for name, value in weights.items()}
+            tuning = Tuning(data.recipe, dataset.table[data.meta.modality], head)
+            both = fit(dataset.features, dataset.labels, len(classes), config.train, **samples, tuning=tuning)
+            weights = {name: value for name, value in both.items() if not name.startswith(BACKBONE)}
+            tuned = {name.removeprefix(BACKBONE): value for name, value in both.items() if name not in weights}
+            with atomic(round_.root / TUNED) as temporary:
+                save_file(tuned, temporary)
+            encoder = data.recipe.build(config.train, load_file(round_.root / TUNED))
+            val = encoder.encode(data.splits["val"].table[data.meta.modality])
         network = learner.build(dims, len(classes), config.train, seed=seed)
         network.load_state_dict(weights)
-        val_logits = learner.Model(network, 1.0).logits(data.splits["val"].features)
+        val_logits = learner.Model(network, 1.0).logits(val)
         temperature = learner.fit_temperature(val_logits, data.labels("val"))
         with atomic(folder / WEIGHTS) as temporary:
             save_file(weights, temporary)
@@ -53,7 +87,7 @@ def load(folder: Path, config: Train) -> learner.Model:
     settings = read_json(folder / SETTINGS)
     network = learner.build(settings["dims"], len(settings["classes"]), config, seed=0)
     network.load_state_dict(load_file(folder / WEIGHTS))
-    return learner.Model(network, settings["temperature"], config.ensemble)
+    return learner.Model(network, settings["temperature"], config.ensemble, tuned=config.mode != "head")
 
 
 def fit(
@@ -64,10 +98,12 @@ def fit(
     *,
     seed: int,
     rehearsed: np.ndarray | None = None,
+    tuning: Tuning | None = None,
 ) -> dict[str, torch.Tensor]:
     """Weights trained on (n, d) features and (n,) class rows, through `TorchTrainer.fit`.
 
-    rehearsed: the rows `config.rehearsal` draws its share from.
+    rehearsed: the rows `config.rehearsal` draws its share from. tuning: train the encoder, too, on the samples the
+    features are of; its weights come back under names that start with `BACKBONE`.
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # the end of the workers is seen 4 s sooner
     from ray.train import RunConfig, ScalingConfig
@@ -85,6 +121,7 @@ def fit(
                 "num_classes": num_classes,
                 "seed": seed,
                 "train": config.model_dump(),
+                "tuning": tuning,
             },
             scaling_config=ScalingConfig(
                 num_workers=config.workers,
@@ -102,46 +139,115 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
     import ray.train
     from ray.train.torch import get_device, prepare_model
 
-    config = Train(**settings["train"])
+    config, tuning = Train(**settings["train"]), settings["tuning"]
     rank, world = ray.train.get_context().get_world_rank(), ray.train.get_context().get_world_size()
     device = get_device() if config.gpu else torch.device("cpu")
-    features, labels = torch.from_numpy(settings["features"]), torch.from_numpy(settings["labels"])
+    labels = torch.from_numpy(settings["labels"])
     weights = learner.class_weights(settings["labels"], settings["num_classes"], config.balance)
     weights = torch.from_numpy(weights).to(device)
 
-    network = learner.build(features.shape[1], settings["num_classes"], config, seed=settings["seed"]).to(device)
-    model = prepare_model(network, move_to_device=False) if world > 1 else network
-    model.train()
+    dims = settings["features"].shape[1]
+    network = learner.build(dims, settings["num_classes"], config, seed=settings["seed"]).to(device)
+    part = (_tuned_part if tuning else _head_part)(network, settings, config, device)
+    model = part.model
+    if world > 1:
+        # A model may have parts that none of its features come from.
+        unused = {"find_unused_parameters": True} if tuning else {}
+        model = prepare_model(part.model, move_to_device=False, parallel_strategy_kwargs=unused)
     members = learner.member_weights(len(labels), network.heads, seed=settings["seed"])
     drops = learner.dropouts(network)
-    optimiser = torch.optim.Adam(network.parameters(), lr=config.lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=config.steps)
+    optimiser = torch.optim.Adam(part.groups, lr=config.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=part.steps)
     # The loss is the mean over the heads, so each head's own penalty is, too.
     heads = {"head.weight": network.heads}
     decayed = [(p, heads.get(name, 1)) for name, p in network.named_parameters() if name.endswith("weight")]
-    work = min(len(labels), config.batch_size) * sum(p.numel() for p in network.parameters())
-    with _threads_for(work):
-        batches = learner.batches(
-            len(labels), config.batch_size, config.steps,
-            seed=settings["seed"], rehearsed=settings["rehearsed"], share=config.rehearsal,
-        )  # fmt: skip
+    batches = learner.batches(
+        len(labels), part.batch_size, part.steps,
+        seed=settings["seed"], rehearsed=settings["rehearsed"], share=config.rehearsal,
+    )  # fmt: skip
+    with _threads_for(part.work):
         for step, rows in enumerate(batches):
-            mine = torch.from_numpy(rows[rank::world])
-            optimiser.zero_grad(set_to_none=True)
             masks = learner.draw_masks(drops, network, len(rows), seed=settings["seed"] + step)
-            with learner.masked(drops, [mask[rank::world].to(device) for mask in masks]):
-                logits = model(features[mine].to(device))
-            # DDP averages gradients over the workers; `world` over the global batch's size makes that the batch's mean.
-            if network.heads == 1:
-                loss = learner.weighted_loss(logits, labels[mine].to(device), weights)
-            else:
-                loss = learner.members_loss(logits, labels[mine].to(device), weights, members[mine].to(device))
-            penalty = 0.5 * config.weight_decay * sum(p.square().sum() / share for p, share in decayed)
-            (loss * world / len(rows) + penalty).backward()
+            shard = np.arange(len(rows))[rank::world]
+            optimiser.zero_grad(set_to_none=True)
+            for last, places in _in_memory(shard, part.micro_batch):
+                mine = torch.from_numpy(rows[places])
+                with learner.masked(drops, [mask[places].to(device) for mask in masks]):
+                    logits = model(part.inputs(mine))[: len(mine)]
+                if network.heads == 1:
+                    loss = learner.weighted_loss(logits, labels[mine].to(device), weights)
+                else:
+                    loss = learner.members_loss(logits, labels[mine].to(device), weights, members[mine].to(device))
+                # DDP averages gradients over the workers; `world` over the batch's size makes that the batch's mean.
+                loss = loss * world / len(rows)
+                if last:
+                    loss = loss + 0.5 * config.weight_decay * sum(p.square().sum() / share for p, share in decayed)
+                with contextlib.nullcontext() if last or world == 1 else model.no_sync():
+                    loss.backward()
             optimiser.step()
             schedule.step()
-    ray.train.report({"loss": float(loss.detach()) / max(len(mine), 1)})
-    return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
+    ray.train.report({"loss": float(loss.detach())})
+    return {name: value.detach().cpu().numpy() for name, value in part.result().items()}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What differs between training a head on features and training the encoder with it."""
+
+    model: nn.Module
+    inputs: Callable[[torch.Tensor], Any]  # rows → what the model reads
+    groups: list[dict]  # parameters and their learning rates
+    result: Callable[[], dict[str, torch.Tensor]]  # the trained weights by name
+    steps: int
+    batch_size: int
+    micro_batch: int  # rows in memory at once
+    work: float  # multiply-adds of a step
+
+
+def _head_part(network: learner.Network, settings: dict, config: Train, device: torch.device) -> _Part:
+    features = torch.from_numpy(settings["features"])
+    return _Part(
+        model=network,
+        inputs=lambda rows: features[rows].to(device),
+        groups=[{"params": list(network.parameters())}],
+        result=network.state_dict,
+        steps=config.steps,
+        batch_size=config.batch_size,
+        micro_batch=config.batch_size,
+        work=min(len(features), config.batch_size) * sum(p.numel() for p in network.parameters()),
+    )
+
+
+def _tuned_part(network: learner.Network, settings: dict, config: Train, device: torch.device) -> _Part:
+    tuning: Tuning = settings["tuning"]
+    encoder = tuning.recipe.build(config, seed=settings["seed"])
+    network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in tuning.head.items()})
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
+    whole = finetune.Whole(encoder, network, torch.bfloat16 if bf16 else None).to(device)
+    tuned = finetune.trained(encoder)
+    rate = finetune.learning_rate(config, scratch=encoder.scratch)
+
+    def inputs(rows: torch.Tensor) -> dict[str, torch.Tensor]:
+        # A worker may get no row of a small batch; it takes part all the same, with one whose result is not counted.
+        return encoder.inputs(tuning.payloads[rows.numpy() if len(rows) else np.zeros(1, int)])
+
+    return _Part(
+        model=whole,
+        inputs=inputs,
+        groups=[{"params": list(network.parameters())}, {"params": list(tuned.values()), "lr": rate}],
+        result=lambda: network.state_dict() | {BACKBONE + name: p for name, p in tuned.items()},
+        steps=config.tune_steps,
+        batch_size=config.tune_batch,
+        micro_batch=tuning.recipe.settings.batch_size,
+        work=float("inf"),
+    )
+
+
+def _in_memory(places: np.ndarray, size: int) -> Iterator[tuple[bool, np.ndarray]]:
+    """At most `size` of the places at a time, and whether they are the last; once where there are none."""
+    starts = range(0, max(len(places), 1), size)
+    for start in starts:
+        yield start == starts[-1], places[start : start + size]
 
 
 def _room_for_a_worker(config: Train) -> dict[str, float]:

@@ -1,0 +1,138 @@
+"""Fine-tuned runs: the encoder learns, every round sees by its own features, and a resume sees the same."""
+
+import numpy as np
+import polars as pl
+import pytest
+import tiny
+import torch
+from safetensors.numpy import load_file
+
+from adde_ray.config import Encoder, Train
+from adde_ray.loop import run
+from adde_ray.methods import finetune
+from adde_ray.methods.finetune import Recipe
+from adde_ray.rundir import RunDir, read_table
+from adde_ray.stages import train
+
+MODES = ("lora", "full")
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    return tiny.bert(tmp_path_factory.mktemp("tiny") / "bert")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny.write(tmp_path_factory.mktemp("data") / "texts.parquet", *tiny.texts(96))
+
+
+def settings(data, bert, mode="lora", **sections):
+    sections["train"] = {"steps": 20, "tune_steps": 15, "tune_batch": 16, "backbone_lr": 0.01, "mode": mode} | (
+        sections.get("train", {})
+    )
+    return tiny.config(data, {"name": "transformer", "model": str(bert)}, **sections)
+
+
+def artifacts(folder) -> dict[str, bytes]:
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name not in ("events.jsonl", "provenance.json", ".lock")
+    }
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_sees_by_this_rounds_encoder_and_a_resume_sees_the_same(tmp_path, data, bert, mode):
+    config, folder = settings(data, bert, mode), tmp_path / "run"
+    summary = run(config, folder)
+    assert summary["status"] == "finished" and summary["num_labels"] == 12
+    rounds = RunDir(folder).rounds()
+    frozen = read_table(next((folder / "embeddings").iterdir()) / "pool.parquet")
+    seen = [r.read("embeddings/pool.parquet") for r in rounds]
+    assert all(s["sample_id"].equals(frozen["sample_id"]) for s in seen)
+    assert not seen[0]["features"].equals(frozen["features"]) and not seen[0]["features"].equals(seen[1]["features"])
+    names = load_file(rounds[0].root / "model" / "encoder.safetensors").keys()
+    assert all("lora" in name for name in names) if mode == "lora" else any("word_embeddings" in name for name in names)
+    assert "embed" in {e["stage"] for e in RunDir(folder).events()}
+
+    before = artifacts(folder)
+    last = rounds[-1].root
+    for name in ("manifest.json", "metrics.json", "gaps.parquet", "embeddings/val.parquet", "model/model.json"):
+        (last / name).unlink()
+    run(config, folder, resume=True)
+    after = artifacts(folder)
+    assert before.keys() == after.keys() and [n for n in before if before[n] != after[n]] == []
+
+
+def test_fine_tuning_learns_what_the_frozen_encoder_does_not_tell(tmp_path, data, bert):
+    """One word of many makes the class; a random encoder's mean over the words hides it from a few samples."""
+    sections = {"stop": {"labels": 24}, "select": {"batch": 12}}
+    quality = {
+        mode: run(settings(data, bert, mode, train={"tune_steps": 60}, **sections), tmp_path / mode)["rounds"][-1]
+        for mode in ("head", *MODES)
+    }
+    f1 = {mode: record["test"]["macro_f1"] for mode, record in quality.items()}
+    assert min(f1["lora"], f1["full"]) > f1["head"] + 0.1, f1
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_weights_come_back_exactly(bert, mode):
+    payloads = pl.Series("text", tiny.texts(9)[0])
+    recipe, config = (
+        Recipe(Encoder(name="transformer", model=str(bert)), "text", {}, {"revision": None}),
+        Train(mode=mode),
+    )
+    changed = recipe.build(config, seed=1)
+    with torch.no_grad():
+        for p in finetune.trained(changed).values():
+            p.add_(0.05 * torch.randn(p.shape, generator=torch.Generator().manual_seed(0)))
+    weights = {name: p.detach().numpy().copy() for name, p in finetune.trained(changed).items()}
+    again = recipe.build(config, weights, seed=2)
+    np.testing.assert_array_equal(again.encode(payloads), changed.encode(payloads))
+    fresh = recipe.build(config, seed=3).encode(payloads)
+    assert not np.allclose(fresh, changed.encode(payloads), atol=1e-3)
+    np.testing.assert_allclose(
+        fresh, recipe.build(Train(mode="full")).encode(payloads), atol=1e-6
+    )  # adapters start at 0
+    with pytest.raises(AssertionError, match="another encoder"):
+        recipe.build(config, {"x": np.zeros(1)})
+
+
+def fitted(bert, *, batch_size=64, **options) -> dict[str, torch.Tensor]:
+    texts, labels = tiny.texts(21)
+    recipe = Recipe(Encoder(name="transformer", model=str(bert), batch_size=batch_size), "text", {}, {"revision": None})
+    config = Train(**{"mode": "lora", "tune_steps": 4, "tune_batch": 9, "steps": 5, "backbone_lr": 0.01} | options)
+    features, classes = recipe.build(Train(mode="full")).encode(pl.Series(texts)), sorted(set(labels))
+    rows = np.array([classes.index(c) for c in labels])
+    head = {name: w.numpy() for name, w in train.fit(features, rows, 3, Train(steps=5), seed=3).items()}
+    tuning = train.Tuning(recipe, pl.Series("text", texts), head)
+    return train.fit(features, rows, 3, config, seed=3, tuning=tuning)
+
+
+def test_what_is_in_memory_at_once_changes_nothing(bert):
+    whole, parts = fitted(bert), fitted(bert, batch_size=2)
+    for name in whole:
+        np.testing.assert_allclose(parts[name], whole[name], rtol=1e-3, atol=1e-5, err_msg=name)
+    assert all(torch.equal(a, b) for a, b in zip(whole.values(), fitted(bert).values(), strict=True))
+
+
+def test_bf16_where_it_is_asked_for(bert):
+    whole, half = fitted(bert), fitted(bert, precision="bf16")
+    assert any(not torch.equal(whole[name], half[name]) for name in whole)
+    assert all(value.dtype == torch.float32 and torch.isfinite(value).all() for value in half.values())
+
+
+@pytest.mark.timeout(120)
+def test_workers_fine_tune_as_one_process_does(bert, ray_cluster):
+    """Batches of one row: a worker gets none, and takes part all the same."""
+    alone, together = fitted(bert, mode="full", tune_batch=1), fitted(bert, mode="full", tune_batch=1, workers=2)
+    for name in alone:
+        np.testing.assert_allclose(together[name], alone[name], rtol=1e-2, atol=2e-4, err_msg=name)
+
+
+def test_members_share_the_encoder(tmp_path, data, bert):
+    sections = {"train": {"ensemble": 3}, "select": {"uncertainty": "bald", "batch": 6}}
+    assert run(settings(data, bert, **sections), tmp_path / "run")["num_labels"] == 12
+    u = RunDir(tmp_path / "run").round(0).read("candidates.parquet")["U"]
+    assert 0 < u.max() <= 1
