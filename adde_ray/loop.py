@@ -22,6 +22,7 @@ from adde_ray.stages.acquire import acquire
 from adde_ray.stages.adapt import adapt
 from adde_ray.stages.analyse import Spaces, analyse, history
 from adde_ray.stages.embed import embed, embed_again
+from adde_ray.stages.encoder_pool import EncoderPool
 from adde_ray.stages.generate import GeneratorPool
 from adde_ray.stages.grow import grow
 from adde_ray.stages.ingest import ingest
@@ -72,9 +73,9 @@ def all_rounds(
     generators = GeneratorPool(config.generate, data.meta.modality)
     if config.train.workers or generators.name is not None:
         ensure_ray()
-    with generators:
+    with generators, EncoderPool(config.train) as encoders:
         for t in itertools.count(len(done)):
-            manifest = one_round(run_.round(t), policy, config, data, spaces, generators, annotator)
+            manifest = one_round(run_.round(t), policy, config, data, spaces, generators, encoders, annotator)
             if manifest is None:
                 return False
             if watch:
@@ -92,6 +93,7 @@ def one_round(
     data: Data,
     spaces: Spaces,
     generators: GeneratorPool,
+    encoders: EncoderPool,
     annotator: Annotator,
 ) -> dict | None:
     """Round t on D_t. Returns its manifest; None when it waits for people."""
@@ -104,7 +106,7 @@ def one_round(
 
     if model.tuned:  # its features are this round's, and everything from here on sees the samples by them
         with round_.stage("embed"):
-            data = embed_again(data, config, round_)
+            data = embed_again(data, config, round_, encoders)
             dataset = load_dataset(run_, t, data)
 
     with round_.stage("analyse"):

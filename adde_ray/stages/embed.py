@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -84,17 +85,33 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
     return Embedding(run, mark, partial(encode_all, encoder.encode, title="embedding"), recipe)
 
 
-def embed_again(data: Data, config: Config, round_: RoundDir) -> Data:
+class Actors(Protocol):
+    """What `stages.encoder_pool.EncoderPool` offers."""
+
+    def serves(self, num_rows: int) -> bool: ...
+
+    def encode(self, recipe: Recipe, weights: dict[str, np.ndarray], payloads: pl.Series, chunk: int) -> np.ndarray: ...
+
+    def rest(self) -> None: ...
+
+
+def embed_again(data: Data, config: Config, round_: RoundDir, actors: Actors) -> Data:
     """`data` with the features of round t's fine-tuned encoder, kept in rounds/t/embeddings/."""
-    encoder = data.recipe.build(config.train, load_file(round_.root / TUNED))
+    weights = load_file(round_.root / TUNED)
+    encoder = data.recipe.build(config.train, weights)
+
+    def encode(payloads: pl.Series, title: str = "embedding") -> np.ndarray:
+        if actors.serves(len(payloads)):
+            return actors.encode(data.recipe, weights, payloads, CHUNK)
+        return encode_all(encoder.encode, payloads, title=title)
+
     splits = {}
     for name, split in data.splits.items():
         path = round_.root / "embeddings" / f"{name}.parquet"
         if not path.exists():
-            features = encode_all(encoder.encode, split.table[data.meta.modality], title=f"embedding {name}")
-            _write_features(path, split.table, features)
+            _write_features(path, split.table, encode(split.table[data.meta.modality], f"embedding {name}"))
         splits[name] = Split(split.table, _read_features(path, split.table))
-    encode = partial(encode_all, encoder.encode, title="embedding")
+    actors.rest()
     return Data(data.meta, splits, encode, data.recipe, frozen=data)
 
 
