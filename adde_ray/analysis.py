@@ -1,10 +1,11 @@
-"""What a round knows before it acts: its dataset, its model, and what they show of the latent space."""
+"""What the steps of a round hand to each other, besides files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from adde_ray.data import Dataset
 from adde_ray.methods.clustering import Space
@@ -14,7 +15,10 @@ from adde_ray.methods.learner import Model
 
 @dataclass(frozen=True)
 class Analysis:
-    """Handed from the analyse step to those that follow. Reference rows are those of `Data.reference`."""
+    """What a round knows before it acts: its dataset, its model, and what they show of the latent space.
+
+    Reference rows are those of `Data.reference`.
+    """
 
     dataset: Dataset  # D_t
     model: Model  # f, trained on it
@@ -24,3 +28,16 @@ class Analysis:
     dataset_embedding: np.ndarray  # (m, e)
     proba: np.ndarray  # (n, C) calibrated, of the reference rows
     open_gaps: list[Gap]  # those to act on now
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What the query is chosen from: CANDIDATES sorted by sample_id, and row-aligned with it the features and the row
+    of the pool's shard each lies in."""
+
+    table: pl.DataFrame
+    features: np.ndarray  # (n, d)
+    shards: np.ndarray  # (n,), -1 for synthetic ones
+
+    def __len__(self) -> int:
+        return len(self.table)

@@ -125,6 +125,21 @@ class Encoder(Section):
     """Rows per forward pass of a transformer."""
 
 
+class Stream(Section):
+    """Pools too large for memory: kept in shards, of which a worker holds one at a time."""
+
+    min_rows: int = Field(100_000, ge=1)
+    """A pool of at least this many rows is streamed; a smaller one stays in memory."""
+    shard_rows: int = Field(8192, ge=1)
+    """Rows of a shard."""
+    sample_rows: int = Field(20_000, ge=2)
+    """Rows of a streamed pool that stay in memory: clusters, gaps and diversity are measured on them."""
+    workers: int | None = Field(None, ge=0)
+    """Ray workers that read, embed and score shards. 0: this process. Left out: one per CPU of the Ray cluster."""
+    gpu: bool = False
+    """Give each worker that embeds a GPU."""
+
+
 class Train(Section):
     """The model f, trained anew on D_t each round."""
 
@@ -339,6 +354,7 @@ class Config(Section):
     run: Run = Run()
     data: Data
     encoder: Encoder = Encoder()
+    stream: Stream = Stream()
     train: Train = Train()
     clustering: Clustering = Clustering()
     gaps: Gaps = Gaps()

@@ -10,45 +10,38 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from adde_ray.asked import asked_rows, features_of, payloads
+from adde_ray.pool import Pool
 from adde_ray.rundir import RunDir
-from adde_ray.schema import DATASET, Meta, Split, frame, payload_series, with_payload
+from adde_ray.schema import DATASET, Meta, Split, frame, with_payload
 
 if TYPE_CHECKING:
-    from adde_ray.methods.finetune import Recipe
+    from adde_ray.encoding import Encoding
 
 
 @dataclass(frozen=True)
 class Data:
     """The ingested data with its frozen-encoder features: everything a run knows before its first round.
 
-    encode: payloads → (n, d) float32 features, for samples made later. recipe: how to build the encoder anew.
-    frozen: where this is a round's data with the features of its fine-tuned encoder, that with the frozen one's.
+    splits: all but the pool. encode: payloads → (n, d) float32 features, for samples made later. frozen: where this is
+    a round's data with the features of its fine-tuned encoder, that with the frozen one's; what is kept with samples
+    (in synthetic.parquet, asked.parquet) are the frozen ones.
     """
 
     meta: Meta
     splits: dict[str, Split]
-    encode: Callable[[pl.Series], np.ndarray]
-    recipe: Recipe | None = None
+    pool: Pool
+    encode: Encoding | Callable[[pl.Series], np.ndarray]
     frozen: Data | None = None
 
     @cached_property
     def reference(self) -> Split:
-        """Pool and seed together, sorted by sample_id: the real samples gaps and diversity are measured on."""
-        both = [self.splits["pool"], self.splits["seed"]]
+        """The real samples gaps and diversity are measured on, sorted by sample_id: the seed set and the pool,
+        or of a pool that is streamed its sample."""
+        both = [self.pool.sample, self.splits["seed"]]
         table = pl.concat([s.table for s in both], how="diagonal_relaxed")
         order = table["sample_id"].arg_sort().to_numpy()
         return Split(table[order], np.concatenate([s.features for s in both])[order])
-
-    @cached_property
-    def reference_rows(self) -> dict[str, int]:
-        return {sample_id: row for row, sample_id in enumerate(self.reference.ids)}
-
-    def payloads(self, sample_ids: list[str], synthetic: pl.DataFrame) -> pl.Series:
-        """The payload column of real samples and of this round's synthetic ones (SYNTHETIC rows)."""
-        column = self.meta.modality
-        made = dict(synthetic.select("sample_id", column).iter_rows())
-        real = self.reference.table[column]
-        return payload_series([made[i] if i in made else real[self.reference_rows[i]] for i in sample_ids], column)
 
     def labels(self, split: str) -> np.ndarray:
         """(n,) class rows of a labelled split."""
@@ -88,35 +81,53 @@ def seed_part(data: Data) -> pl.DataFrame:
 def load_dataset(run: RunDir, t: int, data: Data) -> Dataset:
     """D_t: the union of parts <= t."""
     table = run.dataset(t).sort("sample_id")
-    rows, reference = data.reference_rows, data.reference
-    ids = table["sample_id"].to_list()
-    if data.frozen is None:
-        synthetic = synthetic_features(run, t)
-    else:
-        made = table.filter(~pl.col("sample_id").is_in(list(rows)))
-        synthetic = dict(zip(made["sample_id"], data.encode(made[data.meta.modality]), strict=True))
-    features = np.stack([reference.features[rows[i]] if i in rows else synthetic[i] for i in ids])
-    real_groups = data.subgroups(reference.table)
-    subgroups = {c: [values[rows[i]] if i in rows else None for i in ids] for c, values in real_groups.items()}
+    ids, seed = table["sample_id"].to_list(), data.splits["seed"]
+    made = table.filter(pl.col("origin") == "synthetic")
+    known = dict(zip(seed.ids, seed.features, strict=True)) | _made_features(made, run, t, data)
+    groups = [_groups(seed.table, data)]
+    for asked in asked_then(run, t, data):
+        known |= dict(zip(asked.ids, asked.features, strict=True))
+        groups.append(_groups(asked.table, data))
+    features = np.stack([known[i] for i in ids]).astype(np.float32)
+    of_sample = table.select("sample_id").join(pl.concat(groups), on="sample_id", how="left", maintain_order="left")
     labels = data.meta.class_rows(table["label"])
     counts = np.bincount(labels, minlength=len(data.meta.classes))
-    return Dataset(table, features, labels, subgroups, counts)
+    return Dataset(table, features, labels, data.subgroups(of_sample), counts)
 
 
-def features_of(sample_ids: list[str], synthetic: pl.DataFrame, data: Data) -> np.ndarray:
-    """(n, d) features of real samples and of this round's synthetic ones (SYNTHETIC rows)."""
-    table = synthetic.filter(pl.col("sample_id").is_in(sample_ids))
-    made = dict(zip(table["sample_id"], synthetic_rows(table, data), strict=True))
-    rows = [made[i] if i in made else data.reference.features[data.reference_rows[i]] for i in sample_ids]
-    return np.array(rows, dtype=np.float32).reshape(len(rows), data.reference.features.shape[1])
+def _groups(table: pl.DataFrame, data: Data) -> pl.DataFrame:
+    columns = {"sample_id": table["sample_id"], **data.subgroups(table)}
+    return pl.DataFrame(columns, schema_overrides=dict.fromkeys(data.meta.subgroups, pl.String))
+
+
+def asked_then(run: RunDir, before: int, data: Data) -> list[Split]:
+    """The pool's rows in the queries of rounds < `before`, with features as `data` has them."""
+    found = asked_rows(run, before)
+    if data.frozen is None:
+        return found
+    return [Split(asked.table, data.encode(asked.table[data.meta.modality])) for asked in found]
+
+
+def query_features(sample_ids: list[str], synthetic: pl.DataFrame, asked: Split, data: Data) -> np.ndarray:
+    """(n, d) features of a query's n >= 1 samples, as `data` has them."""
+    if data.frozen is None:
+        return features_of(sample_ids, synthetic, asked)
+    return data.encode(payloads(sample_ids, synthetic, asked, data.meta.modality))
 
 
 def synthetic_rows(synthetic: pl.DataFrame, data: Data) -> np.ndarray:
-    """(n, d) features of SYNTHETIC + payload rows: the frozen ones kept with them, or the fine-tuned encoder's."""
+    """(n, d) features of SYNTHETIC + payload rows, as `data` has them."""
     if data.frozen is not None:
         return data.encode(synthetic[data.meta.modality])
     kept = np.array(synthetic["features"].to_list(), dtype=np.float32)
     return kept.reshape(len(kept), data.reference.features.shape[1])
+
+
+def _made_features(made: pl.DataFrame, run: RunDir, t: int, data: Data) -> dict[str, np.ndarray]:
+    """sample_id -> (d,) features of the synthetic rows of D_t."""
+    if data.frozen is None:
+        return synthetic_features(run, t)
+    return dict(zip(made["sample_id"], data.encode(made[data.meta.modality]), strict=True))
 
 
 def synthetic_features(run: RunDir, before: int) -> dict[str, np.ndarray]:
@@ -127,9 +138,3 @@ def synthetic_features(run: RunDir, before: int) -> dict[str, np.ndarray]:
             kept = table.filter(pl.col("status") == "kept")
             found |= {i: np.array(z, dtype=np.float32) for i, z in kept.select("sample_id", "features").iter_rows()}
     return found
-
-
-def asked_before(run: RunDir, t: int) -> set[str]:
-    """Ids of every sample people were asked about in rounds < t."""
-    queries = [run.round(r).read("query.parquet", "sample_id") for r in range(t)]
-    return {i for query in queries if query is not None for i in query["sample_id"]}

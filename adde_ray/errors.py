@@ -19,6 +19,10 @@ class UserError(ValueError):
         super().__init__("\\n".join(message.splitlines()))  # names and paths may hold line breaks
 
 
+class Halted(UserError):
+    """The work cannot go on here and now (no room left on the disk); what is done is kept, and a resume goes on."""
+
+
 def choose(registry: dict, name: str, *, where: str):
     """Look `name` up in a registry; an unknown name raises `UserError` that lists the valid ones."""
     if name not in registry:

@@ -12,11 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from adde_ray import provenance
+from adde_ray.asked import asked_before
 from adde_ray.check import check_data, check_names
 from adde_ray.config import Config
-from adde_ray.data import Data, asked_before, load_dataset, seed_part
+from adde_ray.data import Data, load_dataset, seed_part
 from adde_ray.methods import stopping
 from adde_ray.methods.adaptation import Policy
+from adde_ray.ray_session import ensure_ray
 from adde_ray.rundir import RoundDir, RunDir
 from adde_ray.stages.acquire import acquire
 from adde_ray.stages.adapt import adapt
@@ -26,8 +28,8 @@ from adde_ray.stages.encoder_pool import EncoderPool
 from adde_ray.stages.generate import GeneratorPool
 from adde_ray.stages.grow import grow
 from adde_ray.stages.ingest import ingest
-from adde_ray.stages.ray_session import ensure_ray
 from adde_ray.stages.review import Annotator, make_annotator, review
+from adde_ray.stages.score import score
 from adde_ray.stages.select import select
 from adde_ray.stages.train import train
 from adde_ray.summary import summarise
@@ -50,7 +52,7 @@ def run(
         check_data(config, meta)
         run_.once_json("provenance.json", provenance.describe)
         embedding = embed(config, meta, run_)
-        data, spaces = Data(meta, embedding.splits(), embedding.encode, embedding.recipe), Spaces()
+        data, spaces = Data(meta, embedding.splits(), embedding.pool(), embedding.encode), Spaces()
         annotator = make_annotator(config, data, run_)
         finished = all_rounds(run_, config, data, spaces, annotator, watch)
         if finished and config.compare.random:
@@ -71,7 +73,7 @@ def all_rounds(
     if stopped:
         return True
     generators = GeneratorPool(config.generate, data.meta.modality)
-    if config.train.workers or generators.name is not None:
+    if config.train.workers or generators.name is not None or (data.pool.is_streamed and config.stream.workers != 0):
         ensure_ray()
     with generators, EncoderPool(config.train) as encoders:
         for t in itertools.count(len(done)):
@@ -121,8 +123,11 @@ def one_round(
     with round_.stage("acquire"):
         synthetic = acquire(analysis, policy, data, config, round_, generators)
 
+    with round_.stage("score"):
+        candidates = score(analysis, synthetic, policy, data, config, round_)
+
     with round_.stage("select"):
-        query = select(analysis, synthetic, policy, data, config, round_)
+        query = select(candidates, analysis, policy, data, config, round_)
 
     if query.is_empty():
         return commit(round_, policy, stop_reason="nothing left to ask about: the pool is dry")
@@ -133,10 +138,10 @@ def one_round(
         return None
 
     with round_.stage("grow"):
-        grown = grow(query, synthetic, decisions, data, round_)
+        grown = grow(query, synthetic, decisions, data.meta.modality, round_)
 
     with round_.stage("adapt"):
-        next_policy, changes = adapt(query, synthetic, decisions, analysis, policy, seen, data, config)
+        next_policy, changes = adapt(query, synthetic, decisions, analysis, policy, seen, data, config, round_)
 
     return commit(round_, policy, next_policy, changes, asked=len(query), confirmed=len(grown))
 

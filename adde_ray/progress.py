@@ -1,13 +1,23 @@
-"""What a person sees of a run in the terminal: one line a round, and a spinner in between."""
+"""What a person sees of a run in the terminal: one line a round, a spinner in between, a bar for long work."""
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
+from rich import get_console
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from adde_ray.rundir import RunDir
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+QUIET_SECONDS = 2.0
+"""A progress bar shows only after this long, and only in a terminal."""
 
 COLUMNS = (
     ("", 8), ("round", 5), ("labels", 6), ("samples", 7), ("synth", 5), ("F1 val", 6), ("F1 test", 7), ("M_div", 6),
@@ -72,3 +82,34 @@ def cells(name: str, record: dict, weights: dict, val: dict, test: dict) -> list
         str(record["gaps"]["open"]),
         "/".join(f"{weights[w]:.2f}" for w in ("alpha", "beta", "gamma")),
     ]
+
+
+class Bar:
+    """Rows done of a total, with rate and time left, for work that turns out to be long."""
+
+    def __init__(self, title: str, total: int):
+        self._title, self._total, self._done, self._began = title, total, 0, time.monotonic()
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def advance(self, rows: int) -> None:
+        self._done += rows
+        if self._progress is None and time.monotonic() - self._began > QUIET_SECONDS and get_console().is_terminal:
+            self._start()
+        if self._progress is not None:
+            elapsed = time.monotonic() - self._began
+            self._progress.update(self._task, completed=self._done, rate=f"{self._done / elapsed:,.0f} rows/s")
+
+    def _start(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn()
+        self._progress = Progress(TextColumn("{task.description}"), *columns, transient=True)
+        self._task = self._progress.add_task(self._title, total=self._total, rate="")
+        self._progress.start()

@@ -23,7 +23,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from adde_ray.config import Config
-from adde_ray.errors import UserError
+from adde_ray.errors import Halted, UserError
 
 MANIFEST = "manifest.json"
 
@@ -146,6 +146,8 @@ class RunDir:
                 write_json(run.root / "config.json", resolved)
             try:
                 yield run
+            except Halted:
+                raise
             except UserError:
                 # Refused before its first round: nothing is worth keeping, and the mended config may start here.
                 if not (run.root / "rounds").exists():

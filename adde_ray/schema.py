@@ -176,6 +176,7 @@ class Meta:
     subgroups: tuple[str, ...] = ()  # names of the subgroup columns
     num_rows: dict[str, int] = field(default_factory=dict)  # split -> rows
     num_rejected: int = 0
+    pool_digest: str = ""  # identity of a streamed pool's rows
     has_oracle: bool = False  # the pool's true labels are known (to the simulated annotator only)
 
     @classmethod

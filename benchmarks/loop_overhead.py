@@ -30,6 +30,7 @@ from adde_ray.methods.encoders import decode_images, make
 from adde_ray.methods.evaluation import evaluate
 from adde_ray.methods.gap_tracking import track
 from adde_ray.methods.generators import GENERATORS, FitData, to_payload
+from adde_ray.pool import MemoryShard, Pool
 from adde_ray.rundir import RunDir, derive_rng, derive_seed
 from adde_ray.schema import QUERY, UNLABELLED, Population, Split, frame, payload_series, sample_id
 from adde_ray.stages.ingest import prepare
@@ -68,14 +69,17 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
         payload_series([p for t in both for p in t.sort("sample_id")["image"]], "image"),
         seed=derive_seed(seed, "encoder"),
     )
-    data = Data(prepared.meta, {n: Split(t, encoder.encode(t["image"])) for n, t in splits.items()}, encoder.encode)
-    reference, rows = data.reference, data.reference_rows
+    whole = {n: Split(t, encoder.encode(t["image"])) for n, t in splits.items()}
+    pool = whole.pop("pool")
+    data = Data(prepared.meta, whole, Pool((MemoryShard(pool, ()),), len(pool), pool), encoder.encode)
+    reference = data.reference
+    rows = {name: row for row, name in enumerate(reference.ids)}
     truth = dict(prepared.oracle.iter_rows())
     known = truth | dict(splits["seed"].select("sample_id", "label").iter_rows())
     at = np.array([rows[i] for i in sorted(known)])
     all_labels = np.array([classes.index(known[i]) for i in sorted(known)])
     judges = Judges(reference.features[at], all_labels, seed=derive_seed(seed, "annotator"))
-    annotator = SimulatedAnnotator(truth, classes, judges=judges, seed=derive_seed(seed, "annotator"))
+    annotator = SimulatedAnnotator(classes, judges=judges, seed=derive_seed(seed, "annotator"))
     generator = GENERATORS["cvae"](config.generate)
 
     ids = list(splits["seed"]["sample_id"])
@@ -162,8 +166,9 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
         points = np.concatenate([space.points[real], space.reduce(extra)])
         member = gaps.membership(points, p, {}, to_fill, classes)
         counts = np.bincount(y, minlength=len(classes))
+        scale = selection.novelty_scale(reference.features[real], x)
         u = selection.uncertainty(p, config.select.uncertainty)
-        div = selection.diversity(selection.Situation(p, embedding, x, counts, member), config.select.diversity)
+        div = selection.diversity(selection.Situation(p, embedding, x, counts, member, scale), config.select.diversity)
         q = np.ones(len(p), dtype=np.float32)
         if kept:
             q[len(real) :] = quality_scores(
@@ -188,7 +193,7 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
         origin = ["real" if c < len(real) else "synthetic" for c in chosen]
         query = frame({"sample_id": [names[c] for c in chosen], "origin": origin, "suggested": suggested}, QUERY)
         made_features = {names[c]: embedding[c] for c in chosen if c >= len(real)}
-        answers = dict(annotator.answer(query, made_features, t=t).select("sample_id", "label").iter_rows())
+        answers = dict(annotator.answer(query, truth, made_features, t=t).select("sample_id", "label").iter_rows())
         gap_of = selection.gap_of(member[: len(real)], [g.gap_id for g in to_fill]) + [k[4] for k in kept]
         paid_rows = sorted(chosen, key=lambda c: names[c])
         answered = np.array([-1 if answers[names[c]] is None else classes.index(answers[names[c]]) for c in paid_rows])

@@ -15,8 +15,9 @@ import polars as pl
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from adde_ray.asked import keep_asked
 from adde_ray.config import Config
-from adde_ray.rundir import RunDir, write_json, write_table
+from adde_ray.rundir import RunDir, read_table, write_json, write_table
 from adde_ray.schema import (
     CANDIDATES,
     DATASET,
@@ -25,6 +26,7 @@ from adde_ray.schema import (
     QUERY,
     SYNTHETIC,
     Meta,
+    Split,
     frame,
     sample_id,
     with_payload,
@@ -136,6 +138,14 @@ def _ingest(modality: str, splits: tuple[str, ...], rng: np.random.Generator) ->
     return tables, meta
 
 
+def add_columns(run: RunDir, splits: dict[str, dict[str, pl.Expr]]) -> None:
+    """User columns as if the split's source had had them."""
+    for split, columns in splits.items():
+        paths = run.root.glob("rounds/*/asked.parquet") if split == "pool" else []
+        for path in [run.root / f"ingest/{split}.parquet", *paths]:
+            write_table(path, read_table(path).with_columns(**columns))
+
+
 def _round(run: RunDir, t: int, pool: pl.DataFrame, meta: Meta, rng: np.random.Generator) -> tuple[int, int]:
     """Query, decisions, synthetic samples and the next part of the dataset. Returns (asked, confirmed)."""
     folder, modality = run.round(t), meta.modality
@@ -152,6 +162,8 @@ def _round(run: RunDir, t: int, pool: pl.DataFrame, meta: Meta, rng: np.random.G
     rows = [{**row, "rank": rank} for rank, row in enumerate(rows)]
     write_table(folder.root / "candidates.parquet", frame(rows, CANDIDATES))
     write_table(folder.root / "query.parquet", frame(rows, with_payload(QUERY, modality)))
+    stored = fresh.sort("sample_id").with_columns(label=pl.lit(None, pl.String))
+    keep_asked(Split(stored, np.zeros((len(stored), 2), np.float32)), folder)
 
     decisions = []
     for i, row in enumerate(rows):

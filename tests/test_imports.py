@@ -10,7 +10,20 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "adde_ray"
 LAYERS = [
     {"errors", "schema", "config", "rundir"},
-    {"methods", "sources", "provenance", "summary", "progress", "data", "analysis"},
+    {
+        "methods",
+        "sources",
+        "provenance",
+        "summary",
+        "progress",
+        "features",
+        "pool",
+        "asked",
+        "encoding",
+        "data",
+        "analysis",
+    },
+    {"ray_session", "workers", "sharding"},
     {"review"},
     {"stages"},
     {"check", "report", "export"},

@@ -160,7 +160,7 @@ def test_the_term_of_the_readme():
     rng = np.random.default_rng(0)
     for n in (0, 1, 40):
         embedding = rng.normal(size=(n, 3))
-        div = scope["typicality"](selection.Situation(np.ones((n, 2)) / 2, embedding, embedding, np.ones(2), None))
+        div = scope["typicality"](selection.Situation(np.ones((n, 2)) / 2, embedding, embedding, np.ones(2), None, 1.0))
         assert div.shape == (n,) and np.isfinite(div).all() and ((div >= 0) & (div <= 1)).all()
     assert {div.min(), div.max()} == {0, 1}
 

@@ -19,6 +19,7 @@ from PIL import Image
 
 from adde_ray.config import Config
 from adde_ray.errors import UserError
+from adde_ray.features import write_features
 from adde_ray.methods.images import encode_images
 from adde_ray.report import figures, gallery, latent, pictures, render, tables, write_report
 from adde_ray.report.read import outcomes, read_story
@@ -70,8 +71,8 @@ def fake_run(root: Path, fake: Fake) -> RunDir:
         labels = [label[i] for i in rows] if name == "seed" else [None] * len(rows)
         table = {"sample_id": rows, "label": labels, fake.modality: [column[i] for i in rows]}
         write_table(root / "ingest" / f"{name}.parquet", pl.DataFrame(table, schema_overrides={"label": pl.String}))
-        found = pl.DataFrame({"sample_id": rows, "features": [feature[i].tolist() for i in rows]})
-        write_table(root / "embeddings" / "0123abcd" / f"{name}.parquet", found)
+        found = np.stack([feature[i] for i in rows]).astype(np.float32)
+        write_features(root / "embeddings" / "0123abcd" / f"{name}.parquet", pl.Series(rows), found)
 
     run = RunDir.at(root)
     held = {

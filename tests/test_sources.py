@@ -149,7 +149,7 @@ def folder(tmp_path):
 
 
 def read_folder(path, **settings):
-    return image_folder.read(FolderData(source="image_folder", path=path, **settings), seed=0)
+    return image_folder.read(FolderData(source="image_folder", path=path, **settings), seed=0).whole()
 
 
 def test_folder_is_read_into_one_size_and_mode(folder):

@@ -21,6 +21,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from adde_ray.asked import asked_rows
 from adde_ray.errors import UserError
 from adde_ray.export import hf_features
 from adde_ray.export.card import Facts, Round, card, describe
@@ -122,7 +123,9 @@ def _into_place(out: Path, fill: Callable[[Path], None]) -> Path:
 def _splits(run: RunDir, meta: Meta) -> tuple[dict[str, pl.DataFrame], dict[str, str]]:
     """Exported split -> rows, all with the same columns and types; and user columns that had to be renamed."""
     folder = _ingest(run)
-    ingested = {s: read_table(p) for s in ("seed", "pool", *SPLIT_NAMES) if (p := folder / f"{s}.parquet").exists()}
+    ingested = {s: read_table(p) for s in ("seed", *SPLIT_NAMES) if (p := folder / f"{s}.parquet").exists()}
+    if asked := asked_rows(run, len(run.rounds())):
+        ingested["asked"] = pl.concat([part.table for part in asked], how="diagonal_relaxed")
     ours = [*DATASET.names, meta.modality]
     names = dict.fromkeys(
         c for table in ingested.values() for c in table.columns if c not in ("sample_id", "label", meta.modality)
@@ -133,7 +136,7 @@ def _splits(run: RunDir, meta: Meta) -> tuple[dict[str, pl.DataFrame], dict[str,
     types = {c: _common_type([t.schema[c] for t in tables.values() if c in t.columns]) for c in new_names.values()}
     user = {s: t.select("sample_id", *_typed(t, types)) for s, t in tables.items()}
 
-    real = pl.concat([user[s] for s in ("seed", "pool") if s in user]).unique("sample_id", keep="first")
+    real = pl.concat([user[s] for s in ("seed", "asked") if s in user]).unique("sample_id", keep="first")
     train = run.dataset().select(ours).sort(["round", "sample_id"])
     splits = {"train": train.join(real, on="sample_id", how="left", maintain_order="left")}
     for split, name in SPLIT_NAMES.items():

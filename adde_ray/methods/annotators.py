@@ -41,7 +41,6 @@ class Judges:
 class SimulatedAnnotator:
     """Answers from the truth, with a chance of a wrong class; rejects synthetic samples nobody would recognise.
 
-    truth: sample_id -> true label of pool rows; a label outside `classes` is junk, which is rejected.
     error_rate: chance in [0, 1] of naming another class, by true class.
     judges: None = synthetic samples are taken at their word.
     """
@@ -50,23 +49,28 @@ class SimulatedAnnotator:
 
     def __init__(
         self,
-        truth: dict[str, str],
         classes: tuple[str, ...],
         *,
         error_rate: float | dict[str, float] = 0.0,
         judges: Judges | None = None,
         seed: int = 0,
     ):
-        self._truth, self._classes, self._judges, self._seed = truth, classes, judges, seed
+        self._classes, self._judges, self._seed = classes, judges, seed
         rates = error_rate if isinstance(error_rate, dict) else dict.fromkeys(classes, error_rate)
         self._error_rate = {label: rates.get(label, 0.0) for label in classes}
 
-    def answer(self, query: pl.DataFrame, synthetic_features: dict[str, np.ndarray], *, t: int) -> pl.DataFrame:
-        """DECISIONS, one for each row of the query. synthetic_features: sample_id -> (d,) of its synthetic rows."""
+    def answer(
+        self, query: pl.DataFrame, truth: dict[str, str], synthetic_features: dict[str, np.ndarray], *, t: int
+    ) -> pl.DataFrame:
+        """DECISIONS, one for each row of the query.
+
+        truth: sample_id -> true label of its real rows; a label outside the classes is junk, which is rejected.
+        synthetic_features: sample_id -> (d,) of its synthetic rows.
+        """
         judged = self._judge(synthetic_features)
         rows = []
         for sample_id, origin, suggested in query.select("sample_id", "origin", "suggested").iter_rows():
-            label = self._truth.get(sample_id) if origin == "real" else judged.get(sample_id, suggested)
+            label = truth.get(sample_id) if origin == "real" else judged.get(sample_id, suggested)
             comment = None
             if label not in self._error_rate:
                 comment = (

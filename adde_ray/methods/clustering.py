@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 
 from adde_ray.config import Clustering
+from adde_ray.methods.products import nearest, product
 
 MAX_FIT_ROWS = 20_000
 """PCA and k-means learn from at most this many reference rows."""
@@ -58,25 +60,24 @@ class Space:
     def reduce(self, z: np.ndarray) -> np.ndarray:
         """(m, r) float32: embeddings as points of this space."""
         z = np.asarray(z, dtype=np.float32).reshape(len(z), len(self.mean))
-        return ((z - self.mean) @ self.components.T).astype(np.float32)
+        return _project(z, self.mean, self.components)
 
     def nearest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(m,) row of the nearest reference row and (m,) distance to it."""
-        distances, rows = neighbours(self.points, points, 1)
-        return rows[:, 0], distances[:, 0]
+        return nearest(points, self.points)
 
     def cell_of(self, points: np.ndarray) -> np.ndarray:
         """(m,) int64: the nearest centroid's row."""
-        return neighbours(self.centroids, points, 1)[1][:, 0]
+        return nearest(points, self.centroids)[0]
 
     def cluster_of(self, points: np.ndarray) -> np.ndarray:
         """(m,) int64: cluster of the nearest clustered reference row if that cluster reaches so far, else -1."""
         members = np.flatnonzero(self.clusters >= 0)
         if not len(members) or not len(points):
             return np.full(len(points), -1, dtype=np.int64)
-        distances, rows = neighbours(self.points[members], points, 1)
-        clusters = self.clusters[members[rows[:, 0]]]
-        return np.where(distances[:, 0] <= self.reach[clusters] + self.tolerance, clusters, -1)
+        rows, distances = nearest(points, self.points[members])
+        clusters = self.clusters[members[rows]]
+        return np.where(distances <= self.reach[clusters] + self.tolerance, clusters, -1)
 
 
 def fit_space(z: np.ndarray, config: Clustering, *, seed: int) -> Space:
@@ -90,9 +91,9 @@ def fit_space(z: np.ndarray, config: Clustering, *, seed: int) -> Space:
     rng = np.random.default_rng(seed)
     fitted, clustered = (_sample(n, most, rng) for most in (MAX_FIT_ROWS, MAX_CLUSTER_ROWS))
     mean, components = _pca(z[fitted], config.dims)
-    points = ((z - mean) @ components.T).astype(np.float32)
+    points = _project(z, mean, components)
     centroids = _kmeans(points[fitted], config.num_cells or min(round(n**0.5), 256), seed)
-    cells = neighbours(centroids, points, 1)[1][:, 0]
+    cells = nearest(points, centroids)[0]
     clusters, membership = _hdbscan(points[clustered], config.min_cluster_size)
     reach = _reach(points[clustered], clusters, membership.shape[1])
     near = _distances_within(points, centroids)
@@ -109,6 +110,11 @@ def neighbours(reference: np.ndarray, points: np.ndarray, k: int) -> tuple[np.nd
     search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(np.asarray(reference, dtype=np.float32))
     distances, rows = search.kneighbors(np.asarray(points, dtype=np.float32))
     return distances, rows
+
+
+def _project(z: np.ndarray, mean: np.ndarray, components: np.ndarray) -> np.ndarray:
+    """(n, r) float32, each row the same whatever the others are."""
+    return product(torch.from_numpy(z - mean), torch.from_numpy(components.T)).numpy()
 
 
 def _sample(n: int, most: int, rng: np.random.Generator) -> np.ndarray:

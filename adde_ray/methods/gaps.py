@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from adde_ray.config import Diversity, Gaps
+from adde_ray.methods.census import Census, of_reference
 from adde_ray.methods.clustering import Space, neighbours
 from adde_ray.methods.diversity import class_target, subgroup_targets
 from adde_ray.schema import GAP_KINDS, GAPS, UNLABELLED, Population, frame
@@ -77,11 +78,13 @@ def find_gaps(
     classes: tuple[str, ...],
     config: Gaps,
     diversity: Diversity,
+    census: Census | None = None,
 ) -> list[Gap]:
     """All gaps of this round, by kind and most severe first, not yet named (`gap_id` is empty).
 
     reference: the n real rows `space` was fitted on; its labels are not looked at. dataset: D_t, synthetic included.
     asked: (n,) bool, people have answered for this row. proba: (n, C) f's class probabilities.
+    census: what is counted where; needed when the reference is only a sample of the real rows.
 
     density        k-means cell with real rows, few labelled, and fewer than the overall rate of labels gives it
     small_cluster  small isolated HDBSCAN cluster with few labelled
@@ -92,7 +95,9 @@ def find_gaps(
     Among equally severe gaps of a kind, those with the largest `num_pool` come first.
     """
     assert len(asked) == len(proba) == len(reference) == len(space.points)
-    scene = _Scene(space, reference, dataset, np.asarray(asked, dtype=bool), proba, classes, config, diversity)
+    asked = np.asarray(asked, dtype=bool)
+    census = census or of_reference(space, asked, np.isin(reference.ids, dataset.ids))
+    scene = _Scene(space, reference, dataset, asked, proba, classes, config, diversity, census)
     return [gap for kind in GAP_KINDS if kind in config.kinds for gap in sorted(FINDERS[kind](scene), key=_key)]
 
 
@@ -160,6 +165,7 @@ class _Scene:
     classes: tuple[str, ...]
     config: Gaps
     diversity: Diversity
+    census: Census
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -172,8 +178,10 @@ class _Scene:
         return (self.labels == UNLABELLED) & ~self.asked
 
     @cached_property
-    def rejected(self) -> np.ndarray:
-        return (self.labels == UNLABELLED) & self.asked
+    def available_per_row(self) -> float:
+        """Rows nobody was asked about for each such row of the reference: 1 unless that is a sample."""
+        everywhere = self.census.real.rows - self.census.taken.rows
+        return everywhere / max(np.count_nonzero(self.available), 1)
 
     @cached_property
     def small_clusters(self) -> dict[int, int]:
@@ -181,9 +189,9 @@ class _Scene:
         space, config = self.space, self.config
         if "small_cluster" not in config.kinds or not space.num_clusters:
             return {}
-        sizes = np.bincount(space.clusters[space.clusters >= 0], minlength=space.num_clusters)
-        answered = self.labelled_in_clusters + self.count(space.clusters, self.rejected, space.num_clusters)
-        few = (answered < config.min_labelled) & (sizes <= config.small_cluster_share * len(space.points))
+        real = self.census.real
+        answered = self.labelled_in_clusters + self.census.rejected.clusters
+        few = (answered < config.min_labelled) & (real.clusters <= config.small_cluster_share * real.rows)
         return {int(c): int(answered[c]) for c in np.flatnonzero(few) if _isolated(space, c)}
 
     @cached_property
@@ -225,16 +233,15 @@ class _Scene:
 def _density(scene: _Scene) -> Iterator[Gap]:
     space, num_cells = scene.space, len(scene.space.centroids)
     labelled = np.bincount(space.cell_of(scene.dataset.points), minlength=num_cells)
-    answered = labelled + scene.count(space.cells, scene.rejected, num_cells)
-    real = np.bincount(space.cells, minlength=num_cells)
-    pool = scene.count(space.cells, scene.available, num_cells)
+    answered = labelled + scene.census.rejected.cells
+    real, pool = scene.census.real.cells, scene.census.real.cells - scene.census.taken.cells
     expected = real * answered.sum() / real.sum()
     wanted = scene.config.min_labelled
     sparse = (real >= wanted) & (answered < wanted) & (answered <= SPARSE * expected)
     in_small_cluster = np.isin(space.clusters, list(scene.small_clusters))
     for cell in np.flatnonzero(sparse):
         rows = np.flatnonzero(space.cells == cell)
-        if in_small_cluster[rows].mean() > 0.5:  # that cluster is the gap already
+        if not len(rows) or in_small_cluster[rows].mean() > 0.5:  # that cluster is the gap already
             continue
         yield scene.gap(
             "density",
@@ -255,22 +262,23 @@ def _small_cluster(scene: _Scene) -> Iterator[Gap]:
         if not len(available):
             continue
         labelled = int(scene.labelled_in_clusters[cluster])
+        real, taken = (part.clusters[cluster] for part in (scene.census.real, scene.census.taken))
         yield scene.gap(
             "small_cluster",
             rows,
             scene.space.points[rows],
             label=scene.likeliest(available),
-            density=labelled / len(rows),
+            density=labelled / max(real, 1),
             severity=1 - answered / scene.config.min_labelled,
             num_labelled=labelled,
-            num_pool=len(available),
+            num_pool=int(real - taken),
         )
 
 
 def _class(scene: _Scene) -> Iterator[Gap]:
     target = class_target(scene.classes, scene.diversity)
     held = scene.count(scene.dataset.labels, np.ones(len(scene.dataset), dtype=bool), len(target))
-    expected = scene.proba[scene.available].sum(axis=0)
+    expected = scene.proba[scene.available].sum(axis=0) * scene.available_per_row
     for row in np.flatnonzero(_short(held, target, scene.config.tolerance)):
         real = np.flatnonzero(scene.labels == row)
         points, weights, p = scene.dataset.points[scene.dataset.labels == row], None, scene.proba[:, row]
@@ -311,7 +319,7 @@ def _subgroup(scene: _Scene) -> Iterator[Gap]:
                 density=held_share,
                 severity=1 - held_share,
                 num_labelled=int(counts[row]),
-                num_pool=int(scene.available[rows].sum()),
+                num_pool=round(float(scene.available[rows].sum() * scene.available_per_row)),
             )
 
 

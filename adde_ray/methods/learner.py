@@ -7,7 +7,7 @@ downstream looks at: the features themselves for the linear head, the penultimat
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,10 @@ from torch import nn
 
 from adde_ray.config import Train
 from adde_ray.errors import choose
+from adde_ray.methods.products import product
+
+ROWS = 65_536
+"""Rows a model is applied to at a time."""
 
 
 class Network(nn.Module):
@@ -188,8 +192,17 @@ class Model:
     tuned: bool = False  # the features it reads are of an encoder trained with it
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        logits = self._apply(self.network, features)
-        return logits if logits.ndim == 2 else logits.mean(axis=1)
+        """(n, C) float32 uncalibrated, the mean over the heads; a row's do not depend on what it is batched with."""
+        each = self._each(features)
+        return each[:, 0] if each.shape[1] == 1 else each.mean(axis=1)
+
+    def _each(self, features: np.ndarray) -> np.ndarray:
+        """(n, heads, C) logits of every head."""
+        head, heads = self.network.head, self.network.heads
+        weight = head.weight.detach().T.contiguous()
+        return self._apply(
+            lambda x: (product(self.network.body(x), weight) + head.bias).unflatten(1, (heads, -1)), features
+        )
 
     def proba(self, features: np.ndarray) -> np.ndarray:
         """(n, C) float32 calibrated class probabilities."""
@@ -207,7 +220,7 @@ class Model:
         Masks are the same for all rows and at every call (Gal & Ghahramani 2016, drawn once).
         """
         if self.network.heads > 1:
-            logits = self._apply(self.network, features)
+            logits = self._each(features)
             return np.stack([self._squash(logits[:, k]) for k in range(self.network.heads)], axis=1)
         drops = dropouts(self.network)
         if not drops or self.ensemble == 1:
@@ -229,16 +242,11 @@ class Model:
         """Whether the embedding changes when the model is trained again."""
         return self.tuned or not isinstance(self.network.body, nn.Identity)
 
-    @staticmethod
     @torch.inference_mode()
-    def _apply(module: nn.Module, features: np.ndarray, rows: int = 65_536) -> np.ndarray:
-        module.eval()
-        device = next(module.parameters()).device
-        parts = [
-            module(torch.from_numpy(features[i : i + rows]).to(device)).cpu()
-            for i in range(0, max(len(features), 1), rows)
-        ]
-        return torch.cat(parts).numpy()
+    def _apply(self, function: Callable[[torch.Tensor], torch.Tensor], features: np.ndarray) -> np.ndarray:
+        self.network.eval()
+        device, rows = self.network.head.weight.device, torch.from_numpy(features)
+        return torch.cat([function(part.to(device).float()).cpu() for part in rows.split(ROWS)]).numpy()
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

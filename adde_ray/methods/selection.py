@@ -15,6 +15,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from adde_ray.errors import choose
+from adde_ray.methods.products import nearest_distance
 
 # --- U: uncertainty of f, (n, C) calibrated probabilities → (n,) in [0, 1] ---------------------------------
 
@@ -23,8 +24,10 @@ def margin(proba: np.ndarray) -> np.ndarray:
     """1 - (p_first - p_second): 1 = f cannot tell its two best classes apart (Scheffer et al. 2001)."""
     if proba.shape[1] < 2:
         return np.zeros(len(proba), dtype=np.float32)
-    top = np.partition(proba, -2, axis=1)[:, -2:]
-    return 1.0 - (top[:, 1] - top[:, 0])
+    rows, first = np.arange(len(proba)), proba.argmax(axis=1)
+    rest = proba.copy()
+    rest[rows, first] = -1.0
+    return 1.0 - (proba[rows, first] - rest.max(axis=1))
 
 
 def entropy(proba: np.ndarray) -> np.ndarray:
@@ -70,6 +73,7 @@ class Situation:
     dataset_embedding: np.ndarray  # (m, e)
     class_counts: np.ndarray  # (C,) labelled samples of each class
     membership: np.ndarray  # (n, g) how much each would fill each open gap
+    novelty_scale: float  # distance at which a candidate is as novel as can be; see `novelty_scale`
 
 
 def balance(s: Situation, power: float = 0.6) -> np.ndarray:
@@ -82,12 +86,19 @@ def balance(s: Situation, power: float = 0.6) -> np.ndarray:
 
 
 def novelty(s: Situation) -> np.ndarray:
-    """Distance to the nearest dataset embedding over its 99th percentile among the candidates, at most 1."""
+    """Distance to the nearest dataset embedding over `novelty_scale`, at most 1; 1 while the dataset is empty."""
     if len(s.dataset_embedding) == 0 or len(s.embedding) == 0:
         return np.ones(len(s.embedding), dtype=np.float32)
-    nearest = cdist(s.embedding, s.dataset_embedding).min(axis=1)
-    scale = np.percentile(nearest, 99)
-    return np.clip(nearest / scale, 0.0, 1.0) if scale > 0 else np.zeros(len(nearest), dtype=np.float32)
+    if s.novelty_scale <= 0:
+        return np.zeros(len(s.embedding), dtype=np.float32)
+    return np.minimum(nearest_distance(s.embedding, s.dataset_embedding) / np.float32(s.novelty_scale), 1.0)
+
+
+def novelty_scale(embedding: np.ndarray, dataset_embedding: np.ndarray) -> float:
+    """The 99th percentile of the distances from unlabelled rows (n, e) to the nearest of the dataset's (m, e)."""
+    if len(embedding) == 0 or len(dataset_embedding) == 0:
+        return 0.0
+    return float(np.percentile(nearest_distance(embedding, dataset_embedding), 99))
 
 
 def gaps(s: Situation) -> np.ndarray:
@@ -193,3 +204,6 @@ OF_MEMBERS = ("bald",)
 """Those of them that look at the members of an ensemble."""
 DIVERSITY = {"balance": balance, "novelty": novelty, "gaps": gaps}
 SELECTORS: dict[str, Selector] = {"batch_greedy": batch_greedy, "top_k": top_k, "random": random}
+
+BLIND = {"random"}
+"""Selectors that do not look at the score: theirs is no shortlist of the best."""

@@ -10,8 +10,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
+from adde_ray import features as features_file
+from adde_ray.asked import ASKED
 from adde_ray.errors import UserError
 from adde_ray.rundir import MANIFEST, RunDir, read_json, read_table
 from adde_ray.schema import Meta
@@ -92,25 +95,29 @@ def read_rounds(run: RunDir, *, tables: bool = True) -> list[Round]:
     return rounds
 
 
-def read_features(root: Path, splits: tuple[str, ...] = ("pool", "seed")) -> pl.DataFrame:
-    """sample_id, split, features of the rows the frozen encoder has seen; empty when there are none."""
+def read_features(root: Path, splits: tuple[str, ...] = ("pool", "pool-sample", "seed")) -> pl.DataFrame:
+    """sample_id, split, features of the rows the frozen encoder has seen; of a pool that is streamed, its sample."""
     # A run embeds once, so there is one fingerprint; if ever there are more, the newest is the one in use.
     folders = sorted((root / "embeddings").glob("*/"), key=lambda p: (p.stat().st_mtime, p.name))
+    schema = {"sample_id": pl.String, "split": pl.String, "features": pl.List(pl.Float32)}
     found = []
     for split in splits if folders else ():
         path = folders[-1] / f"{split}.parquet"
         if path.exists():
-            table = read_table(path).select("sample_id", pl.lit(split).alias("split"), "features")
-            found.append(table.with_columns(pl.col("features").cast(pl.List(pl.Float32))))
-    schema = {"sample_id": pl.String, "split": pl.String, "features": pl.List(pl.Float32)}
+            ids, features = features_file.read_features(path)
+            name = pl.lit("pool" if split == "pool-sample" else split).alias("split")
+            table = pl.DataFrame({"sample_id": ids, "features": np.asarray(features, dtype=np.float32)})
+            found.append(table.select("sample_id", name, pl.col("features").cast(pl.List(pl.Float32))))
     return pl.concat(found) if found else pl.DataFrame(schema=schema)
 
 
 def read_payloads(story: Story, ids: set[str]) -> dict[str, bytes | str | list[float]]:
-    """The payloads of `ids`, from the pool, the seed set, the dataset and the synthetic rows."""
+    """The payloads of `ids`: of what people were asked about, the seed set, the dataset and the synthetic rows, and
+    of the pool in memory."""
     column, found = story.meta.modality, {}
-    tables = [story.root / "ingest" / f"{split}.parquet" for split in ("pool", "seed")]
-    tables = [read_table(p, "sample_id", column) for p in tables if p.exists()]
+    paths = [story.root / "ingest" / f"{split}.parquet" for split in ("pool", "pool-sample", "seed")]
+    paths += [story.root / "rounds" / f"{r.t:03d}" / ASKED for r in story.rounds]
+    tables = [read_table(p, "sample_id", column) for p in paths if p.exists()]
     tables += [story.dataset, *(r.synthetic for r in story.rounds if r.synthetic is not None)]
     for table in tables:
         if column in table.columns:

@@ -9,7 +9,8 @@ Out: image (PNG), label, file (path relative to the folder).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -18,9 +19,12 @@ from adde_ray.config import FolderData
 from adde_ray.errors import UserError
 from adde_ray.rundir import derive_rng
 from adde_ray.sources.pictures import read_images
-from adde_ray.sources.rows import WHERE, Rows, draw, identify, listing, refuse_if_many
+from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, draw, identify, listing
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+
+CHUNK = 512
+"""Pool files read at a time."""
 
 FOLDERS = {
     "labelled": "seed",
@@ -52,24 +56,59 @@ def read(config: FolderData, *, seed: int) -> Rows:
     files, classes, rejected, passed_over = _files(root, known)
     if passed_over:
         notes.append(f"Files passed over for their extension: {len(passed_over)} (the first: {passed_over[0]})")
-    total = len(files) + len(rejected)
-    images = read_images([root / name for name, _, _ in files], size=config.size, mode=config.mode)
-    kept = []
-    for (name, split, label), image in zip(files, images, strict=True):
-        if isinstance(image, str):
-            rejected.append({"where": name, "reason": image})
-        else:
-            kept.append({"file": name, "split": split, "label": label, "image": image, WHERE: name})
-    refuse_if_many(rejected, total, config.max_rejected, what="images", where=root)
-    schema = {"file": pl.String, "split": pl.String, "label": pl.String, "image": pl.Binary, WHERE: pl.String}
-    table = pl.DataFrame(kept, schema=schema)
+    held = [file for file in files if file[1] != "pool"]
+    pool = [(name, label) for name, split, label in files if split == "pool"]
+    table, unreadable = _read(root, [name for name, _, _ in held], [label for _, _, label in held], config)
+    splits = pl.DataFrame(held, schema=["file", "split", "label"], orient="row").select("file", "split")
+    table = table.join(splits, on="file", maintain_order="left")
     return Rows(
         splits=_splits(table, config, seed),
         modality="image",
         classes=tuple(sorted(classes)),
-        rejected=rejected,
+        rejected=rejected + unreadable,
         notes=notes,
+        pool_chunks=tuple(
+            FolderChunk(root, *zip(*pool[i : i + CHUNK], strict=True), config) for i in range(0, len(pool), CHUNK)
+        ),
+        num_read=len(held) + len(rejected),
+        limit=Limit(config.max_rejected, "images", root),
     )
+
+
+@dataclass(frozen=True)
+class FolderChunk:
+    """Some of the pool's files."""
+
+    root: Path
+    files: tuple[str, ...]  # relative to root
+    labels: tuple[str | None, ...]
+    config: FolderData
+
+    @property
+    def name(self) -> str:
+        return f"{self.files[0]} … ({len(self.files)} files)"
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.files)
+
+    def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        return _read(self.root, self.files, self.labels, self.config)
+
+
+def _read(
+    root: Path, files: Sequence[str], labels: Sequence[str | None], config: FolderData
+) -> tuple[pl.DataFrame, list[Reject]]:
+    """The images, and those that cannot be read."""
+    kept, rejected = [], []
+    images = read_images([root / name for name in files], size=config.size, mode=config.mode)
+    for name, label, image in zip(files, labels, images, strict=True):
+        if isinstance(image, str):
+            rejected.append({"where": name, "reason": image})
+        else:
+            kept.append({"file": name, "label": label, "image": image, WHERE: name})
+    schema = {"file": pl.String, "label": pl.String, "image": pl.Binary, WHERE: pl.String}
+    return pl.DataFrame(kept, schema=schema), rejected
 
 
 def _files(root: Path, tops: list[Path]) -> tuple[list[tuple[str, str, str | None]], set[str], list, list[str]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,41 @@ from adde_ray.schema import sample_id
 
 WHERE = "_where"
 """Private column: where a row came from (file, file:line), for messages. Ingest drops it."""
+
+
+Reject = dict[str, Any]
+"""{"where", "reason"} of an unusable input, and "rows" where it stands for more rows than one (a corrupt file)."""
+
+
+class Chunk(Protocol):
+    """A piece of the pool that can be read by itself, on any machine: small to pickle, no ray needed to read it."""
+
+    @property
+    def name(self) -> str:
+        """Stable and unique among the chunks of a source: for messages, and for knowing which are done."""
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows it has, or at most has; rows that turn out unusable are counted too."""
+
+    def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """Its rows as `Rows.splits["pool"]` has them, and what had to be set aside. Never raises for bad data.
+
+        All chunks of a source give the same columns in the same order, with the same types.
+        """
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How many of a source's inputs may be unusable before the data is refused."""
+
+    share: float
+    what: str  # "rows", "images"
+    where: object  # the file or folder
+
+    def check(self, rejected: list[Reject], total: int) -> None:
+        """Raises UserError when `rejected` stand for more than that share of `total` inputs."""
+        refuse_if_many(rejected, total, self.share, what=self.what, where=self.where)
 
 
 @dataclass(frozen=True)
@@ -27,8 +63,37 @@ class Rows:
     modality: str  # one of schema.MODALITIES
     classes: tuple[str, ...]  # the label list, sorted
     subgroups: tuple[str, ...] = ()
-    rejected: list[dict[str, str]] = field(default_factory=list)  # {"where", "reason"}: unusable input
+    rejected: list[Reject] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what a user may want to know, one sentence each
+    pool_chunks: tuple[Chunk, ...] | None = None  # the pool, not read yet, instead of splits["pool"]
+    num_read: int = 0  # inputs looked at so far, the rejected included; those of the chunks are to be added
+    limit: Limit | None = None  # to be checked once the chunks are read
+
+    def whole(self) -> Rows:
+        """With the pool read into memory. Raises UserError when too much of it is unusable."""
+        if self.pool_chunks is None:
+            return self
+        pool, rejected = read_all(self.pool_chunks)
+        rejected, total = [*self.rejected, *rejected], self.num_read + len(pool) + count(rejected)
+        if self.limit:
+            self.limit.check(rejected, total)
+        splits = {**self.splits, "pool": pool} if len(pool) else self.splits
+        return replace(self, splits=splits, rejected=rejected, pool_chunks=None, num_read=total)
+
+
+def read_all(chunks: Iterable[Chunk]) -> tuple[pl.DataFrame, list[Reject]]:
+    """The rows of all chunks, in order, and what had to be set aside."""
+    tables, rejected = [], []
+    for chunk in chunks:
+        table, aside = chunk.read()
+        tables.append(table)
+        rejected += aside
+    return pl.concat(tables) if tables else pl.DataFrame(), rejected
+
+
+def count(rejected: Iterable[Reject]) -> int:
+    """Rows that rejects stand for."""
+    return sum(reject.get("rows", 1) for reject in rejected)
 
 
 def identify(payloads: Iterable[bytes | str | np.ndarray] | pl.Series) -> pl.Series:
@@ -65,12 +130,13 @@ def draw(ids: pl.Series, labels: pl.Series, fractions: dict[str, float], rng: np
     return pl.Series("split", [split_of[i] for i in ids], dtype=pl.String)
 
 
-def refuse_if_many(rejected: list[dict[str, str]], total: int, limit: float, *, what: str, where: object) -> None:
+def refuse_if_many(rejected: list[Reject], total: int, limit: float, *, what: str, where: object) -> None:
     """Raises UserError when more than `limit` of `total` inputs had to be set aside."""
-    if len(rejected) > limit * total:
+    number = count(rejected)
+    if number > limit * total:
         first = rejected[0]
         raise UserError(
-            f"{len(rejected)} of {total} {what} are unusable ({len(rejected) / total:.0%}; at most {limit:.0%} may be);"
+            f"{number} of {total} {what} are unusable ({number / total:.0%}; at most {limit:.0%} may be);"
             f" the first is {first['where']}: {first['reason']}",
             where=where,
             remedy="Mend or remove them, or raise data.max_rejected",

@@ -6,10 +6,12 @@ import numpy as np
 import polars as pl
 
 from adde_ray.analysis import Analysis
+from adde_ray.asked import read_asked
 from adde_ray.config import Config
-from adde_ray.data import Data, features_of
+from adde_ray.data import Data, query_features
 from adde_ray.methods import adaptation
 from adde_ray.methods.adaptation import Evidence, Policy
+from adde_ray.rundir import RoundDir
 
 
 def adapt(
@@ -21,6 +23,7 @@ def adapt(
     seen: list[dict],
     data: Data,
     config: Config,
+    round_: RoundDir,
 ) -> tuple[Policy, list[dict]]:
     """The next policy and each change as {"rule", "what", "from", "to", "reason"}.
 
@@ -28,7 +31,8 @@ def adapt(
     """
     answered = query.join(decisions.group_by("sample_id").agg(pl.col("label").last()), on="sample_id").sort("sample_id")
     classes = data.meta.class_rows(answered["label"])
-    proba = analysis.model.proba(features_of(answered["sample_id"].to_list(), synthetic, data))
+    features = query_features(answered["sample_id"].to_list(), synthetic, read_asked(round_), data)
+    proba = analysis.model.proba(features)
     label = np.maximum(classes, 0)
     paid = adaptation.payoff(proba[np.arange(len(label)), label], analysis.dataset.class_counts[label], classes >= 0)
     evidence = Evidence(

@@ -7,29 +7,40 @@ import polars as pl
 
 from adde_ray.analysis import Analysis
 from adde_ray.config import Config
-from adde_ray.data import Data, Dataset
-from adde_ray.methods import diversity, gaps
+from adde_ray.data import Data, Dataset, asked_then
+from adde_ray.methods import census, diversity, gaps
+from adde_ray.methods.census import Census, Places
 from adde_ray.methods.clustering import Space, fit_space
 from adde_ray.methods.evaluation import evaluate, regressions
 from adde_ray.methods.gap_tracking import track
 from adde_ray.methods.learner import Model
+from adde_ray.pool import Shard
 from adde_ray.rundir import RoundDir, RunDir, derive_seed
 from adde_ray.schema import UNLABELLED, Population
+from adde_ray.workers import each
+
+ROWS = 8192
+"""Rows embedded and counted at a time."""
 
 
 class Spaces:
-    """The latent space of each round; fitted once for all rounds when the embedding never moves."""
+    """The latent space of each round, and how many real samples lie where in it.
+
+    Fitted and counted once for all rounds when the embedding never moves.
+    """
 
     def __init__(self):
-        self._fixed: Space | None = None
+        self._fixed: tuple[Space, Places] | None = None
 
-    def of(self, model: Model, embedding: np.ndarray, config: Config) -> Space:
+    def of(self, model: Model, embedding: np.ndarray, data: Data, config: Config) -> tuple[Space, Places]:
+        """embedding: of the reference rows."""
         if not model.moves and self._fixed is not None:
             return self._fixed
         space = fit_space(embedding, config.clustering, seed=derive_seed(config.run.seed, "space"))
+        found = space, real_places(space, model, data, workers=config.stream.workers)
         if not model.moves:
-            self._fixed = space
-        return space
+            self._fixed = found
+        return found
 
 
 def analyse(
@@ -39,7 +50,7 @@ def analyse(
     reference = data.reference
     embedding, dataset_embedding = model.embed(reference.features), model.embed(dataset.features)
     proba = model.proba(reference.features)
-    space = spaces.of(model, embedding, config)
+    space, real = spaces.of(model, embedding, data, config)
     unlabelled = np.full(len(reference), UNLABELLED)
     everyone = Population(reference.ids, space.points, unlabelled, data.subgroups(reference.table))
     labelled = Population(
@@ -49,9 +60,10 @@ def analyse(
     def gaps_now() -> pl.DataFrame:
         in_dataset = set(labelled.ids)
         taken = np.array([i in asked or i in in_dataset for i in reference.ids])
+        counted = take_census(space, real, dataset, model, data, round_)
         found = gaps.find_gaps(
             space, everyone, labelled, asked=taken, proba=proba, classes=data.meta.classes,
-            config=config.gaps, diversity=config.diversity,
+            config=config.gaps, diversity=config.diversity, census=counted,
         )  # fmt: skip
         before = round_.run.round(round_.t - 1).read("gaps.parquet") if round_.t else None
         previous = gaps.from_frame(before) if before is not None else []
@@ -91,6 +103,38 @@ def analyse(
     round_.once_json("metrics.json", measure)
     to_fill = gaps.open_gaps(tracked, config.gaps)
     return Analysis(dataset, model, asked, space, embedding, dataset_embedding, proba, to_fill)
+
+
+def real_places(space: Space, model: Model, data: Data, *, workers: int | None) -> Places:
+    """Where the rows of pool and seed set lie: one pass over a pool that is streamed."""
+    if not data.pool.is_streamed:
+        return census.places(space, space.cells, space.clusters)
+    seed = census.count(space, space.reduce(model.embed(data.splits["seed"].features)))
+    of_shards = each(_places_of_shard, data.pool.shards, space, model, workers=workers)
+    return census.total(space, [seed, *(found for _, found in of_shards)])
+
+
+def _places_of_shard(shard: Shard, space: Space, model: Model) -> Places:
+    found = []
+    for part in np.array_split(features := shard.read().features, -(-len(features) // ROWS) or 1):
+        found.append(census.count(space, space.reduce(model.embed(np.asarray(part, dtype=np.float32)))))
+    return census.total(space, found)
+
+
+def take_census(
+    space: Space, real: Places, dataset: Dataset, model: Model, data: Data, round_: RoundDir
+) -> Census | None:
+    """What is counted where; None when the reference is all there is, and speaks for itself."""
+    if not data.pool.is_streamed:
+        return None
+    in_dataset = set(dataset.table["sample_id"].to_list())
+    answered, kept = [data.splits["seed"].features], [np.ones(len(data.splits["seed"]), dtype=bool)]
+    for asked in asked_then(round_.run, round_.t, data):
+        answered.append(asked.features)
+        kept.append(np.array([i in in_dataset for i in asked.ids], dtype=bool))
+    points = space.reduce(model.embed(np.concatenate(answered)))
+    taken, rejected = census.count(space, points), census.count(space, points[~np.concatenate(kept)])
+    return Census(real, taken, rejected)
 
 
 def tried(round_: RoundDir) -> dict[str, tuple[int, int, int]]:

@@ -1,46 +1,44 @@
 """Encodes every split once: ingest/ in → embeddings/<fingerprint>/ out.
 
-encoder.safetensors and encoder.json hold the fitted encoder (the JSON is written last), <split>.parquet holds
-sample_id, features in the order of ingest. What is there is not computed again. Where the encoder is fine-tuned,
-every round encodes again, into rounds/t/embeddings/.
+encoder.safetensors and encoder.json hold the fitted encoder (the JSON is written last); <split>.parquet, and
+pool/part-*.parquet of a pool that is streamed, hold sample_id and features in the order of ingest. What is there is
+not computed again: a killed run goes on with the next shard. Where the encoder is fine-tuned, every round encodes
+again, into rounds/t/embeddings/.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+import io
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import polars as pl
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from adde_ray.config import Config
 from adde_ray.data import Data
+from adde_ray.encoding import CHUNK, Encoding
+from adde_ray.errors import Halted, UserError
+from adde_ray.features import read_features, write_features
 from adde_ray.methods import encoders
 from adde_ray.methods.finetune import Recipe
-from adde_ray.rundir import (
-    TUNED,
-    RoundDir,
-    RunDir,
-    atomic,
-    derive_seed,
-    fingerprint,
-    read_json,
-    read_table,
-    write_json,
-    write_table,
-)
+from adde_ray.pool import FileShard, MemoryShard, Pool
+from adde_ray.progress import Bar
+from adde_ray.ray_session import ensure_ray
+from adde_ray.rundir import TUNED, RoundDir, RunDir, derive_seed, fingerprint, read_table
 from adde_ray.schema import SPLITS, Meta, Split
+from adde_ray.sharding import part_files
 
-CHUNK = 256
-"""Rows encoded at a time, always the same so that features are, too."""
+PARTS, SAMPLE = "pool", "pool-sample"
+"""Of a streamed pool: the folder of its parts, and the sample of it that stays in memory."""
 
-QUIET_SECONDS = 2.0
-"""A progress bar shows only after this long, and only in a terminal."""
+READERS_SHARE = 0.25
+"""CPUs that reading the next part reserves, so that actors on all CPUs do not leave it waiting for ever."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +46,30 @@ class Embedding:
     """The run's frozen features. `encode`: payloads → (n, d) float32, the same now and after a resume."""
 
     run: RunDir
-    fingerprint: str
-    encode: Callable[[pl.Series], np.ndarray]
-    recipe: Recipe
+    meta: Meta
+    encode: Encoding
 
     def load(self, split: str) -> Split | None:
-        """A split with its features; None where the data has no such split."""
-        return load_features(self.run, self.fingerprint, split)
+        """A split in memory with its features; None where the data has no such split."""
+        table = _ingested(self.run, split)
+        if table is None:
+            return None
+        ids, features = read_features(self.encode.folder / f"{split}.parquet")
+        assert ids.equals(table["sample_id"]), f"{split}: features of other rows"
+        return Split(table, np.asarray(features, dtype=np.float32))
 
     def splits(self) -> dict[str, Split]:
-        """Every split there is."""
-        return {name: split for name in SPLITS if (split := self.load(name)) is not None}
+        """Every split there is but the pool."""
+        return {name: split for name in SPLITS if name != "pool" and (split := self.load(name)) is not None}
+
+    def pool(self) -> Pool:
+        """The pool: in memory, or in shards with a sample in memory."""
+        groups, rows = self.meta.subgroups, self.meta.num_rows["pool"]
+        shards = tuple(FileShard(*files, groups) for files in _parts(self.run, self.encode))
+        if shards:
+            return Pool(shards, rows, self.load(SAMPLE))
+        whole = self.load("pool")
+        return Pool((MemoryShard(whole, groups),), rows, whole)
 
 
 def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
@@ -66,23 +77,22 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
 
     Raises UserError when the encoder does not fit the data or its model is not there.
     """
-    tables = {name: table for name in SPLITS if (table := _ingested(run, name)) is not None}
+    tables = {name: table for name in (*SPLITS, SAMPLE) if (table := _ingested(run, name)) is not None}
     seed = derive_seed(config.run.seed, "encoder")
     ids = {name: table["sample_id"].to_list() for name, table in tables.items()}
-    mark = fingerprint(config.encoder.model_dump(mode="json"), meta.modality, seed, ids)
-    folder = run.root / "embeddings" / mark
-    encoder = encoders.make(config.encoder, meta.modality)
-    if not (folder / "encoder.json").exists():
-        fitted_on = pl.concat([tables[name].select("sample_id", meta.modality) for name in ("pool", "seed")])
-        encoder.fit(fitted_on.sort("sample_id")[meta.modality], seed=seed)
-        _save(encoder, folder)
-    _load(encoder, folder)  # also right after fitting, so that what a resume uses is what was used at first
+    mark = fingerprint(config.encoder.model_dump(mode="json"), meta.modality, seed, ids, meta.pool_digest)
+    encoders.resolve(config.encoder, meta.modality)  # says what is wrong even when all is there
+    encode = Encoding(config.encoder, meta.modality, run.root / "embeddings" / mark)
+    if not encode.is_fitted:
+        known = [tables[n].select("sample_id", meta.modality) for n in ("pool", SAMPLE, "seed") if n in tables]
+        encode.fit(pl.concat(known).sort("sample_id")[meta.modality], seed=seed)
     for name, table in tables.items():
-        if not (folder / f"{name}.parquet").exists():
-            features = encode_all(encoder.encode, table[meta.modality], title=f"embedding {name}")
-            _write_features(folder / f"{name}.parquet", table, features)
-    recipe = Recipe(config.encoder, meta.modality, *_kept(folder))
-    return Embedding(run, mark, partial(encode_all, encoder.encode, title="embedding"), recipe)
+        if not (encode.folder / f"{name}.parquet").exists():
+            features = encode(table[meta.modality], title=f"embedding {name}")
+            write_features(encode.folder / f"{name}.parquet", table["sample_id"], features)
+    stream = config.stream
+    embed_parts(_parts(run, encode), encode, rows=meta.num_rows["pool"], workers=stream.workers, gpu=stream.gpu)
+    return Embedding(run, meta, encode)
 
 
 class Actors(Protocol):
@@ -96,83 +106,122 @@ class Actors(Protocol):
 
 
 def embed_again(data: Data, config: Config, round_: RoundDir, actors: Actors) -> Data:
-    """`data` with the features of round t's fine-tuned encoder, kept in rounds/t/embeddings/."""
-    weights = load_file(round_.root / TUNED)
-    encoder = data.recipe.build(config.train, weights)
+    """`data` with the features of round t's fine-tuned encoder, which are kept in rounds/t/embeddings/."""
+    encode = data.encode.tuned(config.train, round_.root / TUNED)
 
-    def encode(payloads: pl.Series, title: str = "embedding") -> np.ndarray:
-        if actors.serves(len(payloads)):
-            return actors.encode(data.recipe, weights, payloads, CHUNK)
-        return encode_all(encoder.encode, payloads, title=title)
-
-    splits = {}
-    for name, split in data.splits.items():
-        path = round_.root / "embeddings" / f"{name}.parquet"
+    def again(name: str, table: pl.DataFrame) -> Split:
+        path, payloads = round_.root / "embeddings" / f"{name}.parquet", table[data.meta.modality]
         if not path.exists():
-            _write_features(path, split.table, encode(split.table[data.meta.modality], f"embedding {name}"))
-        splits[name] = Split(split.table, _read_features(path, split.table))
+            if actors.serves(len(payloads)):
+                features = actors.encode(encode.recipe(), load_file(encode.weights), payloads, CHUNK)
+            else:
+                features = encode(payloads, title=f"embedding {name}")
+            write_features(path, table["sample_id"], features)
+        return Split(table, read_features(path)[1])
+
+    splits = {name: again(name, split.table) for name, split in data.splits.items()}
+    sample = again("pool", data.pool.sample.table)
+    shards = (MemoryShard(sample, data.meta.subgroups),)
+    if data.pool.is_streamed:
+        folder = round_.root / "embeddings" / PARTS
+        shards = tuple(replace(shard, features=folder / shard.rows.name) for shard in data.pool.shards)
+        files, stream = [(shard.rows, shard.features) for shard in shards], config.stream
+        embed_parts(files, encode, rows=data.pool.num_rows, workers=stream.workers, gpu=stream.gpu)
     actors.rest()
-    return Data(data.meta, splits, encode, data.recipe, frozen=data)
+    return Data(data.meta, splits, Pool(shards, data.pool.num_rows, sample), encode, frozen=data)
 
 
-def load_features(run: RunDir, mark: str, split: str) -> Split | None:
-    """A split with the features kept under fingerprint `mark`; None where the data has no such split."""
-    table = _ingested(run, split)
-    if table is None:
-        return None
-    return Split(table, _read_features(run.root / "embeddings" / mark / f"{split}.parquet", table))
+def embed_parts(
+    parts: list[tuple[Path, Path]], encode: Encoding, *, rows: int, workers: int | None, gpu: bool = False
+) -> None:
+    """Encode each (file of rows, file of features to write) whose features are not there yet.
+
+    rows: of all parts, for the progress bar. workers: 0 = in this process; None = one Ray Data actor a CPU.
+    """
+    left = [(source, out) for source, out in parts if not out.exists()]
+    if not left:
+        return
+    with Bar("embedding pool", rows * len(left) // len(parts)) as bar:
+        if workers == 0:
+            for source, out in left:
+                bar.advance(_encode_part(encode, _read(source, encode.modality), out))
+        else:
+            for done in _stream(left, encode, workers, gpu):
+                bar.advance(done)
 
 
-def encode_all(encode: Callable[[pl.Series], np.ndarray], payloads: pl.Series, *, title: str) -> np.ndarray:
-    """(n, d) float32, encoded chunk by chunk, with a progress bar when it takes long."""
-    if len(payloads) <= CHUNK:
-        return encode(payloads)
-    from rich import get_console
-    from rich.progress import Progress
+def _stream(left: list[tuple[Path, Path]], encode: Encoding, workers: int | None, gpu: bool) -> Iterator[int]:
+    """Rows of each part as it is done: read in tasks, encoded and written by actors that load the encoder once."""
+    ensure_ray()
+    import ray
+    from ray.data import ActorPoolStrategy, DataContext
 
-    began, parts, bar = time.monotonic(), [], None
+    cpus, gpus = (ray.cluster_resources().get(kind, 0.0) for kind in ("CPU", "GPU"))
+    if gpu and gpus < 1:
+        raise UserError("the Ray cluster has no GPU", where="stream.gpu", value=True, remedy="Set stream.gpu = false")
+    actors = min(workers or max(int(gpus if gpu else cpus), 1), len(left))
+    # One row of the stream is one part: what is read together is written together, whoever encodes it.
+    items = [{"source": str(source), "out": str(out)} for source, out in left]
+    DataContext.get_current().enable_progress_bars = False  # there is one already
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    parts = (
+        ray.data.from_items(items, override_num_blocks=len(items))
+        .map(partial(_load_row, modality=encode.modality), num_cpus=READERS_SHARE)
+        .map(
+            _EncodeRow,
+            fn_constructor_args=(encode,),
+            compute=ActorPoolStrategy(size=actors),
+            num_cpus=min(1.0, (1 - READERS_SHARE) * cpus / actors),
+            num_gpus=1 if gpu else None,
+        )
+    )
     try:
-        for start in range(0, len(payloads), CHUNK):
-            parts.append(encode(payloads[start : start + CHUNK]))
-            if bar is None and get_console().is_terminal and time.monotonic() - began > QUIET_SECONDS:
-                bar = Progress(transient=True)
-                bar.start()
-                task = bar.add_task(title, total=len(payloads))
-            if bar is not None:
-                bar.update(task, completed=min(start + CHUNK, len(payloads)))
-    finally:
-        if bar is not None:
-            bar.stop()
-    return np.concatenate(parts)
+        for row in parts.iter_rows():
+            yield row["rows"]
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, OSError):
+            raise _no_room(error.cause, encode.folder) from None
+        raise
+
+
+class _EncodeRow:
+    """A Ray Data actor."""
+
+    def __init__(self, encode: Encoding):
+        import torch
+
+        torch.set_num_threads(1)  # there is an actor for each CPU
+        self._encode = encode
+
+    def __call__(self, row: dict) -> dict:
+        return {"rows": _encode_part(self._encode, pl.read_ipc(row["table"]), Path(row["out"]))}
+
+
+def _load_row(row: dict, modality: str) -> dict:
+    buffer = io.BytesIO()
+    _read(Path(row["source"]), modality).write_ipc(buffer)
+    return {"out": row["out"], "table": buffer.getvalue()}
+
+
+def _read(source: Path, modality: str) -> pl.DataFrame:
+    return read_table(source, "sample_id", modality)
+
+
+def _encode_part(encode: Encoding, table: pl.DataFrame, out: Path) -> int:
+    encode.shard(table["sample_id"], table[encode.modality], out)
+    return len(table)
+
+
+def _no_room(error: OSError, folder: Path) -> Halted:
+    remedy = "Make room and continue with --resume: what is written is kept"
+    return Halted(f"a shard could not be written: {error.strerror or error}", where=folder, remedy=remedy)
+
+
+def _parts(run: RunDir, encode: Encoding) -> list[tuple[Path, Path]]:
+    """The files of rows and of features of a streamed pool's parts; none for a pool in memory."""
+    return [(source, encode.folder / PARTS / source.name) for source in part_files(run.root / "ingest")]
 
 
 def _ingested(run: RunDir, split: str) -> pl.DataFrame | None:
     path = run.root / "ingest" / f"{split}.parquet"
     return read_table(path) if path.exists() else None
-
-
-def _write_features(path: Path, table: pl.DataFrame, features: np.ndarray) -> None:
-    column = pl.Series("features", features).cast(pl.List(pl.Float32))
-    write_table(path, table.select("sample_id").with_columns(column))
-
-
-def _read_features(path: Path, table: pl.DataFrame) -> np.ndarray:
-    kept = read_table(path)
-    assert kept["sample_id"].equals(table["sample_id"]), f"{path.stem}: features of other rows"
-    dims = kept["features"].list.len().max() or 0
-    return np.array(kept["features"].list.to_array(dims).to_numpy(), dtype=np.float32)
-
-
-def _save(encoder: encoders.Encoder, folder: Path) -> None:
-    arrays, settings = encoder.save()
-    with atomic(folder / "encoder.safetensors") as temporary:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
-    write_json(folder / "encoder.json", settings)
-
-
-def _load(encoder: encoders.Encoder, folder: Path) -> None:
-    encoder.load(*_kept(folder))
-
-
-def _kept(folder: Path) -> tuple[dict[str, np.ndarray], dict]:
-    return load_file(folder / "encoder.safetensors"), read_json(folder / "encoder.json")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import polars as pl
 
-from adde_ray.data import Data
+from adde_ray.asked import payloads, read_asked
 from adde_ray.rundir import RoundDir
 from adde_ray.schema import DATASET, frame, with_payload
 
 
 def grow(
-    query: pl.DataFrame, synthetic: pl.DataFrame, decisions: pl.DataFrame, data: Data, round_: RoundDir
+    query: pl.DataFrame, synthetic: pl.DataFrame, decisions: pl.DataFrame, modality: str, round_: RoundDir
 ) -> pl.DataFrame:
     """What people confirmed or corrected, with its lineage: the part of D_{t+1} that D_t lacks."""
-    t, modality = round_.t, data.meta.modality
+    t = round_.t
 
     def part() -> pl.DataFrame:
         acts = decisions.group_by("sample_id", maintain_order=True).agg(
@@ -23,7 +23,7 @@ def grow(
         )
         confirmed = query.join(acts.filter(pl.col("label").is_not_null()), on="sample_id").sort("sample_id")
         confirmed = confirmed.with_columns(
-            data.payloads(confirmed["sample_id"].to_list(), synthetic), round=pl.lit(t + 1)
+            payloads(confirmed["sample_id"].to_list(), synthetic, read_asked(round_), modality), round=pl.lit(t + 1)
         )
         return frame(confirmed, with_payload(DATASET, modality))
 

@@ -2,21 +2,26 @@
 
 Whatever the source, the same rules hold. A sample appears once: of copies within a split the first is kept,
 and what is held out is in no split that is learned from. Rows are sorted by sample_id. The pool's labels, where
-known, go to `oracle.parquet` alone.
+known, go to `oracle.parquet` alone. A pool of `stream.min_rows` or more is read in parts: see `sharding`.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import shutil
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
 import polars as pl
 
+from adde_ray import sharding
 from adde_ray.config import Config
 from adde_ray.errors import UserError, choose
+from adde_ray.ray_session import ensure_ray
 from adde_ray.rundir import RunDir, read_json, write_json, write_table
 from adde_ray.schema import REJECTED, SPLITS, Meta, frame
+from adde_ray.sharding import arranged
 from adde_ray.sources import SOURCES, WHERE, Rows
-from adde_ray.sources.rows import identify, listing
+from adde_ray.sources.rows import count, identify, listing, read_all
 
 PRECEDENCE = (
     ("val", ("test", "ood")),
@@ -39,6 +44,7 @@ class Prepared:
     oracle: pl.DataFrame
     rejected: pl.DataFrame
     notes: list[str] = field(default_factory=list)  # what a user may want to know, one sentence each
+    unread: Rows | None = None  # a source whose pool is too large for memory, and in no split here
 
     @property
     def class_counts(self) -> dict[str, dict[str, int]]:
@@ -50,25 +56,31 @@ def prepare(config: Config) -> Prepared:
     """Read and check the data, write nothing. Raises UserError: unusable data, with what to do."""
     read = choose(SOURCES, config.data.source, where="data.source")
     rows = read(config.data, seed=config.run.seed)
+    streamed = sum(chunk.num_rows for chunk in rows.pool_chunks or ()) >= config.stream.min_rows
+    rows = rows if streamed else rows.whole()
     rejected = list(rows.rejected)
     splits = {name: _unique(name, rows, rejected) for name in SPLITS if name in rows.splits}
     _separate(splits, rejected)
     splits = {name: table for name, table in splits.items() if len(table)}
-    _check(splits, rows.classes, config)
+    # Of a pool too large to be read here, one chunk shows whether it can be read at all and has labels.
+    pool = read_all(rows.pool_chunks[:1])[0] if streamed else splits.get("pool", pl.DataFrame())
+    _check({**splits, "pool": pool}, rows.classes, config)
 
-    splits = {name: _final(table, rows.modality) for name, table in splits.items()}
-    oracle = splits["pool"].filter(pl.col("label").is_not_null()).select("sample_id", "label")
-    splits["pool"] = splits["pool"].with_columns(pl.lit(None, pl.String).alias("label"))
+    splits = {name: arranged(table, rows.modality) for name, table in splits.items()}
+    oracle = pl.DataFrame() if streamed else splits["pool"].select("sample_id", "label").drop_nulls()
+    if not streamed:
+        splits["pool"] = splits["pool"].with_columns(pl.lit(None, pl.String).alias("label"))
+    at_most = {"pool": sum(chunk.num_rows for chunk in rows.pool_chunks)} if streamed else {}
     meta = Meta(
         modality=rows.modality,
         classes=rows.classes,
         subgroups=rows.subgroups,
-        num_rows={name: len(table) for name, table in splits.items()},
-        num_rejected=len(rejected),
-        has_oracle=len(oracle) > 0,
+        num_rows={name: len(table) for name, table in splits.items()} | at_most,
+        num_rejected=count(rejected),
+        has_oracle=pool["label"].is_not_null().any(),
     )
     notes = [*rows.notes, *_notes(splits, rows.classes)]
-    return Prepared(meta, splits, oracle, frame(rejected, REJECTED), notes)
+    return Prepared(meta, splits, oracle, frame(rejected, REJECTED), notes, rows if streamed else None)
 
 
 def ingest(config: Config, run: RunDir) -> Meta:
@@ -76,16 +88,47 @@ def ingest(config: Config, run: RunDir) -> Meta:
     folder = run.root / "ingest"
     if not (folder / "meta.json").exists():
         prepared = prepare(config)
-        tables = {**prepared.splits, "rejected": prepared.rejected}
-        if prepared.meta.has_oracle:
-            tables["oracle"] = prepared.oracle
-        for name in (*SPLITS, "oracle", "rejected"):
-            if name in tables:
-                write_table(folder / f"{name}.parquet", tables[name])
-            else:  # left by an attempt that was killed, on data that has changed since
+        meta, rejected, tables = prepared.meta, prepared.rejected, dict(prepared.splits)
+        if prepared.unread is None:
+            shutil.rmtree(folder / "pool", ignore_errors=True)  # of an attempt on data that has changed since
+            if meta.has_oracle:
+                tables["oracle"] = prepared.oracle
+        else:
+            meta, rejected = _in_parts(prepared, config, folder)
+        for name in SPLITS if prepared.unread else (*SPLITS, "oracle", "pool-sample"):
+            if name not in tables:
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
-        write_json(folder / "meta.json", asdict(prepared.meta))
+        for name, table in (tables | {"rejected": rejected}).items():
+            write_table(folder / f"{name}.parquet", table)
+        write_json(folder / "meta.json", asdict(meta))
     return load_meta(run)
+
+
+def _in_parts(prepared: Prepared, config: Config, folder: Path) -> tuple[Meta, pl.DataFrame]:
+    """Write the pool in parts. Returns what was learned of all the data, and everything that was set aside."""
+    rows, stream = prepared.unread, config.stream
+    if stream.workers != 0:
+        ensure_ray()
+    held = {i: name for name, table in prepared.splits.items() for i in table["sample_id"]}
+    pool = sharding.shard(
+        rows.pool_chunks, folder, rows.modality, held, shard_rows=stream.shard_rows, sample_rows=stream.sample_rows,
+        workers=stream.workers,
+    )  # fmt: skip
+    aside = sharding.rejects(folder)
+    if rows.limit:
+        unusable = [*rows.rejected, *aside.filter(pl.col("rows") > 0).to_dicts()]
+        rows.limit.check(unusable, rows.num_read + prepared.meta.num_rows["pool"])
+    if not pool.rows:
+        raise _lacking("pool", config)
+    rejected = pl.concat([prepared.rejected, aside.select(REJECTED.names)])
+    meta = replace(
+        prepared.meta,
+        num_rows=prepared.meta.num_rows | {"pool": pool.rows},
+        num_rejected=len(rejected),
+        has_oracle=pool.has_oracle,
+        pool_digest=pool.digest,
+    )
+    return meta, rejected
 
 
 def load_meta(run: RunDir) -> Meta:
@@ -129,19 +172,22 @@ def _check(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Co
             value=listing(classes) or None,
             remedy="Label at least one sample of a second class",
         )
-    for name, lack, remedy in (
-        ("seed", "no labelled sample to start from", "Label a few samples of each class: they are the seed set"),
-        ("val", "no labelled val sample", "Label at least two samples of a class, or hold a val split out yourself"),
-        ("pool", "no unlabelled sample to choose from", "Add unlabelled samples: they are the pool"),
-    ):
-        if name not in splits:
-            raise UserError(lack, where=where, remedy=remedy)
+    for name in NEEDED:
+        if not len(splits.get(name, ())):
+            raise _lacking(name, config)
 
 
-def _final(table: pl.DataFrame, modality: str) -> pl.DataFrame:
-    kind = {"image": pl.Binary, "text": pl.String, "vector": pl.List(pl.Float32)}[modality]
-    ours = [pl.col("sample_id"), pl.col("label").cast(pl.String), pl.col(modality).cast(kind)]
-    return table.select(*ours, pl.exclude("sample_id", "label", modality, WHERE)).sort("sample_id")
+NEEDED = {
+    "seed": ("no labelled sample to start from", "Label a few samples of each class: they are the seed set"),
+    "val": ("no labelled val sample", "Label at least two samples of a class, or hold a val split out yourself"),
+    "pool": ("no unlabelled sample to choose from", "Add unlabelled samples: they are the pool"),
+}
+"""Split a run cannot do without -> what its lack is called, and what to do."""
+
+
+def _lacking(split: str, config: Config) -> UserError:
+    lack, remedy = NEEDED[split]
+    return UserError(lack, where=getattr(config.data, "path", None) or "data", remedy=remedy)
 
 
 def _counts(table: pl.DataFrame, classes: tuple[str, ...]) -> dict[str, int]:

@@ -10,13 +10,15 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
+from adde_ray.asked import payloads, read_asked
 from adde_ray.config import Config
 from adde_ray.data import Data
 from adde_ray.errors import choose
 from adde_ray.methods.annotators import Judges, SimulatedAnnotator
 from adde_ray.methods.generators import generator_for
 from adde_ray.review import inbox
-from adde_ray.rundir import ORACLE, RoundDir, RunDir, derive_seed, read_table
+from adde_ray.rundir import ORACLE, RoundDir, RunDir, derive_seed
+from adde_ray.schema import UNLABELLED
 
 
 class Annotator(Protocol):
@@ -30,40 +32,42 @@ class Simulated:
 
     def __init__(self, config: Config, data: Data, run: RunDir):
         seed = derive_seed(config.run.seed, "annotator")
-        truth = dict(read_table(run.root / ORACLE).select("sample_id", "label").iter_rows())
+        self._oracle = run.root / ORACLE
         judges = None
         if config.review.reject_unrealistic and generator_for(config.generate.generator, data.meta.modality):
-            known = truth | dict(data.splits["seed"].table.select("sample_id", "label").iter_rows())
-            rows = [
-                (data.reference_rows[i], data.meta.classes.index(c))
-                for i, c in sorted(known.items())
-                if c in data.meta.classes
-            ]
-            at, labels = np.array(rows).T
-            judges = Judges(data.reference.features[at], labels, seed=seed)
+            known = self._truth(data.reference.ids)
+            known |= dict(data.splits["seed"].table.select("sample_id", "label").iter_rows())
+            labels = data.meta.class_rows([known.get(i) if known.get(i) in data.meta.classes else None
+                                           for i in data.reference.ids])  # fmt: skip
+            judges = Judges(data.reference.features[labels != UNLABELLED], labels[labels != UNLABELLED], seed=seed)
         self._annotator = SimulatedAnnotator(
-            truth, data.meta.classes, error_rate=config.review.error_rate, judges=judges, seed=seed
+            data.meta.classes, error_rate=config.review.error_rate, judges=judges, seed=seed
         )
 
     def answer(self, query: pl.DataFrame, synthetic: pl.DataFrame, round_: RoundDir) -> pl.DataFrame:
         features = dict(synthetic.select("sample_id", "features").iter_rows())
-        asked = {i: np.array(features[i], dtype=np.float32) for i in query["sample_id"] if i in features}
-        return self._annotator.answer(query, asked, t=round_.t)
+        made = {i: np.array(features[i], dtype=np.float32) for i in query["sample_id"] if i in features}
+        return self._annotator.answer(query, self._truth(query["sample_id"].to_list()), made, t=round_.t)
+
+    def _truth(self, sample_ids: list[str]) -> dict[str, str]:
+        """Of these samples alone: there may be millions more."""
+        wanted = pl.scan_parquet(self._oracle).filter(pl.col("sample_id").is_in(sample_ids))
+        return dict(wanted.select("sample_id", "label").collect().iter_rows())
 
 
 class File:
     """People fill in rounds/NNN/review.csv; see `review.inbox`."""
 
     def __init__(self, config: Config, data: Data, run: RunDir):
-        self._data = data
+        self._meta = data.meta
 
     def answer(self, query: pl.DataFrame, synthetic: pl.DataFrame, round_: RoundDir) -> pl.DataFrame | None:
-        meta, payloads = self._data.meta, self._data.payloads(query["sample_id"].to_list(), synthetic)
-        shown, known = query.with_columns(payloads), self._data.reference.table
-        if "file" in known.columns:  # what people see is small: they may want the original
-            shown = shown.join(known.select("sample_id", "file"), on="sample_id", how="left")
-        path = inbox.put_out(round_.root, shown, meta.modality)
-        return inbox.take_in(path, query, meta.classes, t=round_.t)
+        asked, modality = read_asked(round_), self._meta.modality
+        shown = query.with_columns(payloads(query["sample_id"].to_list(), synthetic, asked, modality))
+        if "file" in asked.table.columns:  # what people see is small: they may want the original
+            shown = shown.join(asked.table.select("sample_id", "file"), on="sample_id", how="left")
+        path = inbox.put_out(round_.root, shown, modality)
+        return inbox.take_in(path, query, self._meta.classes, t=round_.t)
 
 
 def make_annotator(config: Config, data: Data, run: RunDir) -> Annotator:

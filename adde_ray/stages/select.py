@@ -1,50 +1,52 @@
-"""Score every candidate and choose the query: pool and synthetic.parquet in, candidates and query.parquet out."""
+"""Choose the query from the candidates: the shortlist in, query.parquet and asked.parquet out."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 
-from adde_ray.analysis import Analysis
+from adde_ray.analysis import Analysis, Candidates
+from adde_ray.asked import keep_asked
 from adde_ray.config import Config
-from adde_ray.data import Data, synthetic_rows
-from adde_ray.methods import gaps, selection
-from adde_ray.methods.acquisition import quality_scores
+from adde_ray.data import Data
+from adde_ray.methods import selection
 from adde_ray.methods.adaptation import Policy
+from adde_ray.pool import Pool
 from adde_ray.rundir import RoundDir, derive_rng
-from adde_ray.schema import CANDIDATES, QUERY, frame
-
-SIGNALS = ("confidence", "agreement", "nn_ratio")
-"""What quality control measured of a synthetic sample; Q is learned on it."""
+from adde_ray.schema import QUERY, Split, frame
 
 
 def select(
-    analysis: Analysis,
-    synthetic: pl.DataFrame,
-    policy: Policy,
-    data: Data,
-    config: Config,
-    round_: RoundDir,
+    candidates: Candidates | None, analysis: Analysis, policy: Policy, data: Data, config: Config, round_: RoundDir
 ) -> pl.DataFrame:
-    """QUERY: the batch people are asked about, best first. synthetic: SYNTHETIC rows of this round."""
+    """QUERY: the batch people are asked about, best first. candidates: None when that has been chosen already."""
 
     def choose() -> pl.DataFrame:
-        candidates, embedding = score(analysis, synthetic, policy, data, config, round_)
-        round_.once("candidates.parquet", lambda: candidates)
-        return best_batch(candidates, embedding, len(analysis.asked), policy, config, round_)
+        assert candidates is not None
+        rows = best_batch(candidates, analysis, policy, config, round_)
+        # First, so that a query never stands there without what it asks about.
+        asked = fetch(data.pool, candidates, rows)
+        if data.frozen is not None:  # what is kept outlives this round's encoder
+            asked = Split(asked.table, data.frozen.encode(asked.table[data.meta.modality]))
+        keep_asked(asked, round_)
+        chosen = candidates.table[rows] if len(rows) else candidates.table.clear()
+        return frame(chosen.with_columns(rank=pl.int_range(1, len(rows) + 1)), QUERY)
 
     return round_.once("query.parquet", choose)
 
 
 def best_batch(
-    candidates: pl.DataFrame, embedding: np.ndarray, num_asked: int, policy: Policy, config: Config, round_: RoundDir
-) -> pl.DataFrame:
-    """QUERY rows chosen from CANDIDATES by the configured selector, within the budget and the synthetic cap."""
+    candidates: Candidates, analysis: Analysis, policy: Policy, config: Config, round_: RoundDir
+) -> np.ndarray:
+    """Rows of the candidates, best first, by the configured selector, within the budget and the synthetic cap."""
+    num_asked = len(analysis.asked)
     size = min(config.select.batch, _left(num_asked, config), len(candidates))
-    is_synthetic = (candidates["origin"] == "synthetic").to_numpy()
+    is_synthetic = (candidates.table["origin"] == "synthetic").to_numpy()
     rows = selection.select(
-        candidates["score"].to_numpy().astype(np.float64),
-        embedding,
+        candidates.table["score"].to_numpy().astype(np.float64),
+        analysis.model.embed(candidates.features),
         # Enough to refill the batch when synthetic samples above their cap are taken out of it.
         size + int(is_synthetic.sum()),
         selector=config.select.selector,
@@ -53,89 +55,18 @@ def best_batch(
     )
     num_real = len(candidates) - int(is_synthetic.sum())
     cap = _synthetic_cap(size, num_real, num_asked, policy, config, round_)
-    rows = selection.cap_synthetic(rows, is_synthetic, cap)[:size]
-    chosen = candidates[rows] if len(rows) else candidates.clear()
-    return frame(chosen.with_columns(rank=pl.int_range(1, len(rows) + 1)), QUERY)
+    return selection.cap_synthetic(rows, is_synthetic, cap)[:size]
 
 
-def score(
-    analysis: Analysis,
-    synthetic: pl.DataFrame,
-    policy: Policy,
-    data: Data,
-    config: Config,
-    round_: RoundDir,
-) -> tuple[pl.DataFrame, np.ndarray]:
-    """CANDIDATES sorted by sample_id, and their (n, e) embedding."""
-    kept = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
-    taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list())
-    real = np.array([row for row, i in enumerate(data.reference.ids) if i not in taken], dtype=int)
-    features = synthetic_rows(kept, data)
-    embedding = np.concatenate([analysis.embedding[real], analysis.model.embed(features)])
-    proba = np.concatenate([analysis.proba[real], analysis.model.proba(features)])
-    points = np.concatenate([analysis.space.points[real], analysis.space.reduce(embedding[len(real) :])])
-
-    subgroups = {
-        column: [values[row] for row in real] + [None] * len(kept)
-        for column, values in data.subgroups(data.reference.table).items()
-    }
-    membership = gaps.membership(points, proba, subgroups, analysis.open_gaps, data.meta.classes)
-    u = selection.uncertainty(
-        proba,
-        config.select.uncertainty,
-        members=lambda: analysis.model.member_proba(np.concatenate([data.reference.features[real], features])),
-    )
-    div = selection.diversity(
-        selection.Situation(proba, embedding, analysis.dataset_embedding, analysis.dataset.class_counts, membership),
-        config.select.diversity,
-    )
-    q = np.ones(len(proba), dtype=np.float32)
-    signals = [kept[c].to_numpy() for c in SIGNALS]
-    q[len(real) :] = quality_scores(*signals, past_decisions(round_), config.quality_control)
-
-    best, gap_ids = proba.argmax(axis=1), [gap.gap_id for gap in analysis.open_gaps]
-    real_ids = [data.reference.ids[row] for row in real]
-    table = frame(
-        {
-            "sample_id": real_ids + kept["sample_id"].to_list(),
-            "origin": ["real"] * len(real) + ["synthetic"] * len(kept),
-            "gap_id": selection.gap_of(membership[: len(real)], gap_ids) + kept["gap_id"].to_list(),
-            "generator": [None] * len(real) + kept["generator"].to_list(),
-            "parents": [None] * len(real) + kept["parents"].to_list(),
-            "suggested": [data.meta.classes[c] for c in best[: len(real)]] + kept["intended"].to_list(),
-            "confidence": np.concatenate([proba.max(axis=1)[: len(real)], kept["confidence"].to_numpy()]),
-            "U": u,
-            "Div": div,
-            "Q": q,
-            "score": selection.weighted_sum(u, div, q, policy.weights),
-        },
-        CANDIDATES,
-    )
-    # A random query is drawn from everything: the best by score would not be random.
-    at_most = len(table) if config.select.selector == "random" else max(config.select.shortlist, config.select.batch)
-    return _shortlist(table, embedding, at_most)
-
-
-def past_decisions(round_: RoundDir) -> pl.DataFrame:
-    """What people said of synthetic samples before: confidence, agreement, nn_ratio, confirmed."""
-    answered = []
-    for t in range(round_.t):
-        then = round_.run.round(t)
-        synthetic = then.read("synthetic.parquet", "sample_id", *SIGNALS)
-        decisions = then.read("decisions.parquet", "sample_id", "label")
-        if synthetic is not None and decisions is not None:
-            confirmed = decisions.select("sample_id", confirmed=pl.col("label").is_not_null())
-            answered.append(synthetic.join(confirmed, on="sample_id").sort("sample_id").drop("sample_id"))
-    empty = {**dict.fromkeys(SIGNALS, pl.Float32), "confirmed": pl.Boolean}
-    return pl.concat(answered) if answered else pl.DataFrame(schema=empty)
-
-
-def _shortlist(table: pl.DataFrame, embedding: np.ndarray, size: int) -> tuple[pl.DataFrame, np.ndarray]:
-    """All synthetic rows and the `size` best real ones, sorted by sample_id."""
-    is_real = pl.col("origin") == "real"
-    best = table.with_row_index("row").sort(~is_real, -pl.col("score"), "sample_id")
-    best = pl.concat([best.filter(is_real).head(min(size, len(table))), best.filter(~is_real)]).sort("sample_id")
-    return best.drop("row"), embedding[best["row"].to_numpy()]
+def fetch(pool: Pool, candidates: Candidates, rows: Sequence[int] | np.ndarray) -> Split:
+    """The pool's rows among these candidates with all their columns, sorted by sample_id."""
+    ids, shards = candidates.table["sample_id"].to_numpy()[rows], candidates.shards[rows]
+    # A shard that is asked for nothing still says what the columns are.
+    found = [pool.shards[s].take(ids[shards == s].tolist()) for s in np.unique(shards[shards >= 0])]
+    found = found or [pool.shards[0].take([])]
+    table = pl.concat([part.table for part in found], how="diagonal_relaxed")
+    order = table["sample_id"].arg_sort().to_numpy()
+    return Split(table[order], np.concatenate([part.features for part in found])[order])
 
 
 def _left(num_asked: int, config: Config) -> int:

@@ -66,13 +66,14 @@ def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> lea
         val = data.splits["val"].features
         if config.train.mode != "head":
             head = {name: value.numpy() for name, value in weights.items()}
-            tuning = Tuning(data.recipe, dataset.table[data.meta.modality], head)
+            recipe = data.encode.recipe()
+            tuning = Tuning(recipe, dataset.table[data.meta.modality], head)
             both = fit(dataset.features, dataset.labels, len(classes), config.train, **samples, tuning=tuning)
             weights = {name: value for name, value in both.items() if not name.startswith(BACKBONE)}
             tuned = {name.removeprefix(BACKBONE): value for name, value in both.items() if name not in weights}
             with atomic(round_.root / TUNED) as temporary:
                 save_file(tuned, temporary)
-            encoder = data.recipe.build(config.train, load_file(round_.root / TUNED))
+            encoder = recipe.build(config.train, load_file(round_.root / TUNED))
             val = encoder.encode(data.splits["val"].table[data.meta.modality])
         network = learner.build(dims, len(classes), config.train, seed=seed)
         network.load_state_dict(weights)

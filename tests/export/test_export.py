@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from fake_run import HOSTILE, SIZES, make_run
+from fake_run import HOSTILE, SIZES, add_columns, make_run
 from PIL import Image
 
 from adde_ray.errors import UserError
@@ -142,9 +142,7 @@ def test_user_columns_come_along_by_sample_id(tmp_path):
 
 def test_synthetic_samples_have_no_user_columns(tmp_path):
     run = make_run(tmp_path / "run", modality="image")
-    for split in ("seed", "pool", "val", "test", "ood"):
-        path = run.root / f"ingest/{split}.parquet"
-        write_table(path, read_table(path).with_columns(camera=pl.lit("c1")))
+    add_columns(run, {key: {"camera": pl.lit("c1")} for key in ("seed", "pool", "val", "test", "ood")})
     train = pl.read_parquet(export(run, tmp_path / "out") / "data/train-00000-of-00001.parquet")
     cameras = dict(train.select("origin", "camera").unique().iter_rows())
     assert cameras == {"real": "c1", "synthetic": None}
@@ -157,9 +155,7 @@ def test_column_types_that_differ_between_splits_are_reconciled(tmp_path):
         "pool": {"n": pl.lit(2, pl.Int32), "m": pl.lit("two"), "c": pl.lit("v", pl.Categorical), "w": pl.lit(None)},
         "val": {"n": pl.lit(0.5), "m": pl.lit(None), "w": pl.lit(None)},
     }
-    for split, new in columns.items():
-        path = run.root / f"ingest/{split}.parquet"
-        write_table(path, read_table(path).with_columns(**new))
+    add_columns(run, columns)
     loaded = load(export(run, tmp_path / "out"), tmp_path / "cache")
     types = {name: loaded["test"].features[name].dtype for name in ("n", "m", "c", "w")}
     assert types == {"n": "float64", "m": "string", "c": "string", "w": "string"}
@@ -179,9 +175,7 @@ def test_every_kind_of_user_column(tmp_path):
         "pair": pl.concat_list(pl.lit(1.0), pl.lit(2.0)).list.to_array(2),
         "nested": pl.struct(pl.lit("x").alias("a"), pl.concat_list(pl.lit(1), pl.lit(2)).alias("b")),
     }
-    for split in ("seed", "pool", "test"):
-        path = run.root / f"ingest/{split}.parquet"
-        write_table(path, read_table(path).with_columns(**given))
+    add_columns(run, dict.fromkeys(("seed", "pool", "test"), given))
     out = export(run, tmp_path / "out")
     loaded = load(out, tmp_path / "cache")
     assert loaded["train"].features == loaded["test"].features

@@ -14,30 +14,35 @@ def query(ids, suggested="a", origin="real") -> pl.DataFrame:
     return frame([{"sample_id": i, "suggested": suggested, "origin": origin} for i in ids], QUERY)
 
 
-def answers(annotator, table, features=None) -> list[tuple]:
-    decisions = annotator.answer(table, features or {}, t=4)
+def answers(annotator, table, truth=None, features=None) -> list[tuple]:
+    decisions = annotator.answer(table, truth or {}, features or {}, t=4)
     assert decisions.columns == DECISIONS.names and len(decisions) == len(table)
     assert decisions["action"].is_in(ACTIONS).all()
     return decisions.select("sample_id", "action", "label").rows()
 
 
 def test_accepts_corrects_and_rejects_junk():
-    annotator = SimulatedAnnotator({"x": "a", "y": "b", "z": "clouds"}, CLASSES)
-    assert answers(annotator, query("xyz")) == [("x", "accept", "a"), ("y", "correct", "b"), ("z", "reject", None)]
+    truth = {"x": "a", "y": "b", "z": "clouds"}
+    given = answers(SimulatedAnnotator(CLASSES), query("xyz"), truth)
+    assert given == [
+        ("x", "accept", "a"),
+        ("y", "correct", "b"),
+        ("z", "reject", None),
+    ]
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
 def test_errs_at_the_asked_rate_and_the_same_way_in_any_batch(rate):
     ids = [f"{i:03d}" for i in range(400)]
-    annotator = SimulatedAnnotator(dict.fromkeys(ids, "a"), CLASSES, error_rate=rate, seed=5)
-    given = answers(annotator, query(ids))
+    annotator, truth = SimulatedAnnotator(CLASSES, error_rate=rate, seed=5), dict.fromkeys(ids, "a")
+    given = answers(annotator, query(ids), truth)
     assert np.mean([label != "a" for _, _, label in given]) == pytest.approx(rate, abs=0.07)
-    assert answers(annotator, query(ids[::-1]))[::-1] == given
+    assert answers(annotator, query(ids[::-1]), truth)[::-1] == given
 
 
 def test_error_rate_by_class():
-    annotator = SimulatedAnnotator({"x": "a", "y": "b"}, CLASSES, error_rate={"b": 1.0})
-    (_, _, x), (_, _, y) = answers(annotator, query("xy"))
+    annotator = SimulatedAnnotator(CLASSES, error_rate={"b": 1.0})
+    (_, _, x), (_, _, y) = answers(annotator, query("xy"), {"x": "a", "y": "b"})
     assert x == "a" and y in ("a", "c")
 
 
@@ -48,13 +53,14 @@ def test_rejects_synthetic_samples_that_judges_do_not_recognise():
     judges = Judges(centres[labels] + rng.normal(size=(90, 2)), labels, seed=0)
     assert judges.recognise(np.array([[0.0, 0.1], [10.0, 0.3]])) == [0, 1]
     assert judges.recognise(np.zeros((0, 2))) == []
-    annotator = SimulatedAnnotator({}, CLASSES, judges=judges)
+    annotator = SimulatedAnnotator(CLASSES, judges=judges)
     features = {"s": np.array([0.1, 0.1]), "t": np.array([10.0, 0.0]), "u": np.array([5.0, 0.2])}
     given = dict(
-        (i, (action, label)) for i, action, label in answers(annotator, query("stu", origin="synthetic"), features)
+        (i, (action, label))
+        for i, action, label in answers(annotator, query("stu", origin="synthetic"), features=features)
     )
     assert given["s"] == ("accept", "a") and given["t"] == ("correct", "b")
 
 
 def test_without_judges_synthetic_samples_are_taken_at_their_word():
-    assert answers(SimulatedAnnotator({}, CLASSES), query("s", "b", "synthetic")) == [("s", "accept", "b")]
+    assert answers(SimulatedAnnotator(CLASSES), query("s", "b", "synthetic")) == [("s", "accept", "b")]

@@ -16,11 +16,12 @@ def situation(n=40, m=12, classes=5, gaps=3, seed=0) -> Situation:
         dataset_embedding=rng.normal(size=(m, 4)).astype(np.float32),
         class_counts=np.array([6, 4, 2, 0, 0])[:classes],
         membership=rng.random((n, gaps)).astype(np.float32),
+        novelty_scale=2.0,
     )
 
 
 def take(s: Situation, rows) -> Situation:
-    return Situation(s.proba[rows], s.embedding[rows], s.dataset_embedding, s.class_counts, s.membership[rows])
+    return Situation(s.proba[rows], s.embedding[rows], s.dataset_embedding, s.class_counts, s.membership[rows], 2.0)
 
 
 def test_bald_is_high_where_members_disagree_and_not_where_all_are_unsure():
@@ -83,22 +84,25 @@ class TestDiversity:
     def test_all_equal(self, name):
         s = situation()
         same = Situation(
-            s.proba, np.ones_like(s.embedding), np.ones_like(s.dataset_embedding), s.class_counts, s.membership
+            s.proba, np.ones_like(s.embedding), np.ones_like(s.dataset_embedding), s.class_counts, s.membership, 0.0
         )
         assert np.isfinite(DIVERSITY[name](same)).all()
 
 
 def test_balance_favours_what_is_rare():
     proba = np.eye(3, dtype=np.float32)
-    s = Situation(proba, np.zeros((3, 1)), np.zeros((1, 1)), np.array([9, 1, 0]), np.zeros((3, 0)))
+    s = Situation(proba, np.zeros((3, 1)), np.zeros((1, 1)), np.array([9, 1, 0]), np.zeros((3, 0)), 1.0)
     common, rare, absent = DIVERSITY["balance"](s)
     assert common < rare < absent == 1
 
 
 def test_novelty_grows_with_distance_to_the_dataset():
-    s = Situation(np.ones((3, 1)), np.array([[0.0], [1.0], [5.0]]), np.array([[0.0]]), np.array([1]), np.zeros((3, 0)))
-    near, far, farther = DIVERSITY["novelty"](s)
-    assert near == 0 < far < farther
+    x, y = np.array([[0.0], [1.0], [5.0]]), np.array([[0.0]])
+    scale = selection.novelty_scale(x, y)
+    assert scale == pytest.approx(np.percentile([0, 1, 5], 99), rel=1e-6)
+    near, far, farther = DIVERSITY["novelty"](Situation(np.ones((3, 1)), x, y, np.array([1]), np.zeros((3, 0)), scale))
+    assert near == 0 < far < farther == 1
+    assert selection.novelty_scale(x[:0], y) == selection.novelty_scale(x, y[:0]) == 0
 
 
 def test_gap_of_names_the_best_gap_or_none():

@@ -6,14 +6,17 @@ import pytest
 import rich
 from rich.console import Console
 
+from adde_ray import progress
 from adde_ray.config import Config
+from adde_ray.encoding import in_chunks
 from adde_ray.errors import UserError
+from adde_ray.features import read_features
 from adde_ray.methods import encoders
 from adde_ray.methods.encoders import encode_images
 from adde_ray.rundir import RunDir
 from adde_ray.schema import sample_id
 from adde_ray.stages import embed as stage
-from adde_ray.stages.embed import embed, encode_all
+from adde_ray.stages.embed import embed
 from adde_ray.stages.ingest import ingest
 
 
@@ -43,18 +46,20 @@ def synthetic(n=3):
 def test_every_split_has_features_in_its_order(fresh):
     embedding = embed(*fresh)
     splits = embedding.splits()
+    splits["pool"] = embedding.pool().sample
     assert {n: len(s) for n, s in splits.items()} == fresh[1].num_rows
     for name, split in splits.items():
         assert split.features.shape == (len(split), 64) and split.features.dtype == np.float32
         assert split.features.flags.writeable and split.features.flags.c_contiguous
         assert np.array_equal(embedding.encode(split.table["image"]), split.features), name
-    kept = pl.read_parquet(fresh[2].root / "embeddings" / embedding.fingerprint / "val.parquet")
-    assert kept.columns == ["sample_id", "features"] and kept["features"].dtype == pl.List(pl.Float32)
+    ids, kept = read_features(embedding.encode.folder / "val.parquet")
+    assert ids.to_list() == splits["val"].ids and np.array_equal(kept, splits["val"].features)
 
 
 def test_fitted_on_pool_and_seed_alone(fresh):
-    splits = embed(*fresh).splits()
-    both = np.concatenate([splits["pool"].features, splits["seed"].features])
+    embedding = embed(*fresh)
+    splits = embedding.splits()
+    both = np.concatenate([embedding.pool().sample.features, splits["seed"].features])
     assert np.allclose(both.mean(axis=0), 0, atol=1e-6)
     assert not np.allclose(splits["test"].features.mean(axis=0), 0, atol=1e-2)
 
@@ -73,7 +78,7 @@ def test_absent_splits_are_none(digits, tmp_path):
     for name in ("seed", "pool", "val"):
         (tmp_path / "ingest" / f"{name}.parquet").symlink_to(root / "ingest" / f"{name}.parquet")
     embedding = embed(config, meta, RunDir(tmp_path))
-    assert embedding.load("ood") is None and set(embedding.splits()) == {"seed", "pool", "val"}
+    assert embedding.load("ood") is None and set(embedding.splits()) == {"seed", "val"}
 
 
 def test_a_resume_computes_nothing_again_and_encodes_new_samples_the_same(fresh, monkeypatch):
@@ -82,10 +87,10 @@ def test_a_resume_computes_nothing_again_and_encodes_new_samples_the_same(fresh,
     first = embed(config, meta, run)
     new, before = first.encode(synthetic()), features(run)
     monkeypatch.setattr(encoders.Reduced, "fit", None)
-    monkeypatch.setattr(stage, "write_table", None)
+    monkeypatch.setattr(stage, "write_features", None)
     again = embed(config, meta, run)
     assert np.array_equal(again.encode(synthetic()), new) and new.shape == (3, 5)
-    assert features(run) == before and again.fingerprint == first.fingerprint
+    assert features(run) == before and again.encode.folder == first.encode.folder
 
 
 def test_a_kill_half_way_changes_nothing(fresh, tmp_path, monkeypatch):
@@ -93,7 +98,7 @@ def test_a_kill_half_way_changes_nothing(fresh, tmp_path, monkeypatch):
     config = config.override("encoder.dims=5")
     whole = embed(config, meta, run)
     expected = features(run)
-    folder = run.root / "embeddings" / whole.fingerprint
+    folder = whole.encode.folder
     for lost in (
         ["encoder.json"],
         ["test.parquet", "pool.parquet"],
@@ -107,7 +112,7 @@ def test_a_kill_half_way_changes_nothing(fresh, tmp_path, monkeypatch):
 
 def test_other_settings_are_kept_apart(fresh):
     config, meta, run = fresh
-    marks = {embed(c, meta, run).fingerprint for c in (config, config.override("encoder.dims=5"))}
+    marks = {embed(c, meta, run).encode.folder for c in (config, config.override("encoder.dims=5"))}
     assert len(marks) == 2 == len(list((run.root / "embeddings").iterdir()))
 
 
@@ -119,7 +124,7 @@ def test_texts_with_the_default_encoder(tmp_path):
     run = RunDir(tmp_path / "run")
     meta = ingest(config, run)
     embedding = embed(config, meta, run)
-    pool = embedding.load("pool")
+    pool = embedding.pool().sample
     assert np.allclose(np.linalg.norm(pool.features, axis=1), 1, atol=1e-5) and pool.features.shape[1] <= 58
     with pytest.raises(UserError, match=r"encoder\.name: encodes image data, but the data is text"):
         embed(config.override("encoder.name=pixels"), meta, run)
@@ -133,17 +138,17 @@ def test_chunks_cover_everything_once():
         calls.append(len(part))
         return part.to_numpy()[:, None].astype(np.float32)
 
-    z = encode_all(encode, payloads, title="x")
+    z = in_chunks(encode, payloads, title="x")
     assert z.ravel().tolist() == list(range(600)) and calls == [256, 256, 88]
-    assert encode_all(encode, payloads[:0], title="x").shape == (0, 1)
+    assert in_chunks(encode, payloads[:0], title="x").shape == (0, 1)
 
 
 def test_progress_shows_only_when_slow_and_in_a_terminal(monkeypatch):
     def shown(terminal, quiet):
         console = Console(file=io.StringIO(), force_terminal=terminal)
         monkeypatch.setattr(rich, "_console", console)
-        monkeypatch.setattr(stage, "QUIET_SECONDS", quiet)
-        z = encode_all(lambda part: np.zeros((len(part), 1)), pl.Series(range(3000)), title="embedding pool")
+        monkeypatch.setattr(progress, "QUIET_SECONDS", quiet)
+        z = in_chunks(lambda part: np.zeros((len(part), 1)), pl.Series(range(3000)), title="embedding pool")
         return len(z) == 3000 and console.file.getvalue()
 
     assert "embedding pool" in shown(True, -1)

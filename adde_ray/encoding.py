@@ -1,0 +1,106 @@
+"""A fitted encoder in a folder, and payloads encoded with it: in memory or shard file by shard file.
+
+encoder.safetensors and encoder.json (written last) in → features out. What is encoded here and in a worker on another
+machine comes out the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from safetensors.numpy import load_file, save_file
+
+from adde_ray import config
+from adde_ray.config import Train
+from adde_ray.features import write_features
+from adde_ray.methods import encoders
+from adde_ray.methods.finetune import Recipe
+from adde_ray.progress import Bar
+from adde_ray.rundir import atomic, read_json, write_json
+
+CHUNK = 256
+"""Rows encoded at a time, always the same so that features are, too."""
+
+WEIGHTS, SETTINGS = "encoder.safetensors", "encoder.json"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The encoder kept in `folder`. Small to pickle: what it loads stays where it is loaded."""
+
+    settings: config.Encoder
+    modality: str
+    folder: Path
+
+    @property
+    def is_fitted(self) -> bool:
+        return (self.folder / SETTINGS).exists()
+
+    def fit(self, payloads: pl.Series, *, seed: int) -> None:
+        """Fit on these payloads and keep the result."""
+        encoder = encoders.make(self.settings, self.modality)
+        encoder.fit(payloads, seed=seed)
+        arrays, state = encoder.save()
+        with atomic(self.folder / WEIGHTS) as temporary:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+        write_json(self.folder / SETTINGS, state)
+
+    @cached_property
+    def _encode(self) -> Callable[[pl.Series], np.ndarray]:
+        encoder = encoders.make(self.settings, self.modality)
+        encoder.load(load_file(self.folder / WEIGHTS), read_json(self.folder / SETTINGS))
+        return encoder.encode
+
+    def tuned(self, train: Train, weights: Path) -> Tuned:
+        """It as fine-tuned in some round."""
+        return Tuned(self.settings, self.modality, self.folder, train, weights)
+
+    def recipe(self) -> Recipe:
+        """How to build it for fine-tuning."""
+        kept = load_file(self.folder / WEIGHTS), read_json(self.folder / SETTINGS)
+        return Recipe(self.settings, self.modality, *kept)
+
+    def __call__(self, payloads: pl.Series, *, title: str = "embedding") -> np.ndarray:
+        """(n, d) float32, encoded chunk by chunk, with a progress bar when it takes long."""
+        return in_chunks(self._encode, payloads, title=title)
+
+    def shard(self, ids: pl.Series, payloads: pl.Series, out: Path) -> None:
+        """Encode a shard's payloads and write their features, as float16."""
+        parts = [self._encode(payloads[start : start + CHUNK]) for start in range(0, len(payloads), CHUNK)]
+        limit = np.finfo(np.float16).max  # an outlier beyond it is as far away as can be said
+        write_features(out, ids, np.clip(np.concatenate(parts), -limit, limit).astype(np.float16))
+
+    def __reduce__(self) -> tuple:
+        return Encoding, (self.settings, self.modality, self.folder)
+
+
+@dataclass(frozen=True)
+class Tuned(Encoding):
+    """The same encoder with a round's fine-tuned weights, kept in a file of their own."""
+
+    train: Train
+    weights: Path
+
+    @cached_property
+    def _encode(self) -> Callable[[pl.Series], np.ndarray]:
+        return self.recipe().build(self.train, load_file(self.weights)).encode
+
+    def __reduce__(self) -> tuple:
+        return Tuned, (self.settings, self.modality, self.folder, self.train, self.weights)
+
+
+def in_chunks(encode: Callable[[pl.Series], np.ndarray], payloads: pl.Series, *, title: str) -> np.ndarray:
+    """What `encode` gives for each `CHUNK` of the payloads, together."""
+    if len(payloads) <= CHUNK:
+        return encode(payloads)
+    parts = []
+    with Bar(title, len(payloads)) as bar:
+        for start in range(0, len(payloads), CHUNK):
+            parts.append(encode(payloads[start : start + CHUNK]))
+            bar.advance(len(parts[-1]))
+    return np.concatenate(parts)

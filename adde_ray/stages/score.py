@@ -1,0 +1,124 @@
+"""Score everything that could be asked about: pool and synthetic.parquet in, candidates.parquet out.
+
+One pass over the pool's shards; each gives its best, and a shortlist of bounded size is kept of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from adde_ray.analysis import Analysis, Candidates
+from adde_ray.config import Config
+from adde_ray.data import Data, synthetic_rows
+from adde_ray.methods import selection
+from adde_ray.methods.acquisition import quality_scores
+from adde_ray.methods.adaptation import Policy
+from adde_ray.methods.scoring import Best, Scorer, merge
+from adde_ray.pool import Pool, Shard
+from adde_ray.rundir import RoundDir, derive_seed
+from adde_ray.schema import CANDIDATES, frame
+from adde_ray.workers import each
+
+SIGNALS = ("confidence", "agreement", "nn_ratio")
+"""What quality control measured of a synthetic sample; Q is learned on it."""
+
+
+def score(
+    analysis: Analysis, synthetic: pl.DataFrame, policy: Policy, data: Data, config: Config, round_: RoundDir
+) -> Candidates | None:
+    """The shortlist of real samples and all kept synthetic ones; None when the query has been chosen already."""
+    if round_.read("query.parquet", "sample_id") is not None:
+        return None
+    scorer = _scorer(analysis, policy, data, config, round_)
+    taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list())
+    best = best_of_pool(data.pool, scorer, taken, _at_most(data.pool, config), workers=config.stream.workers)
+    made = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
+    # Q: nothing is more real than what is real.
+    real = best.table.with_columns(pl.lit("real").alias("origin"), pl.lit(1.0).alias("Q"))
+    features = synthetic_rows(made, data)
+    synthetic = _score_synthetic(made, features, scorer, config, round_)
+    table = pl.concat([frame(part.to_dict(as_series=False), CANDIDATES) for part in (real, synthetic)])
+    shards = np.concatenate([best.table["shard"].to_numpy(), np.full(len(made), -1)])
+    order = table["sample_id"].arg_sort().to_numpy()
+    candidates = Candidates(table[order], np.concatenate([best.features, features])[order], shards[order])
+    round_.once("candidates.parquet", lambda: candidates.table)
+    return candidates
+
+
+def best_of_pool(pool: Pool, scorer: Scorer, taken: set[str], at_most: int, *, workers: int | None) -> Best:
+    """The `at_most` best rows of the pool that are not `taken`; their table says in `shard` where each lies.
+
+    The same whatever the shards are, and in whatever order workers are done with them.
+    """
+    workers = workers if pool.is_streamed else 0
+    found: list[Best] = []
+    for row, part in each(_best_of_shard, pool.shards, scorer, taken, at_most, workers=workers):
+        part = Best(part.table.with_columns(pl.lit(row).alias("shard")), part.features)
+        found = [merge([*found, part], at_most)]
+    [best] = found
+    return best
+
+
+def _best_of_shard(shard: Shard, scorer: Scorer, taken: set[str], at_most: int) -> Best:
+    block = shard.read()
+    return scorer.best(block.ids, block.features, block.subgroups, taken, at_most)
+
+
+def _at_most(pool: Pool, config: Config) -> int:
+    """A selector that does not look at the score chooses from all of a pool in memory, else from a sample of it."""
+    at_random = config.select.selector in selection.BLIND
+    return pool.num_rows if at_random and not pool.is_streamed else max(config.select.shortlist, config.select.batch)
+
+
+def _scorer(analysis: Analysis, policy: Policy, data: Data, config: Config, round_: RoundDir) -> Scorer:
+    taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list())
+    free = np.array([i not in taken for i in data.reference.ids], dtype=bool)
+    return Scorer(
+        model=analysis.model,
+        space=analysis.space,
+        classes=data.meta.classes,
+        open_gaps=analysis.open_gaps,
+        dataset_embedding=analysis.dataset_embedding,
+        class_counts=analysis.dataset.class_counts,
+        novelty_scale=selection.novelty_scale(analysis.embedding[free], analysis.dataset_embedding),
+        uncertainty=config.select.uncertainty,
+        diversity=config.select.diversity,
+        weights=policy.weights,
+        at_random=(
+            derive_seed(config.run.seed, round_.t, "shortlist") if config.select.selector in selection.BLIND else None
+        ),
+    )
+
+
+def _score_synthetic(
+    kept: pl.DataFrame, features: np.ndarray, scorer: Scorer, config: Config, round_: RoundDir
+) -> pl.DataFrame:
+    """`kept` with the columns of CANDIDATES."""
+    if kept.is_empty():
+        return kept.clear()
+    of = scorer.terms(features, {})
+    signals = [kept[c].to_numpy() for c in SIGNALS]
+    q = quality_scores(*signals, past_decisions(round_), config.quality_control)
+    return kept.with_columns(
+        pl.lit("synthetic").alias("origin"),
+        pl.col("intended").alias("suggested"),
+        pl.Series("U", of.u, dtype=pl.Float32),
+        pl.Series("Div", of.div, dtype=pl.Float32),
+        pl.Series("Q", q, dtype=pl.Float32),
+        pl.Series("score", selection.weighted_sum(of.u, of.div, q, scorer.weights), dtype=pl.Float32),
+    )
+
+
+def past_decisions(round_: RoundDir) -> pl.DataFrame:
+    """What people said of synthetic samples before: confidence, agreement, nn_ratio, confirmed."""
+    answered = []
+    for t in range(round_.t):
+        then = round_.run.round(t)
+        synthetic = then.read("synthetic.parquet", "sample_id", *SIGNALS)
+        decisions = then.read("decisions.parquet", "sample_id", "label")
+        if synthetic is not None and decisions is not None:
+            confirmed = decisions.select("sample_id", confirmed=pl.col("label").is_not_null())
+            answered.append(synthetic.join(confirmed, on="sample_id").sort("sample_id").drop("sample_id"))
+    empty = {**dict.fromkeys(SIGNALS, pl.Float32), "confirmed": pl.Boolean}
+    return pl.concat(answered) if answered else pl.DataFrame(schema=empty)

@@ -1,0 +1,72 @@
+"""The same function over many items: in this process, or as Ray tasks on whatever machines there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+MAX_RETRIES = 3
+"""A task whose worker or machine died is run again this many times."""
+
+IN_FLIGHT = 2
+"""Tasks submitted for each worker: one runs, the next waits for it to end."""
+
+
+def each(
+    function: Callable[..., Result], items: Sequence[Item], *common: object, workers: int | None
+) -> Iterator[tuple[int, Result]]:
+    """(row, function(item, *common)) of every item, in whatever order they are done.
+
+    workers: 0 = one after the other in this process; None = as many as the Ray cluster has CPUs. `common` travels to
+    each machine once. Raises what `function` raises.
+    """
+    if workers == 0:
+        for row, item in enumerate(items):
+            yield row, function(item, *common)
+        return
+    import ray
+
+    cpus = ray.cluster_resources().get("CPU", 1.0)
+    workers = workers or max(int(cpus), 1)
+    # At most half of the CPUs, as every part of a run: generators keep the other half, and would wait for ever.
+    task = ray.remote(num_cpus=min(1.0, 0.5 * cpus / workers), max_retries=MAX_RETRIES)(_alone(function))
+    shared = [ray.put(value) for value in common]
+    left, running = iter(enumerate(items)), {}
+    try:
+        while True:
+            for row, item in left:
+                running[task.remote(item, *shared)] = row
+                if len(running) >= IN_FLIGHT * workers:
+                    break
+            if not running:
+                return
+            [done], _ = ray.wait(list(running), num_returns=1)
+            yield running.pop(done), _value(done)
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=False)
+
+
+def _alone(function: Callable[..., Result]) -> Callable[..., Result]:
+    """On one torch thread: several workers share the machine, and threads that wait for each other slow them all."""
+
+    def run(*arguments: object) -> Result:
+        import torch
+
+        torch.set_num_threads(1)
+        return function(*arguments)
+
+    return run
+
+
+def _value(reference: object) -> object:
+    import ray
+
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        # The cause has the type callers catch; Ray's wrapper has its traceback.
+        raise error.cause from error
