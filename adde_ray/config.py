@@ -155,6 +155,12 @@ class Train(Section):
     """lora, full: rows per such step over all workers; at most encoder.batch_size of them in memory at once."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """lora, full: auto trains the encoder in bf16 on a GPU and in fp32 elsewhere."""
+    reembed: Literal["all", "shortlist"] = "all"
+    """lora, full: what is encoded again each round: the whole pool, or what is near labelled samples and a share."""
+    shortlist_rows: int = Field(5000, ge=1)
+    """reembed = "shortlist": pool rows encoded each round; only they are candidates."""
+    shortlist_random: float = Field(0.2, ge=0, le=1)
+    """reembed = "shortlist": share of them drawn at random."""
     learner: str = "linear"
     """linear: a head on the frozen encoder. mlp: a small network; its penultimate layer is the embedding."""
     hidden: int = Field(64, ge=2)

@@ -1,5 +1,7 @@
 """Fine-tuned runs: the encoder learns, every round sees by its own features, and a resume sees the same."""
 
+import shutil
+
 import numpy as np
 import polars as pl
 import pytest
@@ -28,11 +30,11 @@ def data(tmp_path_factory):
     return tiny.write(tmp_path_factory.mktemp("data") / "texts.parquet", *tiny.texts(96))
 
 
-def settings(data, bert, mode="lora", **sections):
+def settings(path, model, mode="lora", **sections):
     sections["train"] = {"steps": 20, "tune_steps": 15, "tune_batch": 16, "backbone_lr": 0.01, "mode": mode} | (
         sections.get("train", {})
     )
-    return tiny.config(data, {"name": "transformer", "model": str(bert)}, **sections)
+    return tiny.config(path, {"name": "transformer", "model": str(model)}, **sections)
 
 
 def artifacts(folder) -> dict[str, bytes]:
@@ -137,3 +139,52 @@ def test_members_share_the_encoder(tmp_path, data, bert):
     assert run(settings(data, bert, **sections), tmp_path / "run")["num_labels"] == 12
     u = RunDir(tmp_path / "run").round(0).read("candidates.parquet")["U"]
     assert 0 < u.max() <= 1
+
+
+def test_a_shortlist_is_all_that_is_encoded_and_asked_about(tmp_path, data, bert):
+    config = settings(data, bert, train={"reembed": "shortlist", "shortlist_rows": 10, "shortlist_random": 0.3})
+    folder = tmp_path / "run"
+    assert run(config, folder)["num_labels"] == 12
+    asked = set()
+    for r in RunDir(folder).rounds():
+        seen = set(read_features(r.root / "embeddings" / "pool.parquet")[0])
+        assert asked <= seen and len(seen) <= 10 + len(asked) + 5 * len(r.read("gaps.parquet"))
+        if (query := r.read("query.parquet")) is not None:
+            asked |= set(query["sample_id"])
+            assert asked <= seen
+    assert len(asked) == 12
+    before = artifacts(folder)
+    last = RunDir(folder).rounds()[-1].root
+    for name in ("manifest.json", "metrics.json", "gaps.parquet", "embeddings/pool.parquet"):
+        (last / name).unlink()
+    run(config, folder, resume=True)
+    assert artifacts(folder) == before
+
+
+@pytest.mark.parametrize("reembed", ["all", "shortlist"])
+def test_a_streamed_pool_is_seen_by_this_rounds_encoder_too(tmp_path, reembed):
+    source = tiny.folder(tmp_path / "images")
+    stream = {"min_rows": 20, "shard_rows": 16, "sample_rows": 30, "workers": 0}
+    config = settings(
+        None, tiny.vit(tmp_path / "vit"), train={"reembed": reembed, "shortlist_rows": 20}, stream=stream,
+        data={"source": "image_folder", "path": str(source), "size": 12, "mode": "L"},
+    )  # fmt: skip
+    folder = tmp_path / "run"
+    assert run(config, folder)["num_labels"] == 12
+    first = RunDir(folder).round(0)
+    frozen = next((folder / "embeddings").iterdir())
+    parts = sorted(p.name for p in (frozen / "pool").iterdir())
+    assert parts
+    if reembed == "all":
+        again = first.root / "embeddings" / "pool"
+        assert sorted(p.name for p in again.iterdir()) == parts
+        (ids, old), (same, new) = (read_features(at / parts[0]) for at in (frozen / "pool", again))
+        assert ids.equals(same) and not np.allclose(old, new, atol=1e-2)
+    else:
+        assert len(read_features(first.root / "embeddings" / "pool.parquet")[0]) == 20
+    before = artifacts(folder)
+    shutil.rmtree(folder / "rounds" / "002")
+    for name in ("manifest.json", "decisions.parquet", "query.parquet", "candidates.parquet"):
+        (folder / "rounds" / "001" / name).unlink()
+    run(config, folder, resume=True)
+    assert artifacts(folder) == before

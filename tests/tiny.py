@@ -63,6 +63,16 @@ def pictures(count: int, seed: int = 0) -> tuple[pl.Series, list[str]]:
     return encode_images(images), labels
 
 
+def folder(root: Path) -> Path:
+    """Such pictures as an image folder: a few labelled, val, and a pool whose classes are known."""
+    images, labels = pictures(96)
+    for row, (png, label) in enumerate(zip(images, labels, strict=True)):
+        path = root / ("labelled" if row < 9 else "val" if row < 21 else "pool") / label / f"{row:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png)
+    return root
+
+
 def write(path: Path, payloads, labels: list[str], column: str = "text") -> Path:
     """Six seed rows, a fifth of the rest each for val and test, and the pool."""
     rest = (["pool", "pool", "val", "pool", "test"] * len(labels))[: len(labels) - 6]
@@ -80,4 +90,5 @@ def config(path: Path, encoder: dict, column: str = "text", **sections: dict) ->
         "stop": {"labels": 12},
     }
     base["data"] |= {"size": 12, "mode": "L"} if column == "image" else {}
+    base["data"] = sections.pop("data", base["data"])
     return Config.parse(base | {name: base.get(name, {}) | section for name, section in sections.items()})

@@ -20,14 +20,16 @@ import numpy as np
 import polars as pl
 from safetensors.numpy import load_file
 
+from adde_ray.asked import asked_before
 from adde_ray.config import Config
-from adde_ray.data import Data
+from adde_ray.data import Data, load_dataset
 from adde_ray.encoding import CHUNK, Encoding
 from adde_ray.errors import Halted, UserError
 from adde_ray.features import read_features, write_features
-from adde_ray.methods import encoders
+from adde_ray.methods import encoders, selection
 from adde_ray.methods.finetune import Recipe
-from adde_ray.pool import FileShard, MemoryShard, Pool
+from adde_ray.methods.shortlist import shortlist
+from adde_ray.pool import Block, FileShard, MemoryShard, Pool
 from adde_ray.progress import Bar
 from adde_ray.ray_session import ensure_ray
 from adde_ray.rundir import TUNED, RoundDir, RunDir, derive_seed, fingerprint, read_table
@@ -120,6 +122,11 @@ def embed_again(data: Data, config: Config, round_: RoundDir, actors: Actors) ->
         return Split(table, read_features(path)[1])
 
     splits = {name: again(name, split.table) for name, split in data.splits.items()}
+    if config.train.reembed == "shortlist":
+        listed = again("pool", _shortlisted(data, config, round_))
+        actors.rest()
+        pool = Pool((MemoryShard(listed, data.meta.subgroups),), len(listed), listed)
+        return Data(data.meta, splits, pool, encode, frozen=data)
     sample = again("pool", data.pool.sample.table)
     shards = (MemoryShard(sample, data.meta.subgroups),)
     if data.pool.is_streamed:
@@ -129,6 +136,34 @@ def embed_again(data: Data, config: Config, round_: RoundDir, actors: Actors) ->
         embed_parts(files, encode, rows=data.pool.num_rows, workers=stream.workers, gpu=stream.gpu)
     actors.rest()
     return Data(data.meta, splits, Pool(shards, data.pool.num_rows, sample), encode, frozen=data)
+
+
+def _shortlisted(data: Data, config: Config, round_: RoundDir) -> pl.DataFrame:
+    """The pool's rows that are encoded again this round: a shortlist, and all that the round must know of."""
+    path = round_.root / "embeddings" / "pool.parquet"
+    if path.exists():
+        listed = read_features(path)[0].to_list()
+    else:
+        before = round_.run.round(round_.t - 1).read("gaps.parquet", "anchors") if round_.t else None
+        anchors = set() if before is None else set(before["anchors"].explode().drop_nulls())
+        needed = asked_before(round_.run, round_.t) | anchors
+        blind = config.select.selector in selection.BLIND  # chosen at random, so listed at random
+        listed = needed | set(
+            shortlist(
+                (_without(needed, shard.read()) for shard in data.pool.shards),
+                load_dataset(round_.run, round_.t, data).features,
+                rows=config.train.shortlist_rows,
+                at_random=1.0 if blind else config.train.shortlist_random,
+                seed=derive_seed(config.run.seed, round_.t, "reembed"),
+            )
+        )
+    found = [shard.take(sorted(listed)).table for shard in data.pool.shards]
+    return pl.concat(found, how="diagonal_relaxed").sort("sample_id")
+
+
+def _without(ids: set[str], block: Block) -> tuple[pl.Series, np.ndarray]:
+    left = ~block.ids.is_in(list(ids))
+    return block.ids.filter(left), block.features[left.to_numpy()]
 
 
 def embed_parts(
