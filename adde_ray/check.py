@@ -65,8 +65,13 @@ def _check_members(config: Config) -> None:
 
 def _check_tuning(config: Config) -> None:
     mode, encoder = config.train.mode, config.encoder
-    tunable = {"lora": ("transformer",), "full": ("transformer",)}
+    tunable = {"lora": ("transformer",), "full": ("transformer", "convnet")}
     if mode == "head":
+        if encoder.name == "convnet":
+            raise UserError(
+                "is random until it is trained", where="encoder.name", value="convnet",
+                remedy='Set train.mode = "full", or take another encoder',
+            )  # fmt: skip
         return
     if encoder.name not in tunable[mode]:
         raise UserError(

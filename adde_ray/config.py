@@ -148,7 +148,7 @@ class Train(Section):
     lora_rank: int = Field(8, ge=1)
     """lora: rank of the adapters; they are scaled by 2."""
     backbone_lr: float = Field(0.0, ge=0, le=1)
-    """lora, full: Adam's learning rate for the encoder; 0 = 5e-4 for lora, 3e-5 for full, `lr` for a convnet."""
+    """lora, full: Adam's learning rate for the encoder; 0 = 5e-4 for lora, 3e-5 for full, 1e-3 for a convnet."""
     tune_steps: int = Field(100, ge=1)
     """lora, full: optimiser steps of head and encoder together, after `steps` of the head alone."""
     tune_batch: int = Field(32, ge=1)
@@ -183,8 +183,18 @@ class Train(Section):
     """Share of each step's rows drawn from the seed set, so that what was learned first stays learned; 0 = as it is."""
     workers: int = Field(0, ge=0)
     """0: in this process (Ray Train's local mode). >= 1: that many Ray Train workers (DDP), same train function."""
+    min_workers: int = Field(0, ge=0)
+    """Go on with as few workers as this while the Ray cluster has no room for all; 0 = wait for all."""
+    checkpoint_steps: int = Field(50, ge=1)
+    """workers >= 1: steps after which the state is kept, from which lost workers are replaced and training goes on."""
     gpu: bool = False
     """Give each worker a GPU."""
+
+    @model_validator(mode="after")
+    def _elastic(self):
+        if self.min_workers > self.workers:
+            raise ValueError("min_workers must not be above workers")
+        return self
 
 
 class Clustering(Section):

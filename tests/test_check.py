@@ -15,6 +15,16 @@ BALD = {"select": {"uncertainty": "bald"}}
         (BALD, r"select\.uncertainty: needs an ensemble \(got 'bald'\).*train\.ensemble"),
         ({"train": {"ensemble": 3}}, r"train\.ensemble: would be ignored by select\.uncertainty = 'margin'"),
         ({"train": {"dropout": 0.2}}, r"train\.dropout: would be ignored by the learner linear"),
+        ({"train": {"mode": "lora"}}, r"train\.mode: the encoder auto cannot be trained so .*transformer"),
+        (
+            {"train": {"mode": "lora"}, "encoder": {"name": "convnet"}},
+            r"train\.mode: the encoder convnet cannot be trained so \(got 'lora'\)",
+        ),
+        ({"encoder": {"name": "convnet"}}, r"encoder\.name: is random until it is trained.*train\.mode = \"full\""),
+        (
+            {"train": {"mode": "full"}, "encoder": {"name": "transformer", "model": "m", "dims": 8}},
+            r"encoder\.dims: features that are reduced cannot be trained \(got 8\)",
+        ),
     ],
     ids=str,
 )

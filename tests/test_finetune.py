@@ -188,3 +188,16 @@ def test_a_streamed_pool_is_seen_by_this_rounds_encoder_too(tmp_path, reembed):
         (folder / "rounds" / "001" / name).unlink()
     run(config, folder, resume=True)
     assert artifacts(folder) == before
+
+
+def test_a_convnet_from_scratch_sees_what_pixels_do_not_tell(tmp_path):
+    """Bright pixels in a row or in a column may lie anywhere: none of them says which, their neighbours do."""
+    images, labels = tiny.pictures(150)
+    path = tiny.write(tmp_path / "images.parquet", images, labels, "image")
+    sections = {"stop": {"labels": 40}, "select": {"batch": 20}}
+    tuned = {"mode": "full", "tune_steps": 80, "tune_batch": 32, "backbone_lr": 0}
+    f1 = {}
+    for name, train_ in (("pixels", {"steps": 100}), ("convnet", tuned)):
+        config = tiny.config(path, {"name": name}, "image", train=train_, **sections)
+        f1[name] = run(config, tmp_path / name)["rounds"][-1]["test"]["macro_f1"]
+    assert f1["convnet"] > f1["pixels"] + 0.2, f1

@@ -50,15 +50,17 @@ def texts(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
 
 
 def pictures(count: int, seed: int = 0) -> tuple[pl.Series, list[str]]:
-    """Grey 12 x 12 noise with a bright stripe, and its class: across, down or none."""
+    """Grey 12 x 12 noise with six bright pixels, and its class: in a row, in a column, or strewn."""
     rng = np.random.default_rng(seed)
-    images, labels = rng.random((count, 1, 12, 12)) * 0.5, []
+    images, labels = rng.random((count, 1, 12, 12)) * 0.3, []
     for i in range(count):
-        at, label = rng.integers(12), ("across", "down", "none")[i % 3]
+        at, start, label = rng.integers(12), rng.integers(7), ("across", "down", "strewn")[i % 3]
         if label == "across":
-            images[i, 0, at] = 1
+            images[i, 0, at, start : start + 6] = 1
         elif label == "down":
-            images[i, 0, :, at] = 1
+            images[i, 0, start : start + 6, at] = 1
+        else:
+            images[i, 0].flat[rng.choice(144, 6, replace=False)] = 1
         labels.append(label)
     return encode_images(images), labels
 

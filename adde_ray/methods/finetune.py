@@ -21,7 +21,11 @@ from adde_ray.methods import encoders
 from adde_ray.methods.encoders import Encoder
 
 LEARNING_RATES = {"lora": 5e-4, "full": 3e-5}
-"""Adam's rates for a pretrained network where the config gives none."""
+FROM_SCRATCH = 1e-3
+"""Adam's rates for the backbone where the config gives none."""
+
+HEAD_FACTOR = 5
+"""The head, which knows the backbone as it was, moves this much faster than it; at more, a convnet collapses."""
 
 
 class Tunable(Encoder, Protocol):
@@ -93,7 +97,7 @@ def load_weights(encoder: Tunable, weights: dict[str, np.ndarray]) -> None:
 
 def learning_rate(train: Train, *, scratch: bool) -> float:
     """Adam's rate for the backbone: the config's, or what suits its start."""
-    return train.backbone_lr or (train.lr if scratch else LEARNING_RATES[train.mode])
+    return train.backbone_lr or (FROM_SCRATCH if scratch else LEARNING_RATES[train.mode])
 
 
 def _add_adapters(backbone: nn.Module, rank: int, settings: config.Encoder, seed: int) -> None:

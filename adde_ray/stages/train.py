@@ -12,13 +12,14 @@ sums, so with the same result up to float noise.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -33,9 +34,15 @@ from adde_ray.methods import finetune, learner
 from adde_ray.methods.finetune import Recipe
 from adde_ray.rundir import TUNED, RoundDir, atomic, derive_seed, read_json, write_json
 
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
 WEIGHTS, SETTINGS = "model.safetensors", "model.json"
 BACKBONE = "backbone."
 """Marks the encoder's weights among the trained ones."""
+
+MAX_FAILURES = 3
+"""Times a fit goes on from its last kept state after it lost a worker."""
 
 SMALL = 4_000_000
 """Multiply-adds of a step below which one thread is the fastest: more would wait for each other."""
@@ -109,12 +116,12 @@ def fit(
     features are of; its weights come back under names that start with `BACKBONE`.
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # the end of the workers is seen 4 s sooner
-    from ray.train import RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
     # Ray Train's log says at every fit what the config chose; a run trains every round.
     logging.getLogger("ray.train").setLevel(logging.WARNING)
-    with tempfile.TemporaryDirectory(prefix="adde-train-") as storage:
+    with tempfile.TemporaryDirectory(prefix="adde-train-") as storage, _kept_state(config) as keeper:
         result = TorchTrainer(
             _train_function,
             train_loop_config={
@@ -125,13 +132,16 @@ def fit(
                 "seed": seed,
                 "train": config.model_dump(),
                 "tuning": tuning,
+                "keeper": keeper,
             },
             scaling_config=ScalingConfig(
-                num_workers=config.workers,
+                num_workers=(config.min_workers, config.workers) if config.min_workers else config.workers,
                 use_gpu=config.gpu and config.workers > 0,
                 resources_per_worker=_room_for_a_worker(config),
             ),
-            run_config=RunConfig(storage_path=storage, name="fit"),
+            run_config=RunConfig(
+                storage_path=storage, name="fit", failure_config=FailureConfig(max_failures=MAX_FAILURES)
+            ),
         ).fit()
     # The weights come back as the train function's value: no storage shared between machines is needed.
     return {name: torch.from_numpy(np.array(value)) for name, value in result.return_value.items()}
@@ -168,8 +178,10 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
         len(labels), part.batch_size, part.steps,
         seed=settings["seed"], rehearsed=settings["rehearsed"], share=config.rehearsal,
     )  # fmt: skip
+    keeper = settings["keeper"]
+    begun = _resume(keeper, part, optimiser, schedule) if keeper else 0
     with _threads_for(part.work):
-        for step, rows in enumerate(batches):
+        for step, rows in itertools.islice(enumerate(batches), begun, None):
             masks = learner.draw_masks(drops, network, len(rows), seed=settings["seed"] + step)
             shard = np.arange(len(rows))[rank::world]
             optimiser.zero_grad(set_to_none=True)
@@ -189,7 +201,9 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
                     loss.backward()
             optimiser.step()
             schedule.step()
-    ray.train.report({"loss": float(loss.detach())})
+            if keeper and rank == 0 and (step + 1) % config.checkpoint_steps == 0:
+                _keep(keeper, step + 1, part, optimiser, schedule)
+    ray.train.report({"steps": part.steps})
     return {name: value.detach().cpu().numpy() for name, value in part.result().items()}
 
 
@@ -237,7 +251,10 @@ def _tuned_part(network: learner.Network, settings: dict, config: Train, device:
     return _Part(
         model=whole,
         inputs=inputs,
-        groups=[{"params": list(network.parameters())}, {"params": list(tuned.values()), "lr": rate}],
+        groups=[
+            {"params": list(network.parameters()), "lr": min(config.lr, finetune.HEAD_FACTOR * rate)},
+            {"params": list(tuned.values()), "lr": rate},
+        ],
         result=lambda: network.state_dict() | {BACKBONE + name: p for name, p in tuned.items()},
         steps=config.tune_steps,
         batch_size=config.tune_batch,
@@ -251,6 +268,72 @@ def _in_memory(places: np.ndarray, size: int) -> Iterator[tuple[bool, np.ndarray
     starts = range(0, max(len(places), 1), size)
     for start in starts:
         yield start == starts[-1], places[start : start + size]
+
+
+class _Keeper:
+    """An actor beside the driver that holds the latest state of a fit.
+
+    Ray Train's own checkpoints need storage that all machines share; weights that outlive a worker do not.
+    """
+
+    def __init__(self):
+        self._state: dict | None = None
+
+    def put(self, state: dict) -> None:
+        self._state = state
+
+    def get(self) -> dict | None:
+        return self._state
+
+
+@contextlib.contextmanager
+def _kept_state(config: Train) -> Iterator[ActorHandle | None]:
+    """A keeper for as long as a fit lasts; None where no worker can be lost."""
+    if config.workers == 0:
+        yield None
+        return
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    keeper = ray.remote(_Keeper).options(num_cpus=0, scheduling_strategy=here).remote()
+    try:
+        yield keeper
+    finally:
+        ray.kill(keeper)
+
+
+def _keep(keeper: ActorHandle, step: int, part: _Part, optimiser: Any, schedule: Any) -> None:
+    import ray
+
+    weights = {name: value.detach().cpu() for name, value in part.result().items()}
+    optimised = _on_cpu(optimiser.state_dict())
+    state = {"step": step, "weights": weights, "optimiser": optimised, "schedule": schedule.state_dict()}
+    # Waiting holds a step up for a moment, and states from queueing up in memory.
+    ray.get(keeper.put.remote(state))
+
+
+def _resume(keeper: ActorHandle, part: _Part, optimiser: Any, schedule: Any) -> int:
+    """Take up the kept state, if there is one. Returns the steps that are done."""
+    import ray
+
+    state = ray.get(keeper.get.remote())
+    if state is None:
+        return 0
+    with torch.no_grad():
+        for name, value in part.result().items():
+            value.copy_(state["weights"][name])
+    optimiser.load_state_dict(state["optimiser"])
+    schedule.load_state_dict(state["schedule"])
+    return state["step"]
+
+
+def _on_cpu(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _on_cpu(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_on_cpu(value) for value in tree]
+    return tree.cpu() if isinstance(tree, torch.Tensor) else tree
 
 
 def _room_for_a_worker(config: Train) -> dict[str, float]:
