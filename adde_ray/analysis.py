@@ -31,7 +31,7 @@ class Analysis:
 
 
 @dataclass(frozen=True)
-class Candidates:
+class Shortlist:
     """What the query is chosen from: CANDIDATES sorted by sample_id, and row-aligned with it the features and the row
     of the pool's shard each lies in."""
 

@@ -12,7 +12,8 @@ from adde_ray.methods.diversity import class_target
 from adde_ray.methods.encoders import ENCODERS, resolve
 from adde_ray.methods.generators import GENERATORS, generator_for
 from adde_ray.methods.learner import LEARNERS
-from adde_ray.methods.selection import DIVERSITY, OF_MEMBERS, SELECTORS, UNCERTAINTY
+from adde_ray.methods.selectors import SELECTORS, WHATEVER_SCORE
+from adde_ray.methods.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY
 from adde_ray.schema import Meta
 from adde_ray.stages.review import ANNOTATORS
 
@@ -35,7 +36,8 @@ def check_names(config: Config) -> None:
             choose(registry, name, where=where)
     _check_members(config)
     _check_tuning(config)
-    if config.select.selector != "random" and config.select.alpha + config.select.beta + config.select.gamma == 0:
+    weights = config.select.alpha + config.select.beta + config.select.gamma
+    if config.select.selector not in WHATEVER_SCORE and weights == 0:
         raise UserError("every weight is 0", where="select", remedy="Give alpha, beta or gamma a value above 0")
     if config.compare.random and config.review.annotator != "simulated":
         raise UserError(

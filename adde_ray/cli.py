@@ -166,7 +166,8 @@ def _tell_plan(config: Config, prepared) -> None:
     meta = prepared.meta
     rows = ", ".join(f"{split} {count}" for split, count in meta.num_rows.items())
     _say(f"{meta.modality} data, rows: {rows}")
-    _say(f"{len(meta.classes)} classes: {', '.join(meta.classes[:20])}{' …' if len(meta.classes) > 20 else ''}")
+    task = ", of which several may hold at once" if meta.multi else ""
+    _say(f"{len(meta.classes)} classes{task}: {', '.join(meta.classes[:20])}{' …' if len(meta.classes) > 20 else ''}")
     if meta.subgroups:
         _say(f"subgroups: {', '.join(meta.subgroups)}")
     if len(prepared.rejected):

@@ -10,7 +10,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from adde_ray.errors import UserError
 
@@ -18,6 +27,15 @@ from adde_ray.errors import UserError
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
+
+def _location(value: object) -> Path | str:
+    """A pathlib path, except for what is in a bucket: pathlib makes one slash of two."""
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise ValueError("input should be a path, or a location such as s3://bucket/folder")
+    return value if isinstance(value, str) and "://" in value else Path(value)
+
+
+Location = Annotated[Path | str, PlainValidator(_location), WithJsonSchema({"type": "string"})]
 
 Share = Annotated[float, Field(ge=0)]
 
@@ -49,8 +67,8 @@ class FolderData(Section):
     """
 
     source: Literal["image_folder"]
-    path: Path
-    """The folder."""
+    path: Location
+    """The folder, here or in a bucket (s3://bucket/folder, gs://bucket/folder)."""
     size: int = Field(32, ge=4, le=1024)
     """Images are resized to size x size pixels on reading."""
     mode: Literal["L", "RGB"] = "RGB"
@@ -63,6 +81,42 @@ class FolderData(Section):
     """Share of unreadable files above which the data is refused; below it they are set aside with their reason."""
 
 
+class TilesData(Section):
+    """GeoTIFF or TIFF tiles of any number of bands, in the folders of `image_folder`."""
+
+    source: Literal["tiles"]
+    path: Location
+    """The folder, here or in a bucket."""
+    bands: tuple[Annotated[int, Field(ge=1)], ...] = Field((4, 3, 2), min_length=1, max_length=64)
+    """Bands to keep, counted from 1, in this order. The first three are what people see as red, green and blue."""
+    scale: tuple[float, float] | tuple[tuple[float, float], ...] = (0.0, 10000.0)
+    """Values that become black and white: [low, high] for all bands, or a pair for each. Values beyond are clipped."""
+    size: int = Field(64, ge=4, le=1024)
+    """Every band is resized to size x size pixels."""
+    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    """Share of labelled drawn for val when there is no val folder."""
+    test_fraction: float = Field(0.0, ge=0, lt=0.9)
+    """Share of labelled drawn for test when there is no test folder; 0 = no test split."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unreadable files above which the data is refused."""
+
+    @model_validator(mode="after")
+    def _ranges(self):
+        if len(set(self.bands)) < len(self.bands):
+            raise ValueError("a band is named twice")
+        pairs = self.ranges
+        if len(pairs) != len(self.bands):
+            raise ValueError(f"scale needs one pair, or one for each of {len(self.bands)} bands")
+        if any(low >= high for low, high in pairs):
+            raise ValueError("scale needs low below high")
+        return self
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float], ...]:
+        """(low, high) of each band."""
+        return self.scale if isinstance(self.scale[0], tuple) else (self.scale,) * len(self.bands)
+
+
 class CsvData(Section):
     """Texts, vectors or images in a CSV, JSON Lines or Parquet file; rows without a label are the pool.
 
@@ -70,8 +124,10 @@ class CsvData(Section):
     """
 
     source: Literal["csv", "table"]
-    path: Path
-    """A .csv, .tsv, .jsonl or .parquet file."""
+    path: Location
+    """A .csv, .tsv, .jsonl or .parquet file, here or in a bucket (s3://, gs://)."""
+    pool: Location | None = None
+    """More files of pool rows, read piece by piece: a file, a folder or a pattern (pool/*.parquet), same columns."""
     text_column: str | None = None
     """Column with the text. Give this, `vector_column` or `image_column`."""
     vector_column: str | None = None
@@ -84,6 +140,9 @@ class CsvData(Section):
     """image_column: colour mode images are converted to."""
     label_column: str = "label"
     """Class of each row; empty or null means unlabelled."""
+    label_separator: str | None = Field(None, min_length=1)
+    """Makes it a multi-label task: what stands between the classes of a label, as "|". `none` = no class holds, and
+    ?Name = class Name is not known."""
     split_column: str | None = None
     """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
     classes: tuple[str, ...] = ()
@@ -104,9 +163,103 @@ class CsvData(Section):
         return self
 
 
-_SECTIONS: dict[str, Any] = {"digits": DigitsData, "image_folder": FolderData, "csv": CsvData, "table": CsvData}
+Uncertain = Literal["ignore", "zeros", "ones"]
 
-Data = Annotated[DigitsData | FolderData | CsvData, Field(discriminator="source")]
+
+class ChexpertData(Section):
+    """Images in CheXpert's layout, a multi-label task: `<path>/train.csv`, optionally `valid.csv` and `test.csv`.
+
+    Training images are split by patient into seed set and pool, and into val and test where these have no file.
+    """
+
+    source: Literal["chexpert"]
+    path: Path
+    """The folder that holds train.csv."""
+    observations: tuple[str, ...] = ()
+    """Which observations are the classes; empty = all that train.csv has a column for."""
+    uncertain: Uncertain | dict[str, Uncertain] = "ignore"
+    """What -1 means, for all observations or by observation (ignore where none is given):
+    ignore (not known), zeros (not there), ones (there)."""
+    blank: Literal["zeros", "ignore"] = "zeros"
+    """What an empty cell means: zeros (not mentioned, so not there) or ignore (not known)."""
+    size: int = Field(64, ge=4, le=1024)
+    """Images are resized to size x size pixels on reading."""
+    mode: Literal["L", "RGB"] = "L"
+    """Colour mode images are converted to."""
+    seed_fraction: float = Field(0.05, gt=0, lt=0.9)
+    """Share of the training patients whose images are the seed set."""
+    val_fraction: float = Field(0.1, gt=0, lt=0.9)
+    """Share of the training patients drawn for val when there is no valid.csv."""
+    test_fraction: float = Field(0.2, ge=0, lt=0.9)
+    """Share of the training patients drawn for test when there is no test.csv; 0 = no test split."""
+    age_edges: tuple[int, ...] = (20, 40, 60, 80)
+    """Ages at which a new age band begins."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unusable rows above which the data is refused; below it they are set aside with their reason."""
+
+    @model_validator(mode="after")
+    def _rising(self):
+        if list(self.age_edges) != sorted(set(self.age_edges)) or any(edge < 1 for edge in self.age_edges):
+            raise ValueError("age_edges must rise, from 1 or more")
+        return self
+
+
+class HubData(Section):
+    """A dataset folder of Hugging Face's `datasets`: what save_to_disk writes, or one laid out as on the Hub."""
+
+    source: Literal["huggingface"]
+    path: Location
+    """The folder, here or in a bucket. On the Hub's layout with several configurations: that of one."""
+    splits: dict[Literal["seed", "pool", "val", "test", "ood"], str] = {
+        "pool": "train",
+        "val": "validation",
+        "test": "test",
+    }
+    """Which of the folder's splits serves as which of ours; `val` and `test` may be absent there."""
+    seed_per_class: int | None = Field(None, ge=1)
+    """Where no split is the seed set: so many labelled rows of each class are drawn from the pool's split, and the
+    other labels are hidden truth. Without it every labelled row there is in the seed set."""
+    text_column: str | None = None
+    """Column with the text. Without it, `image_column` and `vector_column`: the one column that can be a payload."""
+    image_column: str | None = None
+    """Column with images (an Image feature, encoded bytes or paths)."""
+    vector_column: str | None = None
+    """Column with lists of numbers."""
+    label_column: str = "label"
+    """Class of each row: a ClassLabel feature or strings. Null and -1 mean unlabelled."""
+    classes: tuple[str, ...] = ()
+    """The label list. Empty: the names of the ClassLabel feature, else every label there is."""
+    subgroup_columns: tuple[str, ...] = ()
+    """Attributes whose representation is watched."""
+    size: int = Field(32, ge=4, le=1024)
+    """Images are resized to size x size pixels on reading."""
+    mode: Literal["L", "RGB"] = "RGB"
+    """Colour mode images are converted to."""
+    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    """Share of the labelled rows of the pool's split drawn for val when no split serves as val."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unusable rows above which the data is refused."""
+
+    @model_validator(mode="after")
+    def _needs_a_pool(self):
+        if "pool" not in self.splits:
+            raise ValueError("splits must say which split is the pool")
+        if [self.text_column, self.vector_column, self.image_column].count(None) < 2:
+            raise ValueError("give at most one of text_column, vector_column and image_column")
+        return self
+
+
+_SECTIONS: dict[str, Any] = {
+    "digits": DigitsData,
+    "image_folder": FolderData,
+    "csv": CsvData,
+    "table": CsvData,
+    "chexpert": ChexpertData,
+    "huggingface": HubData,
+    "tiles": TilesData,
+}
+
+Data = Annotated[DigitsData | FolderData | CsvData | ChexpertData | HubData | TilesData, Field(discriminator="source")]
 
 
 # --- the phases of a round ---------------------------------------------------------------------------
@@ -291,13 +444,15 @@ class Select(Section):
     diversity: dict[str, Share] = {"balance": 0.5, "gaps": 0.3, "novelty": 0.2}
     """Div: shares of class balance, gap membership and novelty."""
     selector: str = "batch_greedy"
-    """batch_greedy, top_k or random."""
+    """batch_greedy, top_k, random, k_center (CoreSet), badge or ranked_batch. k_center, badge and random pass over the
+    score; with ranked_batch it is what distance to the dataset is weighed against."""
     redundancy: float = Field(0.5, ge=0)
     """batch_greedy: the score is multiplied by (1 - similarity to the batch so far) to this power; 0 = none."""
     batch: int = Field(10, ge=1)
     """Samples people are asked about each round."""
     shortlist: int = Field(1000, ge=1)
-    """Real candidates that reach the selector: the best by score; never fewer than the batch."""
+    """batch_greedy, top_k: real candidates that reach the selector, the best by score; never fewer than the batch.
+    The other selectors look at all."""
 
 
 class Review(Section):
@@ -426,8 +581,9 @@ class Config(Section):
 def _resolve_paths(tree: dict, folder: Path) -> None:
     """Paths in a file are relative to it. An encoder's model is one only when it lies there: else it is an id."""
     data, encoder = tree.get("data"), tree.get("encoder")
-    if isinstance(data, dict) and isinstance(data.get("path"), str):
-        data["path"] = str(folder / Path(data["path"]).expanduser())
+    for key in ("path", "pool"):
+        if isinstance(data, dict) and isinstance(data.get(key), str) and "://" not in data[key]:
+            data[key] = str(folder / Path(data[key]).expanduser())
     if isinstance(encoder, dict) and isinstance(encoder.get("model"), str):
         model = folder / Path(encoder["model"]).expanduser()
         encoder["model"] = str(model) if model.is_dir() else encoder["model"]

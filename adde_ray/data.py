@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from adde_ray.asked import asked_rows, features_of, payloads
+from adde_ray.labels import holds
 from adde_ray.pool import Pool
 from adde_ray.rundir import RunDir
 from adde_ray.schema import DATASET, Meta, Split, frame, with_payload
@@ -44,8 +45,8 @@ class Data:
         return Split(table[order], np.concatenate([s.features for s in both])[order])
 
     def labels(self, split: str) -> np.ndarray:
-        """(n,) class rows of a labelled split."""
-        return self.meta.class_rows(self.splits[split].table["label"])
+        """The labels of a labelled split as numbers: see `labels`."""
+        return self.meta.numbers(self.splits[split].table["label"])
 
     def subgroups(self, table: pl.DataFrame) -> dict[str, list[str | None]]:
         """The subgroup columns of `table`, as strings; None throughout where it lacks one."""
@@ -61,9 +62,9 @@ class Dataset:
 
     table: pl.DataFrame  # DATASET and payload columns
     features: np.ndarray  # (m, d) float32
-    labels: np.ndarray  # (m,) class rows
+    labels: np.ndarray  # (m,) class rows, or (m, C) targets of a multi-label task
     subgroups: dict[str, list[str | None]]  # of synthetic rows: unknown
-    class_counts: np.ndarray  # (C,)
+    class_counts: np.ndarray  # (C,) samples of which each class holds
 
     @property
     def num_synthetic(self) -> int:
@@ -90,8 +91,8 @@ def load_dataset(run: RunDir, t: int, data: Data) -> Dataset:
         groups.append(_groups(asked.table, data))
     features = np.stack([known[i] for i in ids]).astype(np.float32)
     of_sample = table.select("sample_id").join(pl.concat(groups), on="sample_id", how="left", maintain_order="left")
-    labels = data.meta.class_rows(table["label"])
-    counts = np.bincount(labels, minlength=len(data.meta.classes))
+    labels = data.meta.numbers(table["label"])
+    counts = holds(labels, len(data.meta.classes)).sum(axis=0)
     return Dataset(table, features, labels, data.subgroups(of_sample), counts)
 
 

@@ -11,12 +11,24 @@ class UserError(ValueError):
     """
 
     def __init__(self, what: str, *, where: object = None, value: object = None, remedy: str = ""):
+        self.what = what
         parts = [f"{where}: {what}" if where is not None else what]
         if value is not None:
             parts.append(f"got {value!r}")
         message = " (".join(parts) + (")" if len(parts) > 1 else "")
         message = f"{message}. {remedy}".rstrip(". ") + "." if remedy else f"{message}."
         super().__init__("\\n".join(message.splitlines()))  # names and paths may hold line breaks
+
+    def __reduce__(self) -> tuple:
+        """As it is: one raised in a worker reaches the user word for word."""
+        return _again, (type(self), self.what, str(self))
+
+
+def _again(kind: type[UserError], what: str, message: str) -> UserError:
+    error = kind.__new__(kind)
+    ValueError.__init__(error, message)
+    error.what = what
+    return error
 
 
 class Halted(UserError):

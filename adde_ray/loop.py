@@ -124,10 +124,10 @@ def one_round(
         synthetic = acquire(analysis, policy, data, config, round_, generators)
 
     with round_.stage("score"):
-        candidates = score(analysis, synthetic, policy, data, config, round_)
+        shortlist = score(analysis, synthetic, policy, data, config, round_)
 
     with round_.stage("select"):
-        query = select(candidates, analysis, policy, data, config, round_)
+        query = select(shortlist, analysis, policy, data, config, round_)
 
     if query.is_empty():
         return commit(round_, policy, stop_reason="nothing left to ask about: the pool is dry")

@@ -13,8 +13,10 @@ from typing import Protocol
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from adde_ray.errors import Halted
 from adde_ray.features import read_features
 from adde_ray.rundir import read_table
 from adde_ray.schema import Split
@@ -69,12 +71,12 @@ class FileShard:
     subgroups: tuple[str, ...]
 
     def read(self) -> Block:
-        ids, features = read_features(self.features)
+        ids, features = self._features()
         columns = [c for c in self.subgroups if c in pq.read_schema(self.rows).names]
         return Block(ids, features, read_table(self.rows, *columns) if columns else pl.DataFrame())
 
     def take(self, sample_ids: Sequence[str]) -> Split:
-        ids, features = read_features(self.features)
+        ids, features = self._features()
         wanted = np.flatnonzero(ids.is_in(list(sample_ids)).to_numpy())
         file = pq.ParquetFile(self.rows, memory_map=True)
         # Payloads are large and the rows wanted few: only the row groups they lie in are read.
@@ -83,6 +85,13 @@ class FileShard:
         table = pl.from_arrow(file.read_row_groups(groups))
         table = table.filter(pl.col("sample_id").is_in(list(sample_ids)))
         return Split(table, np.asarray(features[wanted], dtype=np.float32))
+
+    def _features(self) -> tuple[pl.Series, np.ndarray]:
+        try:
+            return read_features(self.features)
+        except (OSError, pa.ArrowException) as error:
+            remedy = "Remove this file and continue with --resume: it is made again"
+            raise Halted(f"cannot be read: {error}", where=self.features, remedy=remedy) from None
 
 
 @dataclass(frozen=True)

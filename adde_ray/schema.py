@@ -14,6 +14,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from adde_ray import labels as codec
+
 SPLITS = ("seed", "pool", "val", "test", "ood")
 """seed: D_0, labelled. pool: unlabelled source. val steers the loop; test and ood only report."""
 
@@ -178,11 +180,21 @@ class Meta:
     num_rejected: int = 0
     pool_digest: str = ""  # identity of a streamed pool's rows
     has_oracle: bool = False  # the pool's true labels are known (to the simulated annotator only)
+    task: str = "single"  # one of labels.TASKS: one class holds, or any number of them
 
     @classmethod
     def from_json(cls, kept: dict) -> Meta:
         """The inverse of writing it as JSON, which knows no tuples."""
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})
+
+    @property
+    def multi(self) -> bool:
+        """Whether any number of classes may hold of a sample."""
+        return self.task == "multi"
+
+    def numbers(self, labels: pl.Series | list) -> np.ndarray:
+        """Labels as numbers (see `labels`): (n,) class rows, or (n, C) targets of a multi-label task."""
+        return codec.targets(labels, self.classes) if self.multi else self.class_rows(labels)
 
     def class_rows(self, labels: pl.Series | list) -> np.ndarray:
         """(n,) int64 rows into `classes`; `UNLABELLED` for null."""
@@ -194,7 +206,8 @@ class Meta:
 class Population:
     """Samples as points of the reduced space: what clustering, gaps and diversity look at.
 
-    ids: n sample_ids. points: (n, r) float32. labels: (n,) int64 class rows, `UNLABELLED` where unknown.
+    ids: n sample_ids. points: (n, r) float32. labels: (n,) int64 class rows, `UNLABELLED` where unknown; or (n, C)
+    targets of a multi-label task.
     subgroups: column name -> n values (None where unknown).
     """
 

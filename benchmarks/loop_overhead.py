@@ -21,7 +21,7 @@ from common import arguments, finish, show
 
 from adde_ray import Config, run
 from adde_ray.data import Data
-from adde_ray.methods import adaptation, diversity, gaps, learner, selection, stopping
+from adde_ray.methods import adaptation, diversity, gaps, learner, selectors, stopping, terms
 from adde_ray.methods.acquisition import aim, plan_requests, quality_control, quality_scores
 from adde_ray.methods.adaptation import Evidence, Policy
 from adde_ray.methods.annotators import Judges, SimulatedAnnotator
@@ -166,9 +166,9 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
         points = np.concatenate([space.points[real], space.reduce(extra)])
         member = gaps.membership(points, p, {}, to_fill, classes)
         counts = np.bincount(y, minlength=len(classes))
-        scale = selection.novelty_scale(reference.features[real], x)
-        u = selection.uncertainty(p, config.select.uncertainty)
-        div = selection.diversity(selection.Situation(p, embedding, x, counts, member, scale), config.select.diversity)
+        scale = terms.novelty_scale(reference.features[real], x)
+        u = terms.uncertainty(p, config.select.uncertainty)
+        div = terms.diversity(terms.Situation(p, embedding, x, counts, member, scale), config.select.diversity)
         q = np.ones(len(p), dtype=np.float32)
         if kept:
             q[len(real) :] = quality_scores(
@@ -176,17 +176,18 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
             )
         names = [reference.ids[r] for r in real] + [k[0] for k in kept]
         u, div, q = (np.asarray(v, dtype=np.float32) for v in (u, div, q))
-        score = selection.weighted_sum(u, div, q, policy.weights).astype(np.float32).astype(np.float64)
+        score = terms.weighted_sum(u, div, q, policy.weights).astype(np.float32).astype(np.float64)
         by_name = np.argsort(names)
         synthetic = by_name >= len(real)
         size = min(config.select.batch, config.stop.labels - len(asked))
-        picked = selection.select(
-            score[by_name], embedding[by_name], size + int(synthetic.sum()), selector=config.select.selector,
+        offered = selectors.Candidates(score[by_name], embedding[by_name], p[by_name], x)
+        picked = selectors.select(
+            offered, size + int(synthetic.sum()), selector=config.select.selector,
             redundancy=config.select.redundancy, rng=derive_rng(seed, t, "select"),
         )  # fmt: skip
         over_run = int(config.generate.max_share * (len(asked) + size)) - synthetic_asked
         cap = max(min(round(policy.synthetic_share * size), over_run), 0)
-        chosen = by_name[selection.cap_synthetic(picked, synthetic, cap)[:size]]
+        chosen = by_name[selectors.cap_synthetic(picked, synthetic, cap)[:size]]
 
         best = p.argmax(axis=1)
         suggested = [classes[best[c]] if c < len(real) else classes[kept[c - len(real)][3]] for c in chosen]
@@ -194,13 +195,13 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
         query = frame({"sample_id": [names[c] for c in chosen], "origin": origin, "suggested": suggested}, QUERY)
         made_features = {names[c]: embedding[c] for c in chosen if c >= len(real)}
         answers = dict(annotator.answer(query, truth, made_features, t=t).select("sample_id", "label").iter_rows())
-        gap_of = selection.gap_of(member[: len(real)], [g.gap_id for g in to_fill]) + [k[4] for k in kept]
+        gap_of = terms.gap_of(member[: len(real)], [g.gap_id for g in to_fill]) + [k[4] for k in kept]
         paid_rows = sorted(chosen, key=lambda c: names[c])
         answered = np.array([-1 if answers[names[c]] is None else classes.index(answers[names[c]]) for c in paid_rows])
         label = np.maximum(answered, 0)
         paid = adaptation.payoff(p[paid_rows, label], counts[label], answered >= 0)
-        terms = np.stack([u[paid_rows], div[paid_rows], q[paid_rows]], axis=1).astype(np.float64)
-        evidence = Evidence(history, terms, paid, Policy.initial(config), config.generate.max_share)
+        valued = np.stack([u[paid_rows], div[paid_rows], q[paid_rows]], axis=1).astype(np.float64)
+        evidence = Evidence(history, valued, paid, Policy.initial(config), config.generate.max_share)
         tried = {}
         for c in range(len(real), len(names)):
             tried.setdefault(gap_of[c], [0, 0, 0])[0] += 1

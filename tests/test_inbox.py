@@ -130,3 +130,58 @@ def test_a_table_saved_in_another_encoding(out):
     path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
     with pytest.raises(UserError, match=r"review.csv: is not UTF-8. Save it as CSV UTF-8"):
         inbox.take_in(path, query, CLASSES, t=0)
+
+
+class TestMultiLabel:
+    CLASSES = ("Edema", "Fracture", "Pleural Effusion")
+
+    @pytest.fixture
+    def sheet(self, tmp_path):
+        suggested = ["", "Edema|Fracture", "Edema"]
+        rows = [
+            {"sample_id": i, "rank": r, "suggested": s, "origin": "real", "confidence": 0.5}
+            for r, (i, s) in enumerate(zip("xyz", suggested, strict=True))
+        ]
+        query = frame(rows, QUERY)
+        shown = query.with_columns(pl.Series("text", ["a", "b", "c"]))
+        return inbox.put_out(tmp_path, shown, "text", self.CLASSES, multi=True), query
+
+    def answers(self, sheet, given):
+        path, query = sheet
+        fill(path, given)
+        decisions = inbox.take_in(path, query, self.CLASSES, t=0, multi=True)
+        return None if decisions is None else decisions.select("action", "label").rows()
+
+    def test_no_class_is_a_word_and_an_empty_cell_is_no_answer(self, sheet):
+        with sheet[0].open(newline="") as file:
+            assert [row["suggested"] for row in csv.DictReader(file)] == ["none", "Edema|Fracture", "Edema"]
+        assert "none: an empty cell is no answer" in (sheet[0].parent / "review.txt").read_text()
+        given = {"x": {"action": "accept"}, "y": {"label": "None"}, "z": {"label": ""}}
+        assert self.answers(sheet, given) is None
+        assert self.answers(sheet, {"z": {"action": "accept", "label": "Edema"}}) == [
+            ("accept", ""),
+            ("correct", ""),
+            ("accept", "Edema"),
+        ]
+
+    def test_classes_in_any_order_and_one_that_cannot_be_told(self, sheet):
+        given = {
+            "x": {"label": "none"},
+            "y": {"label": "Fracture | Edema"},
+            "z": {"label": "?Fracture|Pleural Effusion"},
+        }
+        expected = [("accept", ""), ("accept", "Edema|Fracture"), ("correct", "Pleural Effusion|?Fracture")]
+        assert self.answers(sheet, given) == expected
+
+    @pytest.mark.parametrize(
+        ("answer", "message"),
+        [
+            ({"label": "Edema|Oedema"}, r"unknown label \(got 'Oedema'\).*classes are: Edema, Fracture, Pleural"),
+            ({"action": "correct"}, "unknown label"),
+            ({"action": "accept", "label": "Edema"}, r"accept means the suggested class, 'none', .*'Edema'"),
+        ],
+    )
+    def test_mistakes_are_one_line(self, sheet, answer, message):
+        with pytest.raises(UserError, match=message) as error:
+            self.answers(sheet, {"x": answer})
+        assert "\n" not in str(error.value)

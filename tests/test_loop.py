@@ -20,8 +20,9 @@ from adde_ray.errors import UserError
 from adde_ray.loop import run
 from adde_ray.methods.adaptation import RULES
 from adde_ray.methods.learner import LEARNERS
-from adde_ray.methods.selection import DIVERSITY, OF_MEMBERS, SELECTORS, UNCERTAINTY
+from adde_ray.methods.selectors import SELECTORS
 from adde_ray.methods.stopping import STOPPING
+from adde_ray.methods.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY
 from adde_ray.rundir import RunDir, read_table
 
 DRY = "the pool is dry"

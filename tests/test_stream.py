@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import signal
+import sys
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import ray
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from adde_ray import Config, run
+from adde_ray import Config, encoding, run, sharding
+from adde_ray.encoding import Encoding
+from adde_ray.errors import Halted, UserError
 from adde_ray.rundir import RunDir
 from adde_ray.sources import image_folder
 from adde_ray.stages import score
+from adde_ray.stages.embed import embed_parts
 
 KEPT = ("gaps", "candidates", "query", "asked", "decisions")
 
@@ -108,3 +116,115 @@ def test_nor_who_does_them(folder, expected, tmp_path, monkeypatch, ray_cluster)
     monkeypatch.setattr(image_folder, "CHUNK", 64)
     run(config(folder, shard_rows=128, workers=3), tmp_path / "run")
     assert artifacts(tmp_path / "run") == artifacts(expected)
+
+
+class Dying(Encoding):
+    """Its first shard kills the process it is encoded in, half way."""
+
+    def shard(self, ids, payloads, out):
+        flag = self.folder / "died"
+        if not flag.exists():
+            flag.touch()
+            (out.parent / f".{out.name}.tmp").write_bytes(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().shard(ids, payloads, out)
+
+    def __reduce__(self):
+        return Dying, (self.settings, self.modality, self.folder)
+
+
+def test_an_actor_that_dies_in_mid_shard_is_replaced(expected, tmp_path, ray_cluster):
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    [folder] = (expected / "embeddings").iterdir()
+    (tmp_path / "pool").mkdir()
+    for name in ("encoder.json", "encoder.safetensors"):
+        shutil.copy(folder / name, tmp_path)
+    parts = [(path, tmp_path / "pool" / path.name) for path in sharding.part_files(expected / "ingest")[:6]]
+    embed_parts(
+        parts, Dying(Config.parse({"data": {"source": "digits"}}).encoder, "image", tmp_path), rows=384, workers=2
+    )
+    assert (tmp_path / "died").exists()
+    for _, out in parts:
+        assert out.read_bytes() == (folder / "pool" / out.name).read_bytes()
+
+
+def test_a_full_disk_loses_nothing(folder, expected, tmp_path, monkeypatch):
+    written, write = [], encoding.write_features
+
+    def fill(path, ids, features):
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, ids, features)
+        written.append(path)
+
+    monkeypatch.setattr(image_folder, "CHUNK", 64)
+    monkeypatch.setattr(encoding, "write_features", fill)
+    with pytest.raises(Halted, match=r"No space left on device.*--resume"):
+        run(config(folder, shard_rows=64), tmp_path / "run")
+    before = {path: path.stat().st_mtime_ns for path in written}
+    monkeypatch.setattr(encoding, "write_features", write)
+    run(config(folder, shard_rows=64), tmp_path / "run", resume=True)
+    assert {path: path.stat().st_mtime_ns for path in written} == before
+    assert artifacts(tmp_path / "run") == artifacts(expected)
+
+
+def test_a_corrupt_shard_is_named_and_made_again(folder, expected, tmp_path, monkeypatch):
+    shutil.copytree(expected, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/rounds/001")
+    shutil.rmtree(tmp_path / "run/rounds/002")
+    shutil.rmtree(tmp_path / "run/rounds/003")
+    for t in (2, 3):
+        (tmp_path / f"run/dataset/round-00{t}.parquet").unlink()
+    [bad] = (tmp_path / "run/embeddings").glob("*/pool/part-00002.parquet")
+    bad.write_bytes(bad.read_bytes()[:-200])
+    with pytest.raises(Halted, match=r"part-00002.parquet: cannot be read.*Remove this file"):
+        run(config(folder, shard_rows=64), tmp_path / "run", resume=True)
+    bad.unlink()
+    run(config(folder, shard_rows=64), tmp_path / "run", resume=True)
+    assert artifacts(tmp_path / "run") == artifacts(expected)
+
+
+def test_a_kill_while_the_pool_is_read_changes_nothing(folder, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(image_folder, "CHUNK", 64)
+
+    class Killed(BaseException):
+        pass
+
+    for function, at in (("_write_rows", 4), ("_leave_out", 1), ("sample", 1)):
+        calls, original = [], getattr(sharding, function)
+
+        def dies(*args, calls=calls, original=original, at=at):
+            calls.append(args)
+            if len(calls) == at:
+                raise Killed
+            return original(*args)
+
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(sharding, function, dies)
+            run(config(folder, shard_rows=64), tmp_path / "run", resume=(tmp_path / "run").exists())
+    run(config(folder, shard_rows=64), tmp_path / "run", resume=True)
+    assert artifacts(tmp_path / "run") == artifacts(expected)
+    for name in ("rejected", "oracle", "pool-sample"):
+        assert (tmp_path / f"run/ingest/{name}.parquet").read_bytes() == (
+            expected / f"ingest/{name}.parquet"
+        ).read_bytes()
+
+
+@pytest.mark.parametrize("pool", ["one row", "all equal", "nothing readable", "all held out"])
+def test_small_and_strange_pools(folder, tmp_path, pool):
+    root = tmp_path / "data"
+    for split in ("val", "labelled"):
+        shutil.copytree(folder / split, root / split)
+    image = next((folder / "pool/4").glob("*.png")) if pool != "all held out" else next((root / "val/4").glob("*.png"))
+    for row in range(1 if pool == "one row" else 5):
+        path = root / "pool" / "4" / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"no image" if pool == "nothing readable" else image.read_bytes())
+    settings = config(root, min_rows=1, sample_rows=2)
+    if pool in ("one row", "all equal"):
+        record = run(settings, tmp_path / "run")
+        assert record["num_labels"] == 1 and "dry" in record["stop_reason"]
+    else:
+        with pytest.raises(UserError, match="no unlabelled sample"):
+            run(settings, tmp_path / "run")
+        assert not (tmp_path / "run").exists()

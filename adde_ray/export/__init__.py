@@ -3,6 +3,7 @@
 data/train-*.parquet: D_T with label, lineage and the payload; data/validation-, test-, ood-*.parquet where
 the run has them, lineage null. All with the same columns: DATASET, payload, subgroup and untouched user columns,
 which ingest/ gives by sample_id. README.md is the dataset card, croissant.json the Croissant 1.0 metadata.
+In a multi-label task `label` is a list of the classes that hold, and `unknown` one of those not known.
 The same run gives the same bytes: nothing here looks at the clock.
 """
 
@@ -21,6 +22,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from adde_ray import labels as codec
 from adde_ray.asked import asked_rows
 from adde_ray.errors import UserError
 from adde_ray.export import hf_features
@@ -31,6 +33,9 @@ from adde_ray.schema import DATASET, DECISIONS, PAYLOAD_TYPES, Meta, frame
 
 SPLIT_NAMES = {"val": "validation", "test": "test", "ood": "ood"}
 """ingest/ split -> its name in the export."""
+
+UNKNOWN = "unknown"
+"""Column beside `label` in a multi-label task: the classes of which it is not known whether they hold."""
 
 ROWS_PER_GROUP = 1000
 """Parquet row groups this small keep a reader's memory low when rows are images."""
@@ -127,11 +132,12 @@ def _splits(run: RunDir, meta: Meta) -> tuple[dict[str, pl.DataFrame], dict[str,
     if asked := asked_rows(run, len(run.rounds())):
         ingested["asked"] = pl.concat([part.table for part in asked], how="diagonal_relaxed")
     ours = [*DATASET.names, meta.modality]
+    names_of_ours = [*ours, UNKNOWN] if meta.multi else ours
     names = dict.fromkeys(
         c for table in ingested.values() for c in table.columns if c not in ("sample_id", "label", meta.modality)
     )
     ordered = [*(c for c in meta.subgroups if c in names), *(c for c in names if c not in meta.subgroups)]
-    new_names = _without_clashes(ordered, ours)
+    new_names = _without_clashes(ordered, names_of_ours)
     tables = {s: t.rename({c: new_names[c] for c in t.columns if c in new_names}) for s, t in ingested.items()}
     types = {c: _common_type([t.schema[c] for t in tables.values() if c in t.columns]) for c in new_names.values()}
     user = {s: t.select("sample_id", *_typed(t, types)) for s, t in tables.items()}
@@ -181,20 +187,21 @@ def _typed(table: pl.DataFrame, types: dict[str, pl.DataType]) -> list[pl.Expr]:
 
 def _schema(train: pl.DataFrame, meta: Meta) -> pa.Schema:
     """Arrow schema of every exported file."""
-    special = (
-        {"label": pa.int64(), "image": hf_features.IMAGE_TYPE} if meta.modality == "image" else {"label": pa.int64()}
-    )
+    special = {"label": pa.list_(pa.int64()) if meta.multi else pa.int64()}
+    if meta.modality == "image":
+        special["image"] = hf_features.IMAGE_TYPE
     known = {**{f.name: f.type for f in DATASET}, meta.modality: PAYLOAD_TYPES[meta.modality], **special}
     arrow = train.head(0).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
-    return pa.schema([(f.name, known.get(f.name) or hf_features.plain_type(f.type)) for f in arrow])
+    schema = pa.schema([(f.name, known.get(f.name) or hf_features.plain_type(f.type)) for f in arrow])
+    if not meta.multi:
+        return schema
+    return schema.insert(schema.get_field_index("label") + 1, pa.field(UNKNOWN, special["label"]))
 
 
 def _write_parquet(path: Path, rows: pl.DataFrame, schema: pa.Schema, meta: Meta) -> int:
     """Write the file; returns the bytes it takes in memory."""
     path.parent.mkdir(exist_ok=True)
-    coded = rows.with_columns(
-        pl.col("label").replace_strict({c: i for i, c in enumerate(meta.classes)}, return_dtype=pl.Int64)
-    )
+    coded = _coded(rows, meta)
     if meta.modality == "image":
         coded = coded.with_columns(
             pl.struct(pl.col("image").alias("bytes"), pl.lit(None, pl.String).alias("path")).alias("image")
@@ -202,10 +209,20 @@ def _write_parquet(path: Path, rows: pl.DataFrame, schema: pa.Schema, meta: Meta
     memory = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for part in coded.iter_slices(ROWS_PER_GROUP):
-            table = part.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
+            table = part.select(schema.names).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
             memory += table.nbytes
             writer.write_table(table)
     return memory
+
+
+def _coded(rows: pl.DataFrame, meta: Meta) -> pl.DataFrame:
+    """Labels as rows of the class list; in a multi-label task as lists of them, and those not known beside."""
+    row = {name: i for i, name in enumerate(meta.classes)}
+    if not meta.multi:
+        return rows.with_columns(pl.col("label").replace_strict(row, return_dtype=pl.Int64))
+    coded = [[[row[name] for name in part] for part in codec.split(label)] for label in rows["label"]]
+    columns = {"label": [holds for holds, _ in coded], UNKNOWN: [unknown for _, unknown in coded]}
+    return rows.with_columns(pl.Series(name, values, dtype=pl.List(pl.Int64)) for name, values in columns.items())
 
 
 # --- facts ---------------------------------------------------------------------------------------------
@@ -221,6 +238,7 @@ def _facts(run: RunDir, meta: Meta, splits: dict[str, pl.DataFrame], features: d
         name=config["run"]["name"],
         modality=meta.modality,
         classes=meta.classes,
+        multi=meta.multi,
         subgroups=tuple(renamed.get(c, c) for c in meta.subgroups if renamed.get(c, c) in splits["train"].columns),
         config=config,
         splits={split: rows.drop(meta.modality) for split, rows in splits.items()},

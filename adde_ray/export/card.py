@@ -13,6 +13,7 @@ import polars as pl
 
 from adde_ray.export.hf_features import SplitSize, card_header
 from adde_ray.export.markdown import escape, table
+from adde_ray.labels import count
 
 PAYLOAD_WORDS = {"image": "images", "text": "texts", "vector": "vectors"}
 ACTION_WORDS = {"accept": "accepted", "correct": "corrected", "reject": "rejected", "flag": "flagged"}
@@ -53,12 +54,17 @@ class Facts:
     decisions: pl.DataFrame
     fingerprint: str = ""  # identity of the training samples, their labels and lineage
     num_rejected: int = 0
+    multi: bool = False  # several classes may hold of a sample
     renamed: dict[str, str] = field(default_factory=dict)
     finished: datetime | None = None  # when the last round ended
 
     @property
     def train(self) -> pl.DataFrame:
         return self.splits["train"]
+
+    def counts(self, rows: pl.DataFrame) -> dict[str, int]:
+        """Class -> rows of which it holds."""
+        return count(rows["label"], self.classes, multi=self.multi)
 
     @property
     def stop_reason(self) -> str | None:
@@ -77,6 +83,7 @@ def card(facts: Facts, sizes: dict[str, SplitSize]) -> str:
         features_json=facts.features,
         sizes=sizes,
         synthetic=facts.num_synthetic > 0,
+        multi=facts.multi,
     )
     parts = [head, f"# {escape(facts.name)}\n"]
     for title, text in (
@@ -98,7 +105,8 @@ def card(facts: Facts, sizes: dict[str, SplitSize]) -> str:
 
 def describe(facts: Facts) -> str:
     """What the dataset is, in one plain sentence."""
-    what = f"{len(facts.train)} labelled {PAYLOAD_WORDS[facts.modality]} in {len(facts.classes)} classes"
+    several = ", of which several may hold at once" if facts.multi else ""
+    what = f"{len(facts.train)} labelled {PAYLOAD_WORDS[facts.modality]} in {len(facts.classes)} classes{several}"
     rounds = _num_rounds(facts)
     how = f"a seed set grown over {rounds} round{'s' * (rounds != 1)}" if rounds else "the seed set"
     return f"{what}: {how} of an active-learning run of ADDE (Adaptive Diversity-aware Dataset Enhancement)."
@@ -125,10 +133,13 @@ def _use(facts: Facts) -> str:
     renamed = "".join(
         f" The source's column {escape(old)} is {escape(new)} here." for old, new in facts.renamed.items()
     )
+    label = "its class"
+    if facts.multi:
+        label = "a list of the classes that hold (empty: none), `unknown` of those nobody could tell"
     return (
         "```python\nfrom datasets import load_dataset  # datasets >= 4\n\n"
         'data = load_dataset("path/to/this/folder")\n```\n\n'
-        f"`{facts.modality}` is the sample, `label` its class, `sample_id` a hash of its content. Each training "
+        f"`{facts.modality}` is the sample, `label` {label}, `sample_id` a hash of its content. Each training "
         f"sample carries its lineage: {lineage}. `round` is the version of the dataset it first appears in (0 = seed "
         "set); `U`, `Div` and `Q` are its uncertainty, diversity and quality when it was chosen, in [0, 1]. "
         f"`decision_ids` point into the run's decisions, which are not part of this folder.{renamed}"
@@ -136,9 +147,9 @@ def _use(facts: Facts) -> str:
 
 
 def _classes(facts: Facts) -> str:
-    counts = {split: dict(rows.group_by("label").len().iter_rows()) for split, rows in facts.splits.items()}
+    counts = {split: facts.counts(rows) for split, rows in facts.splits.items()}
     synthetic = facts.train.filter(pl.col("origin") == "synthetic")
-    made = dict(synthetic.group_by("label").len().iter_rows())
+    made = facts.counts(synthetic)
     total = max(len(facts.train), 1)
     rows = []
     for name in facts.classes:
@@ -173,7 +184,7 @@ def _over_rounds(facts: Facts) -> str:
     step = max(MAX_ROUND_COLUMNS - 1, 1)
     shown = sorted({round(i * last / step) for i in range(step + 1)})
     grown = [facts.train.filter(pl.col("round") <= t) for t in shown]
-    counts = [dict(part.group_by("label").len().iter_rows()) for part in grown]
+    counts = list(map(facts.counts, grown))
     rows = [[name, *(count.get(name, 0) for count in counts)] for name in facts.classes]
     rows.append(["(all)", *map(len, grown)])
     return "Samples of each class in D_t, the dataset that round t trained on.\n\n" + table(
@@ -272,7 +283,7 @@ def _limits(facts: Facts) -> str:
             "The validation split steered the run, so figures on it are optimistic; test and ood, where present, "
             "only report."
         )
-    counts = dict(facts.train.group_by("label").len().iter_rows())
+    counts = facts.counts(facts.train)
     if absent := [name for name in facts.classes if not counts.get(name)]:
         limits.append(f"Classes without a training sample: {', '.join(map(escape, absent))}.")
     elif len(counts) > 1:

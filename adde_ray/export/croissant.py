@@ -14,6 +14,9 @@ import pyarrow as pa
 
 from adde_ray.export.hf_features import IMAGE_TYPE
 
+LISTS = ("label", "unknown")
+"""Columns that hold lists of classes in a multi-label task."""
+
 ENUMERATION = "https://schema.org/Enumeration"
 
 
@@ -36,7 +39,8 @@ def croissant(
     created: datetime | None = None,
     modified: datetime | None = None,
 ) -> dict:
-    """JSON-LD of a dataset whose splits (keys of `files`) all have `schema`; `label` is a row of `classes`.
+    """JSON-LD of a dataset whose splits (keys of `files`) all have `schema`; `label` is a row of `classes`, or a list
+    of them, as `unknown` then is.
 
     Columns Croissant 1.0 has no type for (structs, durations, lists of lists) are left out.
     Licence, creator, URL and date of publication are not known here: the licence says so, the others are absent.
@@ -85,7 +89,9 @@ def _classes(classes: tuple[str, ...]):
 def _records(split: str, schema: pa.Schema):
     import mlcroissant as mlc
 
-    fields = []
+    several = pa.types.is_list(schema.field("label").type)
+    # A reference is followed by a join, and readers cannot join lists: those get words instead.
+    fields, of_classes = [], () if several else ("label",)
     for column in schema:
         kind, repeated = _kind(column.type)
         if kind is None:
@@ -96,7 +102,8 @@ def _records(split: str, schema: pa.Schema):
             mlc.Field(
                 id=f"{split}/{quote(column.name, safe='')}",
                 name=column.name,
-                references=mlc.Source(field="classes/label") if column.name == "label" else mlc.Source(),
+                description="Each is a `label` of `classes`." if several and column.name in LISTS else None,
+                references=mlc.Source(field="classes/label") if column.name in of_classes else mlc.Source(),
                 data_types=[getattr(mlc.DataType, kind)],
                 repeated=True if repeated else None,
                 source=mlc.Source(

@@ -16,14 +16,23 @@ IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """How the `Image` feature is stored."""
 
 TASKS = {"image": "image-classification", "text": "text-classification", "vector": "tabular-classification"}
+MULTI_TASKS = {"image": "multi-label-image-classification", "text": "multi-label-classification"}
+"""The narrower names Hugging Face has for a multi-label task."""
+
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
 def features(schema: pa.Schema, classes: tuple[str, ...]) -> dict[str, dict | list]:
-    """Column -> feature, JSON form. `label` is a ClassLabel; `image`, stored as IMAGE_TYPE, is an Image."""
+    """Column -> feature, JSON form. `label` is a ClassLabel; `image`, stored as IMAGE_TYPE, is an Image.
+
+    Where `label` holds lists, of a multi-label task, it is a list of ClassLabels, and so is `unknown`.
+    """
     found = {field.name: _feature(field.type) for field in schema}
-    if "label" in found:
-        found["label"] = {"names": list(classes), "_type": "ClassLabel"}
+    class_label = {"names": list(classes), "_type": "ClassLabel"}
+    if "label" in found and pa.types.is_list(schema.field("label").type):
+        found["label"] = found["unknown"] = {"feature": class_label, "_type": "List"}
+    elif "label" in found:
+        found["label"] = class_label
     if "image" in found and schema.field("image").type == IMAGE_TYPE:  # else a user's column of that name
         found["image"] = {"_type": "Image"}
     return found
@@ -48,7 +57,15 @@ class SplitSize:
     disk: int
 
 
-def card_header(*, name: str, modality: str, features_json: dict, sizes: dict[str, SplitSize], synthetic: bool) -> str:
+def card_header(
+    *,
+    name: str,
+    modality: str,
+    features_json: dict,
+    sizes: dict[str, SplitSize],
+    synthetic: bool,
+    multi: bool = False,
+) -> str:
     """The YAML block, between `---` lines, that a dataset card opens with."""
     rows = sum(size.rows for size in sizes.values())
     files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in sizes]
@@ -58,6 +75,7 @@ def card_header(*, name: str, modality: str, features_json: dict, sizes: dict[st
         "pretty_name": name,
         "license": "unknown",
         "task_categories": [TASKS[modality]],
+        **({"task_ids": [MULTI_TASKS[modality]]} if multi and modality in MULTI_TASKS else {}),
         "size_categories": [next((words for limit, words in SIZES if rows < limit), "1M<n<10M")],
         "tags": ["active-learning", "adde", *(["synthetic"] if synthetic else [])],
         "configs": [{"config_name": "default", "data_files": files}],

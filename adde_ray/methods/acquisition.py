@@ -23,10 +23,12 @@ from sklearn.preprocessing import StandardScaler
 
 from adde_ray import config
 from adde_ray.errors import choose
+from adde_ray.labels import PRESENT
 from adde_ray.rundir import derive_rng
 
 if TYPE_CHECKING:
     from adde_ray.methods.gaps import Gap
+    from adde_ray.methods.generators import FitData
 
 BEST_CONFIDENCE = 0.6
 """Q's peak before there are decisions to learn from: neither junk nor a sample that teaches f nothing."""
@@ -106,6 +108,19 @@ def aim(request: Request, points: np.ndarray, class_probs: np.ndarray, *, seed: 
     return aims.astype(np.float32), rows
 
 
+def to_hold(request: Request, between: np.ndarray, data: FitData) -> np.ndarray:
+    """The classes each sample of a request is made of: (count,) class rows, or (count, C) of a multi-label task.
+
+    between: (count, 2) rows of `data` each is aimed between. Of several classes those go together that do so in a real
+    sample: the first of those two rows says what is there beside the class asked for.
+    """
+    if not data.multi:
+        return np.full(request.count, request.label)
+    found = (data.class_probs[between[:, 0]] >= PRESENT) & (between[:, :1] >= 0)
+    found[:, request.label] = True
+    return found.astype(np.float32)
+
+
 def _largest_remainder(weights: np.ndarray, total: int) -> np.ndarray:
     """`total` in whole parts as near to proportional as can be; ties go to the greater weight, then to the first."""
     if len(weights) == 0:
@@ -136,7 +151,8 @@ def quality_control(
 ) -> dict[str, np.ndarray | list]:
     """Three filters over m synthetic samples; columns confidence, agreement, nn_ratio, status, reason.
 
-    features (m, d), intended (m,) class rows, proba (m, C) of f. dataset: what the quality models learn from.
+    features (m, d), intended (m,) class rows, proba (m, C) of f. dataset: what the quality models learn from, with
+    labels of either form (see `labels`). In a multi-label task the intended class is one of those that may hold.
     real_features: every real sample. A sample near a real one is a copy; of synthetics near one another only
     the one f is surest of is kept. min_confidence: `config.min_confidence` as adaptation has moved it.
     """
@@ -208,6 +224,8 @@ def _agreement(
     seed: int,
 ) -> np.ndarray:
     """(m,) share of f and the quality models that predict the intended class."""
+    if dataset_labels.ndim == 2:
+        return _agreement_by_class(features, intended, proba, dataset_features, dataset_labels, names, seed)
     votes = [proba.argmax(axis=1) == intended]
     for name in names:
         build = choose(QUALITY_MODELS, name, where="quality_control.models")
@@ -218,6 +236,28 @@ def _agreement(
         model = DummyClassifier() if nothing_to_tell_apart else build(dataset_labels, seed)
         votes.append(model.fit(dataset_features, dataset_labels).predict(features) == intended)
     return np.mean(votes, axis=0).astype(np.float32)
+
+
+def _agreement_by_class(
+    features: np.ndarray,
+    intended: np.ndarray,
+    proba: np.ndarray,
+    dataset_features: np.ndarray,
+    dataset_labels: np.ndarray,
+    names: Sequence[str],
+    seed: int,
+) -> np.ndarray:
+    """The same in a multi-label task: whether a class holds is a question by itself, to which the rows know the answer
+    of which it is known."""
+    agreement = np.zeros(len(features), dtype=np.float32)
+    for c in np.unique(intended):
+        rows, known = intended == c, ~np.isnan(dataset_labels[:, c])
+        p = proba[rows, c]
+        two = np.column_stack([p < PRESENT, p >= PRESENT])
+        holds = dataset_labels[known, c].astype(np.int64)
+        ones = np.ones(len(p), dtype=np.int64)
+        agreement[rows] = _agreement(features[rows], ones, two, dataset_features[known], holds, names, seed)
+    return agreement
 
 
 def _nearest_neighbour_scale(real: np.ndarray, seed: int) -> float:

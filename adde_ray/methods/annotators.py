@@ -13,6 +13,7 @@ import polars as pl
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
+from adde_ray import labels as codec
 from adde_ray.schema import DECISIONS, frame
 
 
@@ -20,17 +21,26 @@ class Judges:
     """Two differently built classifiers fitted on all true data: what a person who knows the domain would see."""
 
     def __init__(self, features: np.ndarray, labels: np.ndarray, *, seed: int, min_confidence: float = 0.5):
-        """features (n, d), labels (n,) class rows."""
+        """features (n, d), labels (n,) class rows, or (n, C) targets of a multi-label task; NaN is taken for absent."""
+        self._multi = labels.ndim == 2
+        labels = np.nan_to_num(labels).astype(np.int64)  # both models take either form
         self._models = [
             KNeighborsClassifier(min(5, len(labels)), weights="distance").fit(features, labels),
             ExtraTreesClassifier(200, random_state=seed, n_jobs=1).fit(features, labels),
         ]
         self._min_confidence = min_confidence
 
-    def recognise(self, features: np.ndarray) -> list[int | None]:
-        """The class row both are sure of, for each of (m, d) features; None where they do not recognise one."""
+    def recognise(self, features: np.ndarray) -> list[int | np.ndarray | None]:
+        """The class row both are sure of, for each of (m, d) features; None where they do not recognise one.
+
+        Multi-label: (C,) targets, what both see alike; None where they differ, or see nothing at all.
+        """
         if len(features) == 0:
             return []
+        if self._multi:
+            seen = [model.predict(features) for model in self._models]
+            alike = (seen[0] == seen[1]).all(axis=1) & seen[0].any(axis=1)
+            return [row if ok else None for row, ok in zip(seen[0].astype(np.float32), alike, strict=True)]
         proba = [model.predict_proba(features) for model in self._models]
         classes = self._models[0].classes_
         agree = proba[0].argmax(axis=1) == proba[1].argmax(axis=1)
@@ -41,8 +51,9 @@ class Judges:
 class SimulatedAnnotator:
     """Answers from the truth, with a chance of a wrong class; rejects synthetic samples nobody would recognise.
 
-    error_rate: chance in [0, 1] of naming another class, by true class.
+    error_rate: chance in [0, 1] of naming another class, by true class; multi: of taking a class for its contrary.
     judges: None = synthetic samples are taken at their word.
+    multi: any number of classes may hold of a sample.
     """
 
     name = "simulated"
@@ -53,9 +64,10 @@ class SimulatedAnnotator:
         *,
         error_rate: float | dict[str, float] = 0.0,
         judges: Judges | None = None,
+        multi: bool = False,
         seed: int = 0,
     ):
-        self._classes, self._judges, self._seed = classes, judges, seed
+        self._classes, self._multi, self._judges, self._seed = classes, multi, judges, seed
         rates = error_rate if isinstance(error_rate, dict) else dict.fromkeys(classes, error_rate)
         self._error_rate = {label: rates.get(label, 0.0) for label in classes}
 
@@ -72,7 +84,7 @@ class SimulatedAnnotator:
         for sample_id, origin, suggested in query.select("sample_id", "origin", "suggested").iter_rows():
             label = truth.get(sample_id) if origin == "real" else judged.get(sample_id, suggested)
             comment = None
-            if label not in self._error_rate:
+            if not self._is_label(label):
                 comment = (
                     "not recognisable" if origin == "synthetic" else "none of the classes" if label else "truth unknown"
                 )
@@ -98,11 +110,21 @@ class SimulatedAnnotator:
             return {}
         ids = sorted(features)
         recognised = self._judges.recognise(np.stack([features[i] for i in ids]))
+        if self._multi:
+            recognised = [None if row is None else codec.texts(row[None], self._classes)[0] for row in recognised]
+            return dict(zip(ids, recognised, strict=True))
         return {i: None if c is None else self._classes[c] for i, c in zip(ids, recognised, strict=True)}
+
+    def _is_label(self, label: str | None) -> bool:
+        return label is not None and not codec.foreign(label, self._classes, multi=self._multi)
 
     def _mistake(self, sample_id: str, label: str) -> str:
         # Drawn from the sample's own id: the same person makes the same mistake on it in whatever batch it comes.
         digest = hashlib.blake2b(f"{self._seed}/{sample_id}".encode(), digest_size=8).digest()
         rng = np.random.default_rng(int.from_bytes(digest))
+        if self._multi:
+            holds, unknown = codec.split(label)
+            wrong = [c for c in self._classes if rng.random() < self._error_rate[c] and c not in unknown]
+            return codec.join(set(holds) ^ set(wrong), unknown)
         others = [c for c in self._classes if c != label]
         return others[rng.integers(len(others))] if others and rng.random() < self._error_rate[label] else label

@@ -9,8 +9,9 @@ import numpy as np
 
 from adde_ray.config import Diversity
 from adde_ray.errors import UserError
+from adde_ray.labels import holds
 from adde_ray.methods.clustering import Space, neighbours
-from adde_ray.schema import UNLABELLED, Population
+from adde_ray.schema import Population
 
 MAX_VENDI_ROWS = 2_000
 """The reference's Vendi score is taken from at most this many of its rows."""
@@ -60,7 +61,7 @@ def measure(
     vendi, vendi_reference = (vendi_score(z, center=space.mean) for z in (z_dataset, z_reference[::step]))
     inter, intra = _cluster_distances(dataset.points, space.cluster_of(dataset.points))
     hull, hull_reference = (_hull_volume(p[:, : config.hull_dims]) for p in (dataset.points, space.points))
-    held = np.bincount(dataset.labels[dataset.labels != UNLABELLED], minlength=len(classes))
+    held = holds(dataset.labels, len(classes)).sum(axis=0)
     metrics = {
         "coverage": coverage(space, dataset.points),
         "coverage_entropy": _cell_entropy(space, dataset.points),
@@ -112,7 +113,10 @@ def vendi_score(z: np.ndarray, *, center: np.ndarray) -> float:
 
 
 def class_target(classes: tuple[str, ...], config: Diversity) -> np.ndarray:
-    """(C,) target shares, summing to 1. Classes not named in `class_target` share what the named ones leave."""
+    """(C,) target shares, summing to 1. Classes not named in `class_target` share what the named ones leave.
+
+    In a multi-label task they are shares of all classes that hold, over all samples.
+    """
     return np.array(list(_target(classes, config.class_target, where="diversity.class_target").values()))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from adde_ray.config import Diversity, Gaps
+from adde_ray.labels import holds
 from adde_ray.methods.census import Census, of_reference
 from adde_ray.methods.clustering import Space, neighbours
 from adde_ray.methods.diversity import class_target, subgroup_targets
@@ -169,9 +170,14 @@ class _Scene:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """(n,) the reference rows' labels in D_t, which alone says what is labelled."""
-        held = dict(zip(self.dataset.ids, self.dataset.labels, strict=True))
+        """(n,) where the reference rows' labels stand: rows of D_t, which alone says what is labelled."""
+        held = {sample_id: row for row, sample_id in enumerate(self.dataset.ids)}
         return np.array([held.get(sample_id, UNLABELLED) for sample_id in self.reference.ids], dtype=np.int64)
+
+    @cached_property
+    def holds(self) -> np.ndarray:
+        """(m, C) which classes hold of the rows of D_t."""
+        return holds(self.dataset.labels, len(self.classes))
 
     @cached_property
     def available(self) -> np.ndarray:
@@ -277,11 +283,11 @@ def _small_cluster(scene: _Scene) -> Iterator[Gap]:
 
 def _class(scene: _Scene) -> Iterator[Gap]:
     target = class_target(scene.classes, scene.diversity)
-    held = scene.count(scene.dataset.labels, np.ones(len(scene.dataset), dtype=bool), len(target))
+    held = scene.holds.sum(axis=0)
     expected = scene.proba[scene.available].sum(axis=0) * scene.available_per_row
     for row in np.flatnonzero(_short(held, target, scene.config.tolerance)):
-        real = np.flatnonzero(scene.labels == row)
-        points, weights, p = scene.dataset.points[scene.dataset.labels == row], None, scene.proba[:, row]
+        real = np.flatnonzero(np.isin(scene.labels, np.flatnonzero(scene.holds[:, row])))
+        points, weights, p = scene.dataset.points[scene.holds[:, row]], None, scene.proba[:, row]
         # f's best guesses stand in for samples nobody has found. Only where it has none, the class is nowhere.
         likely = np.argsort(-p, kind="stable")[: round(len(p) ** 0.5)] if p.max() > p.min() else np.arange(len(p))
         if not len(points):

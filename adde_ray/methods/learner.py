@@ -2,6 +2,9 @@
 
 features (n, d) → class probabilities (n, C) and embedding (n, e). The embedding is what everything
 downstream looks at: the features themselves for the linear head, the penultimate layer for a network.
+
+Labels are (n,) class rows, learned by softmax and cross-entropy, or the (n, C) targets of a multi-label task,
+learned as C yes-or-no questions on one body: sigmoids and binary cross-entropy, NaN targets left out.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
+from scipy.special import expit
 from torch import nn
 
 from adde_ray.config import Train
@@ -80,8 +84,23 @@ def build(dims: int, num_classes: int, config: Train, *, seed: int) -> Network:
         return make(dims, num_classes, config)
 
 
+MAX_RATIO = 20.0
+"""A multi-label class's positives weigh at most this many times its negatives, and at least the inverse: one
+positive among hundreds must not decide alone."""
+
+
 def class_weights(labels: np.ndarray, num_classes: int, balance: float) -> np.ndarray:
-    """(C,) float32 loss weight of each class: n_c^-balance, mean 1 over the labelled rows; 0 for absent classes."""
+    """(C,) float32 loss weight of each class: n_c^-balance, mean 1 over the labelled rows; 0 for absent classes.
+
+    Multi-label: (2, C), the same for "does not hold" and "holds" of each class, so that positives weigh
+    (negatives / positives)^balance times as much as negatives; 0 for classes nothing is known of.
+    """
+    if labels.ndim == 2:
+        counts = np.stack([(labels == 0).sum(axis=0), (labels == 1).sum(axis=0)]).astype(float)
+        ratio = np.clip((counts[0] / np.maximum(counts[1], 1)) ** balance, 1 / MAX_RATIO, MAX_RATIO)
+        weights = np.stack([np.ones_like(ratio), ratio])
+        total = (weights * counts).sum(axis=0)
+        return (weights * np.divide(counts.sum(axis=0), total, where=total > 0, out=total)).astype(np.float32)
     counts = np.bincount(labels, minlength=num_classes).astype(float)
     weights = np.divide(1.0, counts**balance, where=counts > 0, out=np.zeros(num_classes))
     return (weights / (weights[labels].mean() or 1.0)).astype(np.float32)
@@ -116,11 +135,17 @@ def weighted_loss(
 ) -> torch.Tensor:
     """Summed (not averaged) class-weighted cross-entropy, so that shards of a batch add up exactly.
 
-    row_weights: (n,) of single rows, on top of their class's; None = all 1.
+    Multi-label: binary cross-entropy, summed over the classes that are known of each row. row_weights: (n,) of single
+    rows, on top of their class's; None = all 1.
     """
-    if row_weights is None:
-        return nn.functional.cross_entropy(logits, labels, weight=weights, reduction="sum")
-    return (nn.functional.cross_entropy(logits, labels, weight=weights, reduction="none") * row_weights).sum()
+    how = "sum" if row_weights is None else "none"
+    if labels.ndim == 2:
+        holds = torch.nan_to_num(labels)  # masked, not multiplied by NaN: its gradient would be NaN too
+        each = torch.where(torch.isnan(labels), 0.0, torch.where(holds > 0, weights[1], weights[0]))
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, holds, weight=each, reduction=how)
+        return loss if row_weights is None else (loss.sum(dim=1) * row_weights).sum()
+    loss = nn.functional.cross_entropy(logits, labels, weight=weights, reduction=how)
+    return loss if row_weights is None else (loss * row_weights).sum()
 
 
 def members_loss(
@@ -188,6 +213,7 @@ class Model:
 
     network: Network
     temperature: float
+    multi: bool = False  # a sigmoid for each class instead of one softmax
     ensemble: int = 1  # members, see `member_proba`
     tuned: bool = False  # the features it reads are of an encoder trained with it
 
@@ -205,11 +231,13 @@ class Model:
         )
 
     def proba(self, features: np.ndarray) -> np.ndarray:
-        """(n, C) float32 calibrated class probabilities."""
+        """(n, C) float32 calibrated class probabilities; of a multi-label task, a row need not sum to 1."""
         return self._squash(self.logits(features))
 
     def _squash(self, logits: np.ndarray) -> np.ndarray:
         scaled = logits / self.temperature
+        if self.multi:
+            return expit(scaled).astype(np.float32)
         scaled -= scaled.max(axis=1, keepdims=True)
         p = np.exp(scaled)
         return (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
@@ -252,13 +280,16 @@ class Model:
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature in [0.05, 20] that minimises the negative log-likelihood on val (Guo et al. 2017).
 
-    logits (n, C), labels (n,). 1 when there is nothing to fit on.
+    logits (n, C), labels (n,), or (n, C) of a multi-label task. 1 when there is nothing to fit on.
     """
-    if len(labels) == 0:
+    known = ~np.isnan(labels) if labels.ndim == 2 else slice(None)
+    if labels[known].size == 0:
         return 1.0
 
     def nll(log_t: float) -> float:
         scaled = logits / np.exp(log_t)
+        if labels.ndim == 2:
+            return float(np.mean((np.logaddexp(0, scaled) - labels * scaled)[known]))
         top = scaled.max(axis=1)
         return float(
             np.mean(np.log(np.exp(scaled - top[:, None]).sum(axis=1)) + top - scaled[np.arange(len(labels)), labels])

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from adde_ray.methods import gaps, selection
+from adde_ray import labels
+from adde_ray.methods import gaps, terms
 from adde_ray.methods.clustering import Space
 from adde_ray.methods.gaps import Gap
 from adde_ray.methods.learner import Model
@@ -61,6 +62,7 @@ class Scorer:
     uncertainty: str  # name of the U term
     diversity: dict[str, float]  # shares of the Div terms
     weights: dict[str, float]
+    multi: bool = False  # several classes may hold at once
     at_random: int | None = None  # a seed: rows are ranked by chance, for selectors that do not look at the score
 
     def terms(self, features: np.ndarray, subgroups: dict[str, list[str | None]]) -> Terms:
@@ -68,11 +70,13 @@ class Scorer:
         proba, embedding = self.model.proba(features), self.model.embed(features)
         points = self.space.reduce(embedding)
         membership = gaps.membership(points, proba, subgroups, self.open_gaps, self.classes)
-        situation = selection.Situation(
-            proba, embedding, self.dataset_embedding, self.class_counts, membership, self.novelty_scale
+        situation = terms.Situation(
+            proba, embedding, self.dataset_embedding, self.class_counts, membership, self.novelty_scale, self.multi
         )
-        u = selection.uncertainty(proba, self.uncertainty, lambda: self.model.member_proba(features))
-        return Terms(proba, embedding, membership, u, selection.diversity(situation, self.diversity))
+        u = terms.uncertainty(
+            proba, self.uncertainty, multi=self.multi, members=lambda: self.model.member_proba(features)
+        )
+        return Terms(proba, embedding, membership, u, terms.diversity(situation, self.diversity))
 
     def best(
         self, ids: pl.Series, features: np.ndarray, subgroups: pl.DataFrame, taken: set[str], at_most: int
@@ -93,20 +97,20 @@ class Scorer:
         features = np.asarray(features[rows], dtype=np.float32)
         of = self.terms(features, {c: subgroups[c][rows].cast(pl.String).to_list() for c in subgroups.columns})
         real = np.ones(len(rows), dtype=np.float32)  # Q: nothing is more real
-        score = selection.weighted_sum(of.u, of.div, real, self.weights)
+        score = terms.weighted_sum(of.u, of.div, real, self.weights)
         rank = score if self.at_random is None else chance(ids[rows], self.at_random)
         kept = np.flatnonzero(rank >= floor)
-        first = of.proba[kept].argmax(axis=1)
+        suggested, confidence = labels.likeliest(of.proba[kept], self.classes, multi=self.multi)
         table = {
             "sample_id": ids[rows[kept]],
             "rank": rank[kept],
             "U": of.u[kept].astype(np.float32),
             "Div": of.div[kept].astype(np.float32),
             "score": score[kept].astype(np.float32),
-            "suggested": pl.Series([self.classes[c] for c in first], dtype=pl.String),
-            "confidence": of.proba[kept, first],
+            "suggested": pl.Series(suggested, dtype=pl.String),
+            "confidence": confidence,
             "gap_id": pl.Series(
-                selection.gap_of(of.membership[kept], [gap.gap_id for gap in self.open_gaps]), dtype=pl.String
+                terms.gap_of(of.membership[kept], [gap.gap_id for gap in self.open_gaps]), dtype=pl.String
             ),
         }
         return Best(pl.DataFrame(table), features[kept])

@@ -38,6 +38,9 @@ LABELS = {
     "worst_class_recall": "Worst class's recall",
     "ece": "Calibration error (ECE)",
     "nll": "Negative log-likelihood",
+    "micro_f1": "Micro-F1",
+    "macro_auroc": "Macro-AUROC",
+    "macro_auprc": "Macro-AUPRC",
     "m_div": "M_div, overall diversity",
     "min_inter_cluster": "Closest clusters' distance",
     "max_intra_cluster": "Widest cluster's radius",
@@ -114,7 +117,8 @@ def reaches_random(story: Story) -> dict | None:
 
 def quality(story: Story) -> list[tuple[str, dict]]:
     """(title, chart) per measure on val, random's dashed; the last one compares the splits."""
-    keys = [k for k in ("macro_f1", "worst_class_recall", "accuracy", "ece") if any(_known(story.curve("val", k)))]
+    keys = ("macro_f1", "worst_class_recall", "accuracy", "ece", "micro_f1", "macro_auroc", "macro_auprc")
+    keys = [k for k in keys if any(_known(story.curve("val", k)))]
     charts = [(f"{name_of(k)}, val", _versus_random(story, "val", k)) for k in keys]
     splits = [s for s in ("val", "test", "ood") if any(_known(story.curve(s, "macro_f1")))]
     if len(splits) > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from adde_ray.labels import SEPARATOR, in_words
 from adde_ray.report.figures import FATES, fate
 from adde_ray.report.read import Round, Story, final_labels, gap_names, outcomes
 
@@ -22,6 +23,7 @@ def selected(story: Story) -> list[dict]:
         counts = Counter(o["state"] for o in states.values())
         note = ", ".join(f"{n} {state}" for state, n in counts.most_common())
         tiles = [_asked_tile(row, states[row["sample_id"]], gaps) for row in rows]
+        _spell(tiles, story)
         sections.append({"t": r.t, "tiles": tiles, "total": len(r.query), "note": note})
     return sections
 
@@ -36,6 +38,8 @@ def generated(story: Story) -> list[dict]:
     sections = []
     for r, share in zip(made, _shares([len(r.synthetic) for r in made], MAX_TILES), strict=True):
         sections.append(_made(r, share, asked, gaps))
+        for group in sections[-1]["groups"]:
+            _spell(group["tiles"], story)
     return sections
 
 
@@ -100,6 +104,13 @@ def _made_tile(row: dict, outcome: dict | None, gaps: dict[str, str]) -> dict:
         "reason": row["reason"],
         "comments": outcome["comments"] if outcome else [],
     }
+
+
+def _spell(tiles: list[dict], story: Story) -> None:
+    # Labels of several classes in words, with room to break between them.
+    for tile in tiles if story.meta.multi else ():
+        for key in ("suggested", "decided"):
+            tile[key] = tile[key] if tile[key] is None else in_words(tile[key]).replace(SEPARATOR, f" {SEPARATOR} ")
 
 
 _CHECKS = (("agreement", "agreement"), ("distance", "nn_ratio"))

@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 import polars as pl
 
+from adde_ray import labels as codec
 from adde_ray.report.read import Story, final_labels, outcomes, read_features
 from adde_ray.rundir import derive_rng, derive_seed
 
@@ -23,13 +24,15 @@ CLASS_COLOURS = (
     *("#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#EE7733", "#44AA99", "#882255", "#999933", "#AA4499"),
 )
 OTHER = "#6b7078"
+NO_CLASS = "#111111"  # of a multi-label task: none of its classes holds
 STATES = ("accepted", "corrected", "rejected", "flagged", "undecided", "waiting")
 
 
 def latent_map(story: Story) -> dict | None:
     """Points, classes and rounds for the page's map; None when there are no features to lay out.
 
-    `ids` (n): sample_ids. `x`, `y` (n): positions. `label` (n): row of `classes`, -1 when not in the dataset.
+    `ids` (n): sample_ids. `x`, `y` (n): positions. `label` (n): row of `classes`, -1 when not in the dataset; of
+    several classes the rarest, and `names` (n) has them all.
     `entered` (n): first round it is in the dataset, -1 = never. `synthetic` (n): 0 or 1. `rounds`: per round
     `query` (rows), `states` (rows of STATES), `kept` and `dropped` (rows of synthetics that passed or not).
     """
@@ -40,20 +43,23 @@ def latent_map(story: Story) -> dict | None:
     table = _sample(story, table)
     points, method = project(_features(table), derive_seed(_seed(story), "report", "map"))
     row = {sample_id: i for i, sample_id in enumerate(table["sample_id"])}
-    labels = final_labels(story)
+    labels, several = final_labels(story), story.meta.multi
+    # A point has one colour: of several classes that of the rarest.
+    stands = dict(zip(labels, codec.rarest(list(labels.values())), strict=True)) if several else labels
     entered = dict(zip(story.dataset["sample_id"], story.dataset["round"], strict=True))
     class_row = {name: i for i, name in enumerate(story.meta.classes)}
     return {
         "ids": table["sample_id"].to_list(),
         "x": [round(float(v), 3) for v in points[:, 0]],
         "y": [round(float(v), 3) for v in points[:, 1]],
-        "label": [class_row.get(labels.get(i), -1) for i in row],
+        "label": [class_row.get(stands.get(i), len(class_row) if several and i in stands else -1) for i in row],
         "entered": [entered.get(i, -1) for i in row],
         "synthetic": [int(split == "synthetic") for split in table["split"]],
         "rounds": [_round(r, row, labels) for r in story.rounds],
         "states": STATES,
-        "classes": list(story.meta.classes),
-        "colours": _colours(story),
+        "classes": [*story.meta.classes, *[codec.NONE] * several],
+        "colours": [*_colours(story), *[NO_CLASS] * several],
+        "names": [codec.in_words(labels.get(i)) for i in row] if several else None,
         "total": total,
         "method": method,
     }
@@ -138,7 +144,7 @@ def _colours(story: Story) -> list[str]:
     names = story.meta.classes
     if len(names) <= len(CLASS_COLOURS):
         return list(CLASS_COLOURS[: len(names)])
-    counts = dict(story.dataset["label"].value_counts().iter_rows())
+    counts = codec.count(story.dataset["label"], names, multi=story.meta.multi)
     ranked = sorted(names, key=lambda c: (-counts.get(c, 0), c))[: len(CLASS_COLOURS)]
     colour = dict(zip(ranked, CLASS_COLOURS, strict=True))
     return [colour.get(c, OTHER) for c in names]

@@ -190,18 +190,20 @@
     document.getElementById("back").addEventListener("click", () => step(-1));
     document.getElementById("forth").addEventListener("click", () => step(1));
 
+    const named = (row) => points.names?.[row] ?? points.classes[points.label[row]];
+
     function describe(row) {
       const round = points.rounds[Number(slider.value)];
       const lines = [];
       const isHeld = points.entered[row] >= 0 && points.entered[row] <= round.t;
-      if (isHeld) lines.push(`class ${points.classes[points.label[row]]}`, points.entered[row] ? `in the dataset from round ${points.entered[row]}` : "in the seed set");
+      if (isHeld) lines.push(`class ${named(row)}`, points.entered[row] ? `in the dataset from round ${points.entered[row]}` : "in the seed set");
       else lines.push(points.synthetic[row] ? "synthetic, not in the dataset" : "in the pool");
       if (isHeld && points.synthetic[row]) lines.push("synthetic");
       for (const r of points.rounds) {
         const i = r.t <= round.t ? r.query.indexOf(row) : -1;
         if (i < 0) continue;
         const state = points.states[r.states[i]];
-        const label = points.label[row] >= 0 ? `, class ${points.classes[points.label[row]]}` : "";
+        const label = points.label[row] >= 0 ? `, class ${named(row)}` : "";
         lines.push(`asked in round ${r.t}: ${state}${isHeld ? "" : label}`);
       }
       return lines;

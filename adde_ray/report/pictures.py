@@ -9,6 +9,8 @@ import base64
 import io
 from collections.abc import Iterable, Mapping
 
+from adde_ray.methods.images import viewable
+
 THUMBNAIL = 96  # pixels, longer side; smaller pictures keep their size and are magnified by the browser
 SMALL_PNG = 3000  # bytes up to which a picture stays lossless
 
@@ -49,7 +51,7 @@ def thumbnail(payload: bytes) -> str | None:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(payload)) as opened:
+        with Image.open(io.BytesIO(viewable(payload))) as opened:
             image = opened.convert("L" if opened.mode in ("1", "L", "I;16", "I", "F") else "RGB")
     except Exception:  # Pillow's decoders raise many kinds; a report must not fail over one bad picture
         return None

@@ -26,7 +26,8 @@ def sentence(story: Story) -> str:
     }[story.record["status"]]
     if story.config.get("review", {}).get("annotator") == "simulated":
         ending += " The answers are simulated from the pool's hidden labels."
-    return f"{source.replace('_', ' ').capitalize()}: {len(meta.classes)} classes{rows}; {spent}. {ending}"
+    classes = f"{len(meta.classes)} classes{', of which several may hold at once' if meta.multi else ''}"
+    return f"{source.replace('_', ' ').capitalize()}: {classes}{rows}; {spent}. {ending}"
 
 
 def key_figures(story: Story) -> list[dict]:

@@ -6,14 +6,17 @@ inputs aside with a reason, and raises UserError when there are too many or the 
 
 from __future__ import annotations
 
-from adde_ray.sources import digits, image_folder, table
+from adde_ray.sources import chexpert, digits, huggingface, image_folder, table
 from adde_ray.sources.rows import WHERE, Rows
 
 SOURCES = {
     "digits": digits.read,
     "image_folder": image_folder.read,
+    "tiles": image_folder.read,
+    "huggingface": huggingface.read,
     "csv": table.read,
     "table": table.read,  # the same: a table need not be CSV
+    "chexpert": chexpert.read,
 }
 
 __all__ = ["SOURCES", "WHERE", "Rows"]

@@ -1,4 +1,4 @@
-"""Images in class folders, plus a folder of unlabelled ones; every kept image is brought to one size and mode.
+"""Images or tiles in class folders, plus a folder of unlabelled ones; all are brought to one size and mode.
 
 Reads `<path>/labelled/<class>/…`, `<path>/unlabelled/…` and optionally `val`, `test`, `ood` like labelled, and
 `<path>/pool/<class>/…`: pool images whose class only the simulated annotator is told. Folders inside these may
@@ -8,20 +8,24 @@ Out: image (PNG), label, file (path relative to the folder).
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
-from adde_ray.config import FolderData
+from adde_ray.config import FolderData, TilesData
 from adde_ray.errors import UserError
 from adde_ray.rundir import derive_rng
+from adde_ray.sources.files import AnyPath, at, walk
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, draw, identify, listing
+from adde_ray.sources.tiles import read_tiles
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+EXTENSIONS = {
+    "image_folder": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
+    "tiles": (".tif", ".tiff"),
+}
+"""Source -> files it reads."""
 
 CHUNK = 512
 """Pool files read at a time."""
@@ -41,9 +45,9 @@ FOLDERS = {
 LAYOUT = "Lay it out as labelled/<class>/*.png and unlabelled/*.png, optionally val, test, ood and pool like labelled"
 
 
-def read(config: FolderData, *, seed: int) -> Rows:
+def read(config: FolderData | TilesData, *, seed: int) -> Rows:
     """The folder's images. Raises UserError when it is no such folder or too many images cannot be read."""
-    root = config.path
+    root = at(config.path)
     if not root.is_dir():
         raise UserError("no such folder", where=root, remedy=LAYOUT)
     tops = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
@@ -53,7 +57,7 @@ def read(config: FolderData, *, seed: int) -> Rows:
         raise UserError(f"has no folder `labelled` (folders there: {there})", where=root, remedy=LAYOUT)
     notes = [f"The folder {p.name} was passed over: it is none of {', '.join(FOLDERS)}" for p in tops if p not in known]
 
-    files, classes, rejected, passed_over = _files(root, known)
+    files, classes, rejected, passed_over = _files(known, EXTENSIONS[config.source])
     if passed_over:
         notes.append(f"Files passed over for their extension: {len(passed_over)} (the first: {passed_over[0]})")
     held = [file for file in files if file[1] != "pool"]
@@ -79,10 +83,10 @@ def read(config: FolderData, *, seed: int) -> Rows:
 class FolderChunk:
     """Some of the pool's files."""
 
-    root: Path
+    root: AnyPath
     files: tuple[str, ...]  # relative to root
     labels: tuple[str | None, ...]
-    config: FolderData
+    config: FolderData | TilesData
 
     @property
     def name(self) -> str:
@@ -97,11 +101,15 @@ class FolderChunk:
 
 
 def _read(
-    root: Path, files: Sequence[str], labels: Sequence[str | None], config: FolderData
+    root: AnyPath, files: Sequence[str], labels: Sequence[str | None], config: FolderData | TilesData
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """The images, and those that cannot be read."""
     kept, rejected = [], []
-    images = read_images([root / name for name in files], size=config.size, mode=config.mode)
+    paths = [root / name for name in files]
+    if isinstance(config, TilesData):
+        images = read_tiles(paths, size=config.size, bands=config.bands, ranges=config.ranges)
+    else:
+        images = read_images(paths, size=config.size, mode=config.mode)
     for name, label, image in zip(files, labels, images, strict=True):
         if isinstance(image, str):
             rejected.append({"where": name, "reason": image})
@@ -111,17 +119,23 @@ def _read(
     return pl.DataFrame(kept, schema=schema), rejected
 
 
-def _files(root: Path, tops: list[Path]) -> tuple[list[tuple[str, str, str | None]], set[str], list, list[str]]:
+def _files(
+    tops: list[AnyPath], extensions: tuple[str, ...]
+) -> tuple[list[tuple[str, str, str | None]], set[str], list, list[str]]:
     """(relative path, split, label) of every image; class names; images outside a class folder; other files."""
     files, classes, rejected, passed_over = [], set(), [], []
     for top in tops:
         labelled = not top.name.startswith("unlabel")
         if labelled and top.name != "pool":
             classes |= {p.name for p in top.iterdir() if p.is_dir() and not p.name.startswith(".")}
-        for path in _walk(top):
-            name = path.relative_to(root).as_posix()
-            inside = path.relative_to(top).parts
-            if path.suffix.lower() not in EXTENSIONS:
+
+        def lost(name: str, why: str, top: AnyPath = top) -> None:
+            rejected.append({"where": f"{top.name}/{name}", "reason": why})
+
+        for below in walk(top, lost):
+            name = f"{top.name}/{below}"
+            inside = below.split("/")
+            if not below.lower().endswith(extensions):
                 passed_over.append(name)
             elif labelled and len(inside) == 1:
                 rejected.append({"where": name, "reason": f"lies in {top.name}/ outside any class folder"})
@@ -130,20 +144,7 @@ def _files(root: Path, tops: list[Path]) -> tuple[list[tuple[str, str, str | Non
     return sorted(files), classes, sorted(rejected, key=lambda r: r["where"]), sorted(passed_over)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Files below `folder`, hidden ones left out; linked folders are followed, each real folder once."""
-    seen: set[str] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent, name) for name in names if not name.startswith("."))
-
-
-def _splits(table: pl.DataFrame, config: FolderData, seed: int) -> dict[str, pl.DataFrame]:
+def _splits(table: pl.DataFrame, config: FolderData | TilesData, seed: int) -> dict[str, pl.DataFrame]:
     """Rows by split; val and test are drawn from labelled where they have no folder."""
     fractions = {"val": config.val_fraction, "test": config.test_fraction}
     fractions = {name: f for name, f in fractions.items() if name not in table["split"]}

@@ -6,25 +6,31 @@ import io
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
 from adde_ray.methods.images import encode_images
+from adde_ray.sources.files import AnyPath, RemotePath
+
+REMOTE_THREADS = 32
+"""Files of a bucket fetched at a time: waiting costs no processor."""
 
 
-def read_images(given: Sequence[Path | bytes], *, size: int, mode: str) -> list[bytes | str]:
+def read_images(given: Sequence[AnyPath | bytes], *, size: int, mode: str) -> list[bytes | str]:
     """PNG of each file or encoded image, size × size pixels of mode L or RGB; or why there is none."""
-    with warnings.catch_warnings(), ThreadPoolExecutor() as threads:
+    workers = REMOTE_THREADS if any(isinstance(image, RemotePath) for image in given) else None
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as threads:
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters ends as a reason
         return list(threads.map(lambda image: _read_one(image, size, mode), given))
 
 
-def _read_one(given: Path | bytes, size: int, mode: str) -> bytes | str:
+def _read_one(given: AnyPath | bytes, size: int, mode: str) -> bytes | str:
     from PIL import Image, ImageOps
 
+    data = b""
     try:
-        with Image.open(io.BytesIO(given) if isinstance(given, bytes) else given) as file:
+        data = given if isinstance(given, bytes) else given.read_bytes()
+        with Image.open(io.BytesIO(data)) as file:
             image = ImageOps.exif_transpose(file)
             if image.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
@@ -32,17 +38,16 @@ def _read_one(given: Path | bytes, size: int, mode: str) -> bytes | str:
                 return "has 32-bit pixels; convert it to 8 or 16 bits"
             image = image.convert(mode).resize((size, size), Image.Resampling.LANCZOS)
     except Exception as error:  # decoders of ten formats raise whatever they like on broken input
-        return _reason(given, error)
+        return _reason(data, error)
     pixels = np.asarray(image)
     return encode_images(pixels[None, None] if mode == "L" else pixels.transpose(2, 0, 1)[None])[0]
 
 
-def _reason(given: Path | bytes, error: Exception) -> str:
+def _reason(data: bytes, error: Exception) -> str:
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
-        empty = not given if isinstance(given, bytes) else given.stat().st_size == 0
-        return "is empty" if empty else "is no image that can be decoded"
+        return "is empty" if not data else "is no image that can be decoded"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
     return f"cannot be decoded: {error}"

@@ -15,79 +15,103 @@ from typing import Any
 import polars as pl
 
 from adde_ray.errors import UserError
-from adde_ray.sources.rows import WHERE
+from adde_ray.sources.files import AnyPath
+from adde_ray.sources.rows import WHERE, Reject
 
 SEPARATORS = ",\t;"
 
 
-def read_file(path: Path) -> tuple[pl.DataFrame, list[dict[str, str]]]:
+def read_file(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     """The file's rows, and those set aside. Raises UserError: no such file, not a table, no rows at all."""
     if not path.is_file():
         raise UserError("no such file", where=path, remedy=f"Give a {_LISTED} file as data.path")
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"neither {_LISTED.replace(' or', ' nor')}", where=path, remedy="Convert it, or rename it")
-    table, rejected = reader(path)
+    try:
+        table, rejected = reader(path)
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror or error}", where=path, remedy="Check its rights") from None
     if len(table) + len(rejected) == 0:
         raise UserError("holds no rows", where=path, remedy="Give a file with data")
     return table, rejected
 
 
-def _read_csv(path: Path) -> tuple[pl.DataFrame, list[dict[str, str]]]:
-    """All columns as strings (blank = null), and the rows that do not fit.
+def _read_csv(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
+    data = path.read_bytes()
+    header, separator, line, start = parse_header(data, path)
+    return parse_csv(data[start:], path.name, header, separator, line=line)
+
+
+def parse_header(data: bytes, where: object) -> tuple[tuple[str, ...], str, int, int]:
+    """Column names, separator, and the line and byte after them. Raises UserError: there is no header."""
+    text = plain(data, where).decode(errors="surrogateescape")
+    lines = io.StringIO(text, newline="").readlines()
+    start = next((i for i, line in enumerate(lines) if line.strip()), None)
+    if start is None:
+        raise UserError("is empty", where=where, remedy="Give a file with a header line and data")
+    separator = max(SEPARATORS, key=lines[start].count)
+    reader = csv.reader((lines[i] for i in range(start, len(lines))), delimiter=separator, strict=True)
+    try:
+        header = _header(next(reader), where)
+    except csv.Error as error:
+        raise UserError(_quoting(str(error)), where=f"{where}:{start + 1}", remedy="Mend the header line") from None
+    end = start + reader.line_num
+    mark = len(data) - len(plain(data, where))
+    return header, separator, end + 1, mark + len("".join(lines[:end]).encode(errors="surrogateescape"))
+
+
+def parse_csv(
+    data: bytes, name: str, header: tuple[str, ...], separator: str, *, line: int = 1
+) -> tuple[pl.DataFrame, list[Reject]]:
+    """All columns as strings (blank = null), and the rows that do not fit. `line`: number of the first.
 
     Python's csv module, not polars: only a reader that goes row by row can say which line is broken and go on
     after it.
     """
-    data = path.read_bytes()
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UserError("is UTF-16", where=path, remedy="Save it as UTF-8")
-    text = data.decode("utf-8-sig", errors="surrogateescape")  # bytes that are no UTF-8 become lone surrogates
-    lines = io.StringIO(text, newline="").readlines()
-    start = next((i for i, line in enumerate(lines) if line.strip()), None)
-    if start is None:
-        raise UserError("is empty", where=path, remedy="Give a file with a header line and data")
-    separator = max(SEPARATORS, key=lines[start].count)
-
-    header: list[str] = []
+    # Bytes that are no UTF-8 become lone surrogates, which are told from text row by row.
+    lines = io.StringIO(data.decode(errors="surrogateescape"), newline="").readlines()
     rows, numbers, rejected = [], [], []
+    start = 0
     while start < len(lines):
         reader = csv.reader((lines[i] for i in range(start, len(lines))), delimiter=separator, strict=True)
         end = start
         try:
             for row in reader:
-                number, end = end + 1, start + reader.line_num
+                number, end = line + end, start + reader.line_num
                 if not row:
                     continue
-                if not header:
-                    header = _header(row, path)
-                elif reason := _misfit(row, len(header)):
-                    rejected.append({"where": f"{path.name}:{number}", "reason": reason})
+                if reason := _misfit(row, len(header)):
+                    rejected.append({"where": f"{name}:{number}", "reason": reason})
                 else:
                     rows.append(row)
                     numbers.append(number)
             break
         except csv.Error as error:
-            reason = _quoting(str(error))
-            if not header:
-                raise UserError(reason, where=f"{path}:{end + 1}", remedy="Mend the header line") from None
             # A stray quote swallows what follows, up to the next one: give up its line only, read on after it.
-            rejected.append({"where": f"{path.name}:{end + 1}", "reason": reason})
+            rejected.append({"where": f"{name}:{line + end}", "reason": _quoting(str(error))})
             start = end + 1
     columns = list(zip(*rows, strict=True)) or [()] * len(header)
     table = pl.DataFrame(dict(zip(header, columns, strict=True)), schema=dict.fromkeys(header, pl.String))
     table = table.with_columns(pl.all().replace("", None))
-    return table.with_columns(pl.Series(WHERE, [f"{path.name}:{n}" for n in numbers], dtype=pl.String)), rejected
+    return table.with_columns(pl.Series(WHERE, [f"{name}:{n}" for n in numbers], dtype=pl.String)), rejected
 
 
-def _header(row: list[str], path: Path) -> list[str]:
+def plain(data: bytes, where: object) -> bytes:
+    """Without the mark some programs put at the head of a file. Raises UserError when it is UTF-16."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise UserError("is UTF-16", where=where, remedy="Save it as UTF-8")
+    return data.removeprefix(b"\xef\xbb\xbf")
+
+
+def _header(row: list[str], where: object) -> tuple[str, ...]:
     # An index written without a name, as pandas does, is an ordinary column.
     names = [name.strip() or f"column_{i + 1}" for i, name in enumerate(row)]
     if not all(map(_encodable, names)):
-        raise UserError("the header is not UTF-8", where=path, remedy="Save the file as UTF-8")
+        raise UserError("the header is not UTF-8", where=where, remedy="Save the file as UTF-8")
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise UserError("two columns have one name", where=path, value=twice[0], remedy="Rename one")
-    return names
+        raise UserError("two columns have one name", where=where, value=twice[0], remedy="Rename one")
+    return tuple(names)
 
 
 def _misfit(row: list[str], width: int) -> str | None:
@@ -114,35 +138,41 @@ def _quoting(error: str) -> str:
     return f"cannot be parsed, a quote may be open ({error})"
 
 
-def _read_parquet(path: Path) -> tuple[pl.DataFrame, list[dict[str, str]]]:
+def _read_parquet(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     try:
-        table = pl.read_parquet(path, glob=False, hive_partitioning=False)
+        given = path if isinstance(path, Path) else io.BytesIO(path.read_bytes())
+        table = pl.read_parquet(given, glob=False, hive_partitioning=False)
     except (pl.exceptions.PolarsError, OSError) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise
         first = str(error).splitlines()[0]
         raise UserError(f"cannot be read as Parquet: {first}", where=path, remedy="Write the file anew") from None
     where = pl.Series(WHERE, [f"{path.name}: row {i + 1}" for i in range(len(table))], pl.String)
     return table.with_columns(where), []
 
 
-def _read_jsonl(path: Path) -> tuple[pl.DataFrame, list[dict[str, str]]]:
-    """One JSON object a line; a key that a row lacks is null. Raises UserError when no line can be read."""
-    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UserError("is UTF-16", where=path, remedy="Save it as UTF-8")
+def _read_jsonl(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
+    """Raises UserError when no line can be read."""
+    table, rejected = parse_jsonl(plain(path.read_bytes(), path), path.name)
+    if rejected and not len(table):
+        raise UserError(rejected[0]["reason"], where=f"{path.parent}/{rejected[0]['where']}", remedy=_JSONL_REMEDY)
+    return table, rejected
+
+
+def parse_jsonl(data: bytes, name: str, *, line: int = 1) -> tuple[pl.DataFrame, list[Reject]]:
+    """One JSON object a line; a key that a row lacks is null. `line`: number of the first."""
     rows, where, rejected = [], [], []
-    for number, line in enumerate(data.split(b"\n"), 1):
-        if not line.strip():
+    for number, text in enumerate(data.split(b"\n"), line):
+        if not text.strip():
             continue
-        row = _json_object(line)
+        row = _json_object(text)
         if isinstance(row, str):
-            rejected.append({"where": f"{path.name}:{number}", "reason": row})
+            rejected.append({"where": f"{name}:{number}", "reason": row})
         else:
             rows.append(row)
-            where.append(f"{path.name}:{number}")
-    if rejected and not rows:
-        raise UserError(rejected[0]["reason"], where=path.parent / rejected[0]["where"], remedy=_JSONL_REMEDY)
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns = [_json_column(name, [row.get(name) for row in rows]) for name in names]
+            where.append(f"{name}:{number}")
+    names = dict.fromkeys(key for row in rows for key in row)
+    columns = [_json_column(key, [row.get(key) for row in rows]) for key in names]
     return pl.DataFrame(columns).with_columns(pl.Series(WHERE, where, dtype=pl.String)), rejected
 
 

@@ -65,6 +65,7 @@ class Rows:
     subgroups: tuple[str, ...] = ()
     rejected: list[Reject] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what a user may want to know, one sentence each
+    task: str = "single"  # one of labels.TASKS; "multi": `label` in the form `labels.join` gives it
     pool_chunks: tuple[Chunk, ...] | None = None  # the pool, not read yet, instead of splits["pool"]
     num_read: int = 0  # inputs looked at so far, the rejected included; those of the chunks are to be added
     limit: Limit | None = None  # to be checked once the chunks are read

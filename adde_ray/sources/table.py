@@ -8,56 +8,215 @@ as `source_<name>`.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
 import polars as pl
 
+from adde_ray import labels as codec
 from adde_ray.config import CsvData
 from adde_ray.errors import UserError
 from adde_ray.rundir import derive_rng
 from adde_ray.schema import SPLITS
+from adde_ray.sources.files import AnyPath, at, beside
+from adde_ray.sources.parts import Part, list_parts, list_tables
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.readers import read_file
-from adde_ray.sources.rows import WHERE, Rows, draw, identify, listing, refuse_if_many
+from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, count, draw, identify, listing
+
+CHUNK_BYTES = 1 << 26
+"""Decoded images of a chunk, about."""
+
+TEXT_ROWS = 16384
+"""Texts or vectors of a chunk, about."""
 
 
 def read(config: CsvData, *, seed: int) -> Rows:
     """The file's rows. Raises UserError: no such file or column, too many unusable rows, unknown label or split."""
-    path = config.path
+    path = at(config.path)
     if config.vector_column and path.suffix.lower() in (".csv", ".tsv"):
         raise UserError("vectors are not read from CSV", where=path, remedy="Write the table as .parquet or .jsonl")
     table, rejected = read_file(path)
-    total = len(table) + len(rejected)
+    return assemble(table, rejected, config, path, seed=seed)
 
-    table, modality = _columns(table, config)
-    table, unusable = _usable(table, modality, config)
-    rejected += unusable
+
+def assemble(table: pl.DataFrame, rejected: list[Reject], config: CsvData, path: AnyPath, *, seed: int) -> Rows:
+    """A table as its file has it, with `WHERE`, as splits with our columns. Paths are relative to `path`'s folder."""
+    total = len(table) + count(rejected)
+    table, modality = _columns(table, config, path)
+    kinds = table.drop("_split", strict=False).clear().cast({modality: PAYLOAD_KINDS[modality]})
+    length = _usual_length(table["vector"]) if modality == "vector" else 0
+    table, unusable = _usable(table, modality, config, length, path.parent)
+    rejected = rejected + unusable
     table, unlabelled = _labelled(table, config)
     rejected += unlabelled
-    refuse_if_many(rejected, total, config.max_rejected, what="rows", where=path)
+    limit = Limit(config.max_rejected, "rows", path)
+    chunks, unlisted = (None, []) if config.pool is None else _list_pool(config, kinds, length)
+    rejected += unlisted
+    if chunks is None:  # else it is known only when they are read
+        limit.check(rejected, total)
 
     if config.split_column is None:
         table = _drawn(table, modality, config, seed)
     known = table.filter((pl.col("_split") != "pool") & pl.col("label").is_not_null())
     classes = _classes(known, config)
-    junk = table.filter((pl.col("_split") == "pool") & ~pl.col("label").is_in(classes))["label"]
+    junk = table.filter((pl.col("_split") == "pool") & ~_fits(table, classes, config))["label"]
     notes = []
     if len(junk):
         names = listing(junk.unique().sort(), 5)
         notes.append(f"{len(junk)} pool rows carry a hidden label outside the label list: {names}")
+    splits = {n: rows.drop("_split") for (n,), rows in table.group_by("_split", maintain_order=True)}
+    if chunks is not None and "pool" in splits:
+        held, _ = _conform(splits.pop("pool"), chunks[0].kinds if chunks else kinds, modality)
+        chunks = (HeldChunk(path.name, held), *chunks)
     return Rows(
-        splits={n: rows.drop("_split") for (n,), rows in table.group_by("_split", maintain_order=True)},
+        splits=splits,
         modality=modality,
         classes=classes,
         subgroups=config.subgroup_columns,
         rejected=rejected,
         notes=notes,
+        task="multi" if config.label_separator else "single",
+        pool_chunks=chunks,
+        num_read=total + count(unlisted),
+        limit=limit,
     )
+
+
+# --- a large pool ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class HeldChunk:
+    """Pool rows of the main file, which are in memory already."""
+
+    name: str
+    table: pl.DataFrame
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.table)
+
+    def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        return self.table, []
+
+
+@dataclass(frozen=True)
+class TableChunk:
+    """Some rows of one of the pool's files."""
+
+    part: Part
+    config: CsvData
+    kinds: pl.DataFrame  # empty, with the columns and types every chunk is to have
+    length: int  # of a vector
+
+    @property
+    def name(self) -> str:
+        return self.part.name
+
+    @property
+    def num_rows(self) -> int:
+        return self.part.num_rows
+
+    def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        try:
+            table, rejected = self.part.read()
+            if not len(table):
+                return self.kinds, rejected
+            table, modality = _columns(_completed(table, self.config), self.config, self.part.path)
+        except UserError as error:
+            return self.kinds, [{"where": self.name, "reason": error.what, "rows": self.num_rows}]
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror or error}"
+            return self.kinds, [{"where": self.name, "reason": reason, "rows": self.num_rows}]
+        if self.config.split_column:
+            odd = pl.col("_split").is_not_null() & (pl.col("_split") != "pool")
+            table, aside = _set_aside(
+                table, pl.when(odd).then(pl.format("a {} row among data.pool, which holds pool rows", pl.col("_split")))
+            )
+            table, rejected = table.drop("_split"), rejected + aside
+        table, misfits = _conform(table, self.kinds, modality)
+        table, unusable = _usable(table, modality, self.config, self.length, self.part.path.parent)
+        return table, rejected + misfits + unusable
+
+
+def _list_pool(config: CsvData, kinds: pl.DataFrame, length: int) -> tuple[tuple[TableChunk, ...], list[Reject]]:
+    """The pool's files in chunks, and files that cannot be told apart into any."""
+    main, image = at(config.path), config.image_column is not None
+    pixels = config.size**2 * (3 if config.mode == "RGB" else 1)
+    rows = min(max(CHUNK_BYTES // pixels, 64), 4096) if image else TEXT_ROWS
+    files, rejected, heads = [], [], {}
+    for path, name in list_tables(at(config.pool)):
+        if path.resolve() == main.resolve():
+            continue
+        try:
+            file = list_parts(path, name, rows)
+            head, modality = _columns(_completed(file.head, config), config, path)
+        except UserError as error:
+            rejected.append({"where": name, "reason": error.what})
+        except OSError as error:
+            rejected.append({"where": name, "reason": f"cannot be read: {error.strerror or error}"})
+        else:
+            files.append(file)
+            head = head.drop("_split", strict=False).cast({modality: PAYLOAD_KINDS[modality]})
+            heads.setdefault(tuple(head.schema.items()), head)
+    for head in heads.values():
+        kinds = _joined(kinds, head)
+    return tuple(TableChunk(part, config, kinds, length) for file in files for part in file.parts), rejected
+
+
+def _completed(table: pl.DataFrame, config: CsvData) -> pl.DataFrame:
+    """With null for columns that rows of the pool may lack. Raises UserError when there is no payload."""
+    payload = config.text_column or config.vector_column or config.image_column
+    if payload not in table.columns:
+        raise UserError(f"has no column {payload}")
+    optional = [config.label_column, config.split_column, *config.subgroup_columns]
+    return table.with_columns(
+        pl.lit(None, pl.String).alias(name) for name in optional if name and name not in table.columns
+    ).with_columns([] if WHERE in table.columns else [pl.lit(None, pl.String).alias(WHERE)])
+
+
+def _joined(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
+    """Empty, with the columns of both and types that hold both; where none does, with the first's."""
+    columns = {}
+    for name in dict.fromkeys((*first.columns, *second.columns)):
+        there = [table.select(name) for table in (first, second) if name in table.columns]
+        try:
+            columns[name] = pl.concat(there, how="vertical_relaxed")[name]
+        except pl.exceptions.PolarsError:
+            columns[name] = there[0][name]
+    return pl.DataFrame(columns)
+
+
+def _conform(table: pl.DataFrame, kinds: pl.DataFrame, modality: str) -> tuple[pl.DataFrame, list[Reject]]:
+    """With the columns and types of `kinds`; rows with a value that has no place there are set aside.
+
+    The payload is left as it is: `_usable` sees to it.
+    """
+    columns = []
+    reasons = pl.Series("_reason", [None] * len(table), dtype=pl.String)
+    for name, kind in kinds.schema.items():
+        given = table[name] if name in table.columns else pl.Series(name, [None] * len(table), dtype=kind)
+        if name != modality and given.dtype != kind:
+            try:
+                column = given.cast(kind, strict=False)
+            except pl.exceptions.PolarsError:
+                column = pl.Series(name, [None] * len(table), dtype=kind)
+            lost = given.is_not_null() & column.is_null()
+            if kind.is_numeric() and given.dtype.is_numeric():
+                lost |= (column.cast(given.dtype, strict=False) != given).fill_null(False)
+            if lost.any():
+                texts = [f"column {name} holds {value!r:.80}, not {kind}" if bad else None
+                         for value, bad in zip(given.to_list(), lost, strict=True)]  # fmt: skip
+                reasons = reasons.zip_with(reasons.is_not_null(), pl.Series(texts, dtype=pl.String))
+            given = column
+        columns.append(given)
+    return _set_aside(pl.DataFrame([*columns, reasons]), pl.when(pl.col("_reason").is_not_null()).then("_reason"))
 
 
 # --- columns --------------------------------------------------------------------------------------------
 
 
-def _columns(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, str]:
+def _columns(table: pl.DataFrame, config: CsvData, path: AnyPath) -> tuple[pl.DataFrame, str]:
     """Ours under our names and types (payload, label, _split, WHERE), then the user's; and the modality."""
     payloads = {"text": config.text_column, "vector": config.vector_column, "image": config.image_column}
     [(modality, payload)] = [(kind, name) for kind, name in payloads.items() if name is not None]
@@ -69,14 +228,17 @@ def _columns(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, str]:
         where = f"data.{key}"
         if name not in there:
             raise UserError(
-                f"{config.path.name} has no such column", where=where, value=name, remedy=f"Columns: {listing(there)}"
+                f"{path.name} has no such column", where=where, value=name, remedy=f"Columns: {listing(there)}"
             )
         if name in [other for _, other in wanted[:i]]:
             raise UserError("column is named twice", where=where, value=name, remedy="Give each column one part")
         if key == "subgroup_columns" and name in _reserved(modality):
             raise UserError("name is reserved", where=where, value=name, remedy="Rename the column")
 
-    ours = [_as_text(table[config.label_column], config).alias("label"), table[WHERE]]
+    label = _as_text(table[config.label_column], config)
+    if config.label_separator:
+        label = pl.Series([_several(one, config) for one in label], dtype=pl.String)
+    ours = [label.alias("label"), table[WHERE]]
     if config.split_column:
         ours.append(_as_text(table[config.split_column], config).alias("_split"))
     ours.append(PAYLOADS[modality](table[payload]))
@@ -141,6 +303,9 @@ def _images(column: pl.Series) -> pl.Series:
 
 PAYLOADS = {"text": _texts, "vector": _vectors, "image": _images}
 
+PAYLOAD_KINDS = {"text": pl.String, "vector": pl.List(pl.Float32), "image": pl.Binary}
+"""Their types once they are usable."""
+
 
 def _wrong(modality: str, column: pl.Series, what: str) -> UserError:
     where = f"data.{modality}_column"
@@ -150,16 +315,22 @@ def _wrong(modality: str, column: pl.Series, what: str) -> UserError:
 # --- rows -----------------------------------------------------------------------------------------------
 
 
-def _usable(table: pl.DataFrame, modality: str, config: CsvData) -> tuple[pl.DataFrame, list[dict[str, str]]]:
-    """Rows with a payload that can be used, and the others with the reason."""
+def _usual_length(vectors: pl.Series) -> int:
+    """How many numbers most of the vectors have."""
+    lengths = Counter(vectors.list.len().drop_nulls().to_list())
+    return max(lengths, key=lambda n: (lengths[n], n), default=0)
+
+
+def _usable(
+    table: pl.DataFrame, modality: str, config: CsvData, length: int, folder: AnyPath
+) -> tuple[pl.DataFrame, list[Reject]]:
+    """Rows with a payload that can be used, and the others with the reason. Paths are relative to `folder`."""
     if modality == "image":
-        return _decoded(table, config)
+        return _decoded(table, config, folder)
     payload = pl.col(modality)
     if modality == "text":
         reason = pl.when(payload.is_null() | (payload.str.strip_chars() == "")).then(pl.lit("no text"))
     else:
-        lengths = Counter(table["vector"].list.len().drop_nulls().to_list())
-        length = max(lengths, key=lambda n: (lengths[n], n), default=0)
         broken = payload.list.eval(pl.element().is_null() | ~pl.element().is_finite()).list.any()
         reason = (
             pl.when(payload.is_null() | (payload.list.len() == 0))
@@ -172,15 +343,21 @@ def _usable(table: pl.DataFrame, modality: str, config: CsvData) -> tuple[pl.Dat
     return _set_aside(table, reason)
 
 
-def _decoded(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, list[dict[str, str]]]:
+def _decoded(table: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     """Images as PNGs of one size and mode."""
     given = table["image"].to_list()
     paths = table["image"].dtype == pl.String
-    at = [i for i, value in enumerate(given) if value is not None and (not paths or value.strip())]
-    found = [config.path.parent / given[i].strip() for i in at] if paths else [given[i] for i in at]
     images: list[bytes | None] = [None] * len(given)
     reasons: list[str | None] = ["no image"] * len(given)
-    for i, image in zip(at, read_images(found, size=config.size, mode=config.mode), strict=True):
+    found: dict[int, AnyPath | bytes] = {}
+    for i, value in enumerate(given):
+        if value is not None and (not paths or value.strip()):
+            try:
+                found[i] = beside(folder, value.strip()) if paths else value
+            except UserError as error:
+                reasons[i] = f"{value.strip()}: {error.what}"
+    pictures = read_images(list(found.values()), size=config.size, mode=config.mode)
+    for i, image in zip(found, pictures, strict=True):
         if isinstance(image, str):
             reasons[i] = f"{given[i].strip()} {image}" if paths else image
         else:
@@ -191,7 +368,7 @@ def _decoded(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, list[d
     return _set_aside(table, pl.when(pl.col("_reason").is_not_null()).then(pl.col("_reason")))
 
 
-def _labelled(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, list[dict[str, str]]]:
+def _labelled(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, list[Reject]]:
     """With a split column: checks its values, sets rows aside that lack the label their split needs."""
     if config.split_column is None:
         return table, []
@@ -199,7 +376,7 @@ def _labelled(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, list[
     if len(unknown):
         raise UserError(
             f"not a split{_more(unknown)}",
-            where=f"{config.path.parent / unknown[WHERE][0]}, column {config.split_column}",
+            where=f"{at(config.path).parent}/{unknown[WHERE][0]}, column {config.split_column}",
             value=unknown["_split"][0] or "",
             remedy=f"Each row needs one of {', '.join(SPLITS)}",
         )
@@ -207,7 +384,7 @@ def _labelled(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, list[
     return _set_aside(table, pl.when(lacks).then(pl.format("a {} row without a label", pl.col("_split"))))
 
 
-def _set_aside(table: pl.DataFrame, reason: pl.Expr) -> tuple[pl.DataFrame, list[dict[str, str]]]:
+def _set_aside(table: pl.DataFrame, reason: pl.Expr) -> tuple[pl.DataFrame, list[Reject]]:
     table = table.with_columns(reason.otherwise(None).alias("_reason"))
     aside = table.filter(pl.col("_reason").is_not_null())
     rejected = aside.select(pl.col(WHERE).alias("where"), pl.col("_reason").alias("reason")).to_dicts()
@@ -218,7 +395,10 @@ def _drawn(table: pl.DataFrame, modality: str, config: CsvData, seed: int) -> pl
     """Labelled rows drawn into val, test and seed; the others are the pool."""
     labelled = table.filter(pl.col("label").is_not_null())
     fractions = {"val": config.val_fraction, "test": config.test_fraction}
-    split = draw(identify(labelled[modality]), labelled["label"], fractions, derive_rng(seed, "csv"))
+    labels = labelled["label"]
+    if config.label_separator:  # most whole labels are too rare to be drawn class by class
+        labels = pl.Series("label", codec.rarest(labels.to_list()), dtype=pl.String)
+    split = draw(identify(labelled[modality]), labels, fractions, derive_rng(seed, "csv"))
     pool = table.filter(pl.col("label").is_null()).with_columns(pl.lit("pool").alias("_split"))
     return pl.concat([labelled.with_columns(split.alias("_split")), pool])
 
@@ -226,18 +406,42 @@ def _drawn(table: pl.DataFrame, modality: str, config: CsvData, seed: int) -> pl
 def _classes(known: pl.DataFrame, config: CsvData) -> tuple[str, ...]:
     """The label list. Raises UserError when a labelled row's class is not in the one given."""
     if not config.classes:
-        return tuple(known["label"].unique().sort())
+        if not config.label_separator:
+            return tuple(known["label"].unique().sort())
+        parts = [part for label in known["label"].unique() for part in codec.split(label)]
+        found = tuple(sorted({name for part in parts for name in part}))
+        codec.check_classes(found, where=f"{config.path}, column {config.label_column}")
+        return found
     if len(set(config.classes)) < len(config.classes):
         raise UserError("a class is named twice", where="data.classes", value=listing(config.classes))
-    unknown = known.filter(~pl.col("label").is_in(config.classes))
+    if config.label_separator:
+        codec.check_classes(config.classes, where="data.classes")
+    unknown = known.filter(~_fits(known, config.classes, config))
     if len(unknown):
         raise UserError(
             f"a {unknown['_split'][0]} row's label is not in data.classes{_more(unknown)}",
-            where=config.path.parent / unknown[WHERE][0],
+            where=f"{at(config.path).parent}/{unknown[WHERE][0]}",
             value=unknown["label"][0],
             remedy=f"Mend the label, or add it to the classes: {listing(sorted(config.classes))}",
         )
     return tuple(sorted(config.classes))
+
+
+def _fits(table: pl.DataFrame, classes: tuple[str, ...], config: CsvData) -> pl.Series:
+    """Whether each row's label names nothing but classes; null for null."""
+    if not config.label_separator:
+        return table["label"].is_in(classes)
+    fits = [None if label is None else not codec.foreign(label, classes, multi=True) for label in table["label"]]
+    return pl.Series("fits", fits, dtype=pl.Boolean)
+
+
+def _several(label: str | None, config: CsvData) -> str | None:
+    """A user's multi-label label in the form it has everywhere else."""
+    if label is None or label.lower() == codec.NONE:
+        return None if label is None else ""
+    if config.label_separator != codec.SEPARATOR and codec.SEPARATOR in label:
+        codec.check_classes([label], where=f"{config.path}, column {config.label_column}")
+    return codec.join(*codec.split(label.replace(config.label_separator, codec.SEPARATOR)))
 
 
 def _more(rows: pl.DataFrame) -> str:

@@ -58,7 +58,7 @@ def synthesise(
         open_gaps,
         per_round=config.generate.per_round,
         classes=data.meta.classes,
-        known=set(dataset.labels.tolist()),
+        known=set(np.flatnonzero(dataset.class_counts).tolist()),
     )
     if not requests or generators.name is None or policy.synthetic_share == 0:
         return frame([], schema)
@@ -112,11 +112,15 @@ def fit_data(analysis: Analysis, data: Data, config: Config, round_: RoundDir) -
         unlabelled = np.sort(rng.choice(unlabelled, room, replace=False))
     payloads = pl.concat([dataset.table[modality], reference.table[modality][unlabelled]])
     arrays = decode_images(payloads) if modality == "image" else np.stack(payloads.to_list()).astype(np.float32)
-    one_hot = np.eye(len(data.meta.classes), dtype=np.float32)[dataset.labels]
+    if data.meta.multi:  # what people could not tell, f says
+        known = np.where(np.isnan(dataset.labels), analysis.model.proba(dataset.features), dataset.labels)
+    else:
+        known = np.eye(len(data.meta.classes), dtype=np.float32)[dataset.labels]
     ids = dataset.table["sample_id"].to_list() + [reference.ids[row] for row in unlabelled]
     learned_from = FitData(
         arrays=arrays,
-        class_probs=np.concatenate([one_hot, analysis.proba[unlabelled]]),
+        class_probs=np.concatenate([known, analysis.proba[unlabelled]]),
         points=np.concatenate([analysis.space.reduce(analysis.dataset_embedding), analysis.space.points[unlabelled]]),
+        multi=data.meta.multi,
     )
     return learned_from, ids

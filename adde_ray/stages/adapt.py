@@ -9,7 +9,7 @@ from adde_ray.analysis import Analysis
 from adde_ray.asked import read_asked
 from adde_ray.config import Config
 from adde_ray.data import Data, query_features
-from adde_ray.methods import adaptation
+from adde_ray.methods import adaptation, multilabel
 from adde_ray.methods.adaptation import Evidence, Policy
 from adde_ray.rundir import RoundDir
 
@@ -30,11 +30,15 @@ def adapt(
     analysis: as the query was chosen by. seen: metrics of all rounds so far.
     """
     answered = query.join(decisions.group_by("sample_id").agg(pl.col("label").last()), on="sample_id").sort("sample_id")
-    classes = data.meta.class_rows(answered["label"])
+    said = data.meta.numbers(answered["label"])
     features = query_features(answered["sample_id"].to_list(), synthetic, read_asked(round_), data)
     proba = analysis.model.proba(features)
-    label = np.maximum(classes, 0)
-    paid = adaptation.payoff(proba[np.arange(len(label)), label], analysis.dataset.class_counts[label], classes >= 0)
+    counts = analysis.dataset.class_counts
+    if data.meta.multi:
+        paid = multilabel.payoff(proba, said, counts)
+    else:
+        label = np.maximum(said, 0)
+        paid = adaptation.payoff(proba[np.arange(len(label)), label], counts[label], said >= 0)
     evidence = Evidence(
         history=seen,
         terms=answered.select("U", "Div", "Q").to_numpy().astype(np.float64),

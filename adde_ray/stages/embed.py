@@ -26,7 +26,7 @@ from adde_ray.data import Data, load_dataset
 from adde_ray.encoding import CHUNK, Encoding
 from adde_ray.errors import Halted, UserError
 from adde_ray.features import read_features, write_features
-from adde_ray.methods import encoders, selection
+from adde_ray.methods import encoders
 from adde_ray.methods.finetune import Recipe
 from adde_ray.methods.shortlist import shortlist
 from adde_ray.pool import Block, FileShard, MemoryShard, Pool
@@ -147,7 +147,7 @@ def _shortlisted(data: Data, config: Config, round_: RoundDir) -> pl.DataFrame:
         before = round_.run.round(round_.t - 1).read("gaps.parquet", "anchors") if round_.t else None
         anchors = set() if before is None else set(before["anchors"].explode().drop_nulls())
         needed = asked_before(round_.run, round_.t) | anchors
-        blind = config.select.selector in selection.BLIND  # chosen at random, so listed at random
+        blind = config.select.selector == "random"  # chosen at random, so listed at random
         listed = needed | set(
             shortlist(
                 (_without(needed, shard.read()) for shard in data.pool.shards),
@@ -177,12 +177,18 @@ def embed_parts(
     if not left:
         return
     with Bar("embedding pool", rows * len(left) // len(parts)) as bar:
-        if workers == 0:
-            for source, out in left:
-                bar.advance(_encode_part(encode, _read(source, encode.modality), out))
-        else:
-            for done in _stream(left, encode, workers, gpu):
+        try:
+            for done in _here(left, encode) if workers == 0 else _stream(left, encode, workers, gpu):
                 bar.advance(done)
+        except OSError as error:
+            remedy = "Mend that and continue with --resume: what is written is kept"
+            problem = f"the pool could not be embedded: {error.strerror or error}"
+            raise Halted(problem, where=encode.folder, remedy=remedy) from None
+
+
+def _here(left: list[tuple[Path, Path]], encode: Encoding) -> Iterator[int]:
+    for source, out in left:
+        yield _encode_part(encode, _read(source, encode.modality), out)
 
 
 def _stream(left: list[tuple[Path, Path]], encode: Encoding, workers: int | None, gpu: bool) -> Iterator[int]:
@@ -197,8 +203,8 @@ def _stream(left: list[tuple[Path, Path]], encode: Encoding, workers: int | None
     actors = min(workers or max(int(gpus if gpu else cpus), 1), len(left))
     # One row of the stream is one part: what is read together is written together, whoever encodes it.
     items = [{"source": str(source), "out": str(out)} for source, out in left]
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     DataContext.get_current().enable_progress_bars = False  # there is one already
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
     parts = (
         ray.data.from_items(items, override_num_blocks=len(items))
         .map(partial(_load_row, modality=encode.modality), num_cpus=READERS_SHARE)
@@ -214,9 +220,7 @@ def _stream(left: list[tuple[Path, Path]], encode: Encoding, workers: int | None
         for row in parts.iter_rows():
             yield row["rows"]
     except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, OSError):
-            raise _no_room(error.cause, encode.folder) from None
-        raise
+        raise error.cause from error
 
 
 class _EncodeRow:
@@ -245,11 +249,6 @@ def _read(source: Path, modality: str) -> pl.DataFrame:
 def _encode_part(encode: Encoding, table: pl.DataFrame, out: Path) -> int:
     encode.shard(table["sample_id"], table[encode.modality], out)
     return len(table)
-
-
-def _no_room(error: OSError, folder: Path) -> Halted:
-    remedy = "Make room and continue with --resume: what is written is kept"
-    return Halted(f"a shard could not be written: {error.strerror or error}", where=folder, remedy=remedy)
 
 
 def _parts(run: RunDir, encode: Encoding) -> list[tuple[Path, Path]]:

@@ -95,7 +95,7 @@ class GeneratorPool:
         """
         import ray
 
-        from adde_ray.methods.acquisition import aim  # scikit-learn: a second that actors do not need
+        from adde_ray.methods.acquisition import aim, to_hold  # scikit-learn: a second that actors do not need
 
         if not requests:
             none = np.zeros(0, dtype=np.int64)
@@ -107,8 +107,8 @@ class GeneratorPool:
         shared = ray.put(weights)
         aims = [aim(request, data.points, data.class_probs, seed=seed) for request in requests]
         jobs = [
-            _sampling(shared, request, points, temperature, seed)
-            for request, (points, _) in zip(requests, aims, strict=True)
+            _sampling(shared, request, to_hold(request, rows, data), points, temperature, seed)
+            for request, (points, rows) in zip(requests, aims, strict=True)
         ]
         parts = self._each(jobs)
         request_rows = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
@@ -201,7 +201,8 @@ class _Actor:
         return self._generator.sample(weights, classes, points, temperature=temperature, seed=seed)
 
 
-def _sampling(weights: ObjectRef, request: Request, points: np.ndarray, temperature: float, seed: int) -> Job:
-    classes = np.full(request.count, request.label)
+def _sampling(
+    weights: ObjectRef, request: Request, classes: np.ndarray, points: np.ndarray, temperature: float, seed: int
+) -> Job:
     own = derive_seed(seed, "sample", request.gap_id, request.label)
     return lambda actor: actor.sample.remote(weights, classes, points, temperature=temperature, seed=own)

@@ -16,6 +16,7 @@ import polars as pl
 from adde_ray import sharding
 from adde_ray.config import Config
 from adde_ray.errors import UserError, choose
+from adde_ray.labels import count as count_labels
 from adde_ray.ray_session import ensure_ray
 from adde_ray.rundir import RunDir, read_json, write_json, write_table
 from adde_ray.schema import REJECTED, SPLITS, Meta, frame
@@ -49,7 +50,8 @@ class Prepared:
     @property
     def class_counts(self) -> dict[str, dict[str, int]]:
         """Labelled split → class → rows. The pool is left out: its labels are hidden."""
-        return {n: _counts(table, self.meta.classes) for n, table in self.splits.items() if n != "pool"}
+        multi = self.meta.multi
+        return {n: _counts(table, self.meta.classes, multi) for n, table in self.splits.items() if n != "pool"}
 
 
 def prepare(config: Config) -> Prepared:
@@ -62,9 +64,9 @@ def prepare(config: Config) -> Prepared:
     splits = {name: _unique(name, rows, rejected) for name in SPLITS if name in rows.splits}
     _separate(splits, rejected)
     splits = {name: table for name, table in splits.items() if len(table)}
-    # Of a pool too large to be read here, one chunk shows whether it can be read at all and has labels.
+    # Of a pool too large to be read here, one chunk shows whether it has labels.
     pool = read_all(rows.pool_chunks[:1])[0] if streamed else splits.get("pool", pl.DataFrame())
-    _check({**splits, "pool": pool}, rows.classes, config)
+    _check(splits, rows.classes, config, needed=("seed", "val") if streamed else tuple(NEEDED))
 
     splits = {name: arranged(table, rows.modality) for name, table in splits.items()}
     oracle = pl.DataFrame() if streamed else splits["pool"].select("sample_id", "label").drop_nulls()
@@ -77,9 +79,10 @@ def prepare(config: Config) -> Prepared:
         subgroups=rows.subgroups,
         num_rows={name: len(table) for name, table in splits.items()} | at_most,
         num_rejected=count(rejected),
-        has_oracle=pool["label"].is_not_null().any(),
+        has_oracle=len(pool) > 0 and pool["label"].is_not_null().any(),
+        task=rows.task,
     )
-    notes = [*rows.notes, *_notes(splits, rows.classes)]
+    notes = [*rows.notes, *_notes(splits, rows.classes, meta.multi)]
     return Prepared(meta, splits, oracle, frame(rejected, REJECTED), notes, rows if streamed else None)
 
 
@@ -163,7 +166,7 @@ def _separate(splits: dict[str, pl.DataFrame], rejected: list[dict[str, str]]) -
                 rejected += [{"where": w, "reason": f"in {name}, also in {other}"} for w in shared[WHERE].sort()]
 
 
-def _check(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Config) -> None:
+def _check(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Config, needed: tuple[str, ...]) -> None:
     where = getattr(config.data, "path", None) or "data"
     if len(classes) < 2:
         raise UserError(
@@ -172,8 +175,8 @@ def _check(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Co
             value=listing(classes) or None,
             remedy="Label at least one sample of a second class",
         )
-    for name in NEEDED:
-        if not len(splits.get(name, ())):
+    for name in needed:
+        if name not in splits:
             raise _lacking(name, config)
 
 
@@ -190,15 +193,14 @@ def _lacking(split: str, config: Config) -> UserError:
     return UserError(lack, where=getattr(config.data, "path", None) or "data", remedy=remedy)
 
 
-def _counts(table: pl.DataFrame, classes: tuple[str, ...]) -> dict[str, int]:
-    found = dict(table["label"].value_counts().iter_rows())
-    return {c: found.get(c, 0) for c in classes}
+def _counts(table: pl.DataFrame, classes: tuple[str, ...], multi: bool) -> dict[str, int]:
+    return count_labels(table["label"], classes, multi=multi)
 
 
-def _notes(splits: dict[str, pl.DataFrame], classes: tuple[str, ...]) -> list[str]:
+def _notes(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], multi: bool) -> list[str]:
     notes = []
     for name, effect in (("seed", "the model starts without them"), ("val", "their recall cannot be watched")):
-        lacking = [c for c, count in _counts(splits[name], classes).items() if not count]
+        lacking = [c for c, count in _counts(splits[name], classes, multi).items() if not count]
         if lacking:
             notes.append(f"No {name} sample of {len(lacking)} of {len(classes)} classes, {effect}: {listing(lacking)}")
     return notes

@@ -14,11 +14,12 @@ from adde_ray.asked import payloads, read_asked
 from adde_ray.config import Config
 from adde_ray.data import Data
 from adde_ray.errors import choose
+from adde_ray.labels import foreign
 from adde_ray.methods.annotators import Judges, SimulatedAnnotator
 from adde_ray.methods.generators import generator_for
+from adde_ray.methods.images import viewable
 from adde_ray.review import inbox
 from adde_ray.rundir import ORACLE, RoundDir, RunDir, derive_seed
-from adde_ray.schema import UNLABELLED
 
 
 class Annotator(Protocol):
@@ -37,11 +38,16 @@ class Simulated:
         if config.review.reject_unrealistic and generator_for(config.generate.generator, data.meta.modality):
             known = self._truth(data.reference.ids)
             known |= dict(data.splits["seed"].table.select("sample_id", "label").iter_rows())
-            labels = data.meta.class_rows([known.get(i) if known.get(i) in data.meta.classes else None
-                                           for i in data.reference.ids])  # fmt: skip
-            judges = Judges(data.reference.features[labels != UNLABELLED], labels[labels != UNLABELLED], seed=seed)
+            own = [not foreign(known.get(i, ""), data.meta.classes, multi=data.meta.multi) for i in data.reference.ids]
+            usable = [row for row, i in enumerate(data.reference.ids) if i in known and own[row]]
+            labels = data.meta.numbers([known[data.reference.ids[row]] for row in usable])
+            judges = Judges(data.reference.features[usable], labels, seed=seed)
         self._annotator = SimulatedAnnotator(
-            data.meta.classes, error_rate=config.review.error_rate, judges=judges, seed=seed
+            data.meta.classes,
+            error_rate=config.review.error_rate,
+            judges=judges,
+            multi=data.meta.multi,
+            seed=seed,
         )
 
     def answer(self, query: pl.DataFrame, synthetic: pl.DataFrame, round_: RoundDir) -> pl.DataFrame:
@@ -64,10 +70,12 @@ class File:
     def answer(self, query: pl.DataFrame, synthetic: pl.DataFrame, round_: RoundDir) -> pl.DataFrame | None:
         asked, modality = read_asked(round_), self._meta.modality
         shown = query.with_columns(payloads(query["sample_id"].to_list(), synthetic, asked, modality))
+        if modality == "image":
+            shown = shown.with_columns(pl.col("image").map_elements(viewable, return_dtype=pl.Binary))
         if "file" in asked.table.columns:  # what people see is small: they may want the original
             shown = shown.join(asked.table.select("sample_id", "file"), on="sample_id", how="left")
-        path = inbox.put_out(round_.root, shown, modality)
-        return inbox.take_in(path, query, self._meta.classes, t=round_.t)
+        path = inbox.put_out(round_.root, shown, modality, self._meta.classes, multi=self._meta.multi)
+        return inbox.take_in(path, query, self._meta.classes, t=round_.t, multi=self._meta.multi)
 
 
 def make_annotator(config: Config, data: Data, run: RunDir) -> Annotator:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from adde_ray.analysis import Analysis, Candidates
+from adde_ray import labels
+from adde_ray.analysis import Analysis, Shortlist
 from adde_ray.config import Config
 from adde_ray.data import Data, synthetic_rows
-from adde_ray.methods import selection
+from adde_ray.methods import selectors, terms
 from adde_ray.methods.acquisition import quality_scores
 from adde_ray.methods.adaptation import Policy
 from adde_ray.methods.scoring import Best, Scorer, merge
@@ -26,7 +27,7 @@ SIGNALS = ("confidence", "agreement", "nn_ratio")
 
 def score(
     analysis: Analysis, synthetic: pl.DataFrame, policy: Policy, data: Data, config: Config, round_: RoundDir
-) -> Candidates | None:
+) -> Shortlist | None:
     """The shortlist of real samples and all kept synthetic ones; None when the query has been chosen already."""
     if round_.read("query.parquet", "sample_id") is not None:
         return None
@@ -41,9 +42,9 @@ def score(
     table = pl.concat([frame(part.to_dict(as_series=False), CANDIDATES) for part in (real, synthetic)])
     shards = np.concatenate([best.table["shard"].to_numpy(), np.full(len(made), -1)])
     order = table["sample_id"].arg_sort().to_numpy()
-    candidates = Candidates(table[order], np.concatenate([best.features, features])[order], shards[order])
-    round_.once("candidates.parquet", lambda: candidates.table)
-    return candidates
+    shortlist = Shortlist(table[order], np.concatenate([best.features, features])[order], shards[order])
+    round_.once("candidates.parquet", lambda: shortlist.table)
+    return shortlist
 
 
 def best_of_pool(pool: Pool, scorer: Scorer, taken: set[str], at_most: int, *, workers: int | None) -> Best:
@@ -67,13 +68,14 @@ def _best_of_shard(shard: Shard, scorer: Scorer, taken: set[str], at_most: int) 
 
 def _at_most(pool: Pool, config: Config) -> int:
     """A selector that does not look at the score chooses from all of a pool in memory, else from a sample of it."""
-    at_random = config.select.selector in selection.BLIND
+    at_random = config.select.selector in selectors.FROM_ALL
     return pool.num_rows if at_random and not pool.is_streamed else max(config.select.shortlist, config.select.batch)
 
 
 def _scorer(analysis: Analysis, policy: Policy, data: Data, config: Config, round_: RoundDir) -> Scorer:
     taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list())
     free = np.array([i not in taken for i in data.reference.ids], dtype=bool)
+    chance = derive_seed(config.run.seed, round_.t, "shortlist")
     return Scorer(
         model=analysis.model,
         space=analysis.space,
@@ -81,13 +83,12 @@ def _scorer(analysis: Analysis, policy: Policy, data: Data, config: Config, roun
         open_gaps=analysis.open_gaps,
         dataset_embedding=analysis.dataset_embedding,
         class_counts=analysis.dataset.class_counts,
-        novelty_scale=selection.novelty_scale(analysis.embedding[free], analysis.dataset_embedding),
+        novelty_scale=terms.novelty_scale(analysis.embedding[free], analysis.dataset_embedding),
         uncertainty=config.select.uncertainty,
         diversity=config.select.diversity,
         weights=policy.weights,
-        at_random=(
-            derive_seed(config.run.seed, round_.t, "shortlist") if config.select.selector in selection.BLIND else None
-        ),
+        multi=data.meta.multi,
+        at_random=chance if config.select.selector in selectors.FROM_ALL else None,
     )
 
 
@@ -100,13 +101,17 @@ def _score_synthetic(
     of = scorer.terms(features, {})
     signals = [kept[c].to_numpy() for c in SIGNALS]
     q = quality_scores(*signals, past_decisions(round_), config.quality_control)
+    suggested = kept["intended"].to_list()
+    if scorer.multi:  # what f sees in it beside the class it was made for
+        seen, _ = labels.likeliest(of.proba, scorer.classes, multi=True)
+        suggested = [labels.join([c, *labels.split(also)[0]]) for c, also in zip(suggested, seen, strict=True)]
     return kept.with_columns(
         pl.lit("synthetic").alias("origin"),
-        pl.col("intended").alias("suggested"),
+        pl.Series("suggested", suggested, dtype=pl.String),
         pl.Series("U", of.u, dtype=pl.Float32),
         pl.Series("Div", of.div, dtype=pl.Float32),
         pl.Series("Q", q, dtype=pl.Float32),
-        pl.Series("score", selection.weighted_sum(of.u, of.div, q, scorer.weights), dtype=pl.Float32),
+        pl.Series("score", terms.weighted_sum(of.u, of.div, q, scorer.weights), dtype=pl.Float32),
     )
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from adde_ray.analysis import Analysis, Candidates
+from adde_ray.analysis import Analysis, Shortlist
 from adde_ray.asked import keep_asked
 from adde_ray.config import Config
 from adde_ray.data import Data
-from adde_ray.methods import selection
+from adde_ray.methods import selectors
 from adde_ray.methods.adaptation import Policy
 from adde_ray.pool import Pool
 from adde_ray.rundir import RoundDir, derive_rng
@@ -19,48 +19,53 @@ from adde_ray.schema import QUERY, Split, frame
 
 
 def select(
-    candidates: Candidates | None, analysis: Analysis, policy: Policy, data: Data, config: Config, round_: RoundDir
+    shortlist: Shortlist | None, analysis: Analysis, policy: Policy, data: Data, config: Config, round_: RoundDir
 ) -> pl.DataFrame:
-    """QUERY: the batch people are asked about, best first. candidates: None when that has been chosen already."""
+    """QUERY: the batch people are asked about, best first. shortlist: None when that has been chosen already."""
 
     def choose() -> pl.DataFrame:
-        assert candidates is not None
-        rows = best_batch(candidates, analysis, policy, config, round_)
+        assert shortlist is not None
+        rows = best_batch(shortlist, analysis, policy, config, round_)
         # First, so that a query never stands there without what it asks about.
-        asked = fetch(data.pool, candidates, rows)
+        asked = fetch(data.pool, shortlist, rows)
         if data.frozen is not None:  # what is kept outlives this round's encoder
             asked = Split(asked.table, data.frozen.encode(asked.table[data.meta.modality]))
         keep_asked(asked, round_)
-        chosen = candidates.table[rows] if len(rows) else candidates.table.clear()
+        chosen = shortlist.table[rows] if len(rows) else shortlist.table.clear()
         return frame(chosen.with_columns(rank=pl.int_range(1, len(rows) + 1)), QUERY)
 
     return round_.once("query.parquet", choose)
 
 
 def best_batch(
-    candidates: Candidates, analysis: Analysis, policy: Policy, config: Config, round_: RoundDir
+    shortlist: Shortlist, analysis: Analysis, policy: Policy, config: Config, round_: RoundDir
 ) -> np.ndarray:
-    """Rows of the candidates, best first, by the configured selector, within the budget and the synthetic cap."""
+    """Rows of the shortlist, best first, by the configured selector, within the budget and the synthetic cap."""
     num_asked = len(analysis.asked)
-    size = min(config.select.batch, _left(num_asked, config), len(candidates))
-    is_synthetic = (candidates.table["origin"] == "synthetic").to_numpy()
-    rows = selection.select(
-        candidates.table["score"].to_numpy().astype(np.float64),
-        analysis.model.embed(candidates.features),
+    size = min(config.select.batch, _left(num_asked, config), len(shortlist))
+    is_synthetic = (shortlist.table["origin"] == "synthetic").to_numpy()
+    offered = selectors.Candidates(
+        score=shortlist.table["score"].to_numpy().astype(np.float64),
+        embedding=analysis.model.embed(shortlist.features),
+        proba=analysis.model.proba(shortlist.features),
+        dataset_embedding=analysis.dataset_embedding,
+    )
+    rows = selectors.select(
+        offered,
         # Enough to refill the batch when synthetic samples above their cap are taken out of it.
         size + int(is_synthetic.sum()),
         selector=config.select.selector,
         redundancy=config.select.redundancy,
         rng=derive_rng(config.run.seed, round_.t, "select"),
     )
-    num_real = len(candidates) - int(is_synthetic.sum())
+    num_real = len(shortlist) - int(is_synthetic.sum())
     cap = _synthetic_cap(size, num_real, num_asked, policy, config, round_)
-    return selection.cap_synthetic(rows, is_synthetic, cap)[:size]
+    return selectors.cap_synthetic(rows, is_synthetic, cap)[:size]
 
 
-def fetch(pool: Pool, candidates: Candidates, rows: Sequence[int] | np.ndarray) -> Split:
-    """The pool's rows among these candidates with all their columns, sorted by sample_id."""
-    ids, shards = candidates.table["sample_id"].to_numpy()[rows], candidates.shards[rows]
+def fetch(pool: Pool, shortlist: Shortlist, rows: Sequence[int] | np.ndarray) -> Split:
+    """The pool's rows on the shortlist with all their columns, sorted by sample_id."""
+    ids, shards = shortlist.table["sample_id"].to_numpy()[rows], shortlist.shards[rows]
     # A shard that is asked for nothing still says what the columns are.
     found = [pool.shards[s].take(ids[shards == s].tolist()) for s in np.unique(shards[shards >= 0])]
     found = found or [pool.shards[0].take([])]

@@ -88,7 +88,8 @@ def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> lea
         temperature = learner.fit_temperature(val_logits, data.labels("val"))
         with atomic(folder / WEIGHTS) as temporary:
             save_file(weights, temporary)
-        write_json(folder / SETTINGS, {"dims": dims, "classes": list(classes), "temperature": temperature})
+        settings = {"dims": dims, "classes": list(classes), "task": data.meta.task, "temperature": temperature}
+        write_json(folder / SETTINGS, settings)
     return load(folder, config.train)
 
 
@@ -97,7 +98,13 @@ def load(folder: Path, config: Train) -> learner.Model:
     settings = read_json(folder / SETTINGS)
     network = learner.build(settings["dims"], len(settings["classes"]), config, seed=0)
     network.load_state_dict(load_file(folder / WEIGHTS))
-    return learner.Model(network, settings["temperature"], config.ensemble, tuned=config.mode != "head")
+    return learner.Model(
+        network,
+        settings["temperature"],
+        ensemble=config.ensemble,
+        tuned=config.mode != "head",
+        multi=settings.get("task") == "multi",
+    )
 
 
 def fit(
@@ -110,7 +117,7 @@ def fit(
     rehearsed: np.ndarray | None = None,
     tuning: Tuning | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Weights trained on (n, d) features and (n,) class rows, through `TorchTrainer.fit`.
+    """Weights trained on (n, d) features and labels as numbers (see `labels`), through `TorchTrainer.fit`.
 
     rehearsed: the rows `config.rehearsal` draws its share from. tuning: train the encoder, too, on the samples the
     features are of; its weights come back under names that start with `BACKBONE`.

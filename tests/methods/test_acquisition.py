@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,9 @@ from adde_ray.methods.acquisition import (
     plan_requests,
     quality_control,
     quality_scores,
+    to_hold,
 )
+from adde_ray.methods.generators import FitData
 
 CLASSES = ("a", "b", "c")
 
@@ -273,3 +276,46 @@ def test_q_passes_over_decisions_with_missing_values():
     confidence = np.array([0.6, 1.0])
     q = quality_scores(confidence, np.ones(2), np.ones(2), decisions, QualityControl(min_decisions=20))
     assert q[0] == 1.0 > q[1]
+
+
+class TestMultiLabel:
+    def world(self):
+        """Two dimensions, one class each: it holds where the coordinate is high. Of some rows one is not known."""
+        rng = np.random.default_rng(0)
+        targets = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])[np.arange(80) % 4].astype(np.float32)
+        features = (targets * 8 + rng.normal(size=(80, 2))).astype(np.float32)
+        targets[::7, 1] = np.nan
+        return features, targets
+
+    def control(self, features, intended, proba, **kwargs):
+        known, targets = self.world()
+        return quality_control(
+            np.array(features, dtype=np.float32),
+            np.array(intended),
+            np.array(proba),
+            dataset_features=known,
+            dataset_labels=targets,
+            real_features=known,
+            config=QualityControl(models=tuple(QUALITY_MODELS), near_copy=0),
+            min_confidence=0.3,
+            seed=0,
+            **kwargs,
+        )
+
+    def test_the_intended_class_is_judged_by_itself_whatever_else_holds(self):
+        made = [[8, 8], [8, 0], [0, 8], [8, 8]]
+        judged = self.control(made, [0, 0, 0, 1], [[0.9, 0.9], [0.6, 0.1], [0.2, 0.9], [0.9, 0.4]])
+        assert judged["agreement"].tolist() == [1, 1, 0, 0.75]  # f alone misses the last one's
+        assert judged["confidence"].tolist() == pytest.approx([0.9, 0.6, 0.2, 0.4])
+        assert judged["status"] == ["kept", "kept", "rejected", "kept"]
+
+    def test_no_rows(self):
+        assert self.control(np.zeros((0, 2)), np.zeros(0, int), np.zeros((0, 2)))["status"] == []
+
+    def test_classes_go_together_as_they_do_in_the_rows_aimed_between(self):
+        class_probs = np.array([[1, 0, 1], [0.2, 0.7, 0.1], [0, 0, 0]], dtype=np.float32)
+        data = FitData(np.zeros((3, 2), np.float32), class_probs, np.zeros((3, 2), np.float32), multi=True)
+        request = Request("g", label=0, point=np.zeros(2), radius=1.0, count=4)
+        between = np.array([[0, 1], [1, 0], [2, 2], [-1, -1]])
+        assert to_hold(request, between, data).tolist() == [[1, 0, 1], [1, 1, 0], [1, 0, 0], [1, 0, 0]]
+        assert to_hold(request, between, replace(data, multi=False)).tolist() == [0, 0, 0, 0]

@@ -64,3 +64,32 @@ def test_rejects_synthetic_samples_that_judges_do_not_recognise():
 
 def test_without_judges_synthetic_samples_are_taken_at_their_word():
     assert answers(SimulatedAnnotator(CLASSES), query("s", "b", "synthetic")) == [("s", "accept", "b")]
+
+
+class TestMultiLabel:
+    def test_answers_with_the_whole_label(self):
+        truth = {"w": "", "x": "a|c", "y": "a|?b", "z": "a|clouds"}
+        given = answers(SimulatedAnnotator(CLASSES, multi=True), query("wxyz", suggested="a|c"), truth)
+        assert given == [("w", "correct", ""), ("x", "accept", "a|c"), ("y", "correct", "a|?b"), ("z", "reject", None)]
+
+    def test_errs_class_by_class_but_not_about_what_is_not_known(self):
+        ids = [f"{i:03d}" for i in range(400)]
+        rates = {"a": 0.25, "c": 1.0}
+        annotator = SimulatedAnnotator(CLASSES, error_rate=rates, multi=True, seed=5)
+        labels = [label for _, _, label in answers(annotator, query(ids), dict.fromkeys(ids, "a|?b"))]
+        assert {label for label in labels} == {"a|c|?b", "c|?b"}
+        assert np.mean([label == "c|?b" for label in labels]) == pytest.approx(0.25, abs=0.07)
+
+    def test_judges_recognise_several_classes_and_reject_what_shows_none(self):
+        rng = np.random.default_rng(0)
+        targets = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])[np.arange(120) % 4]
+        features = targets[:, :2] * 10 + rng.normal(size=(120, 2))
+        targets = targets.astype(np.float32)
+        targets[5, 2] = np.nan
+        judges = Judges(features, targets, seed=0)
+        both, none = judges.recognise(np.array([[10.0, 10.0], [0.0, 0.0]]))
+        assert both.tolist() == [1, 1, 0] and none is None
+        annotator = SimulatedAnnotator(CLASSES, judges=judges, multi=True)
+        shown = {"s": np.array([10.0, 10.0]), "t": np.array([0.0, 0.0])}
+        given = answers(annotator, query("st", "a|b", "synthetic"), features=shown)
+        assert given == [("s", "accept", "a|b"), ("t", "reject", None)]

@@ -62,6 +62,15 @@ def test_contract_shape_range_seed(name, shape, n):
 
 
 @pytest.mark.parametrize("name", GENERATORS)
+def test_contract_several_classes_at_once(name):
+    generator, data = GENERATORS[name](QUICK), random_data((1, 8, 8))
+    weights, points = generator.fit(data, seed=0), np.zeros((3, 4), np.float32)
+    one, again, both = np.eye(3, dtype=np.float32)[[0, 0, 0]], np.array([0, 0, 0]), np.float32([[1, 0, 1]] * 3)
+    made = [generator.sample(weights, c, points, temperature=1.0, seed=0) for c in (one, again, both)]
+    assert np.array_equal(made[0], made[1]) and not np.array_equal(made[0], made[2])
+
+
+@pytest.mark.parametrize("name", GENERATORS)
 def test_contract_other_seeds_differ(name):
     generator, data = GENERATORS[name](QUICK), random_data((1, 8, 8))
     classes, points = np.array([0, 1]), np.zeros((2, 4), np.float32)

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from adde_ray.methods.images import decode_images, encode_images
+from adde_ray.methods.images import decode_images, encode_images, open_images, viewable
 from adde_ray.schema import sample_id
 
 
@@ -33,6 +33,26 @@ def test_bytes_depend_on_the_pixels_alone():
         "1196427e9b8c6d94b62acde129f4c2b8",
         "764479c7277bfb2c21e9a761c31bf673",
     ]
+
+
+@pytest.mark.parametrize("bands", [2, 4, 13])
+def test_many_bands_survive_exactly_and_can_be_looked_at(bands):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, bands, 6, 5), dtype=np.uint8)
+    payloads = encode_images(pixels)
+    assert np.array_equal(np.rint(decode_images(payloads) * 255).astype(np.uint8), pixels)
+    image = Image.open(io.BytesIO(payloads[1]))
+    assert image.mode == "L" and image.size == (5, 6 * bands)  # any other program sees the bands below each other
+    seen, shown = open_images(payloads)[1], Image.open(io.BytesIO(viewable(payloads[1])))
+    expected = pixels[1, 0] if bands == 2 else pixels[1, :3].transpose(1, 2, 0)
+    assert np.array_equal(np.asarray(seen), expected) and np.array_equal(np.asarray(shown), expected)
+    assert len({sample_id(p) for p in payloads}) == 3
+
+
+def test_ordinary_images_are_shown_as_they_are():
+    for channels in (1, 3):
+        [payload] = encode_images(np.zeros((1, channels, 4, 4)))
+        assert viewable(payload) == payload
+    assert viewable(b"no image") == b"no image"
 
 
 def test_other_modes_and_formats_decode():

@@ -70,7 +70,7 @@ def test_members_have_their_own_opinions_and_f_is_one_model(settings):
     network = learner.build(6, 3, config, seed=1)
     with torch.no_grad():
         network.head.weight.normal_(generator=torch.Generator().manual_seed(0))
-    model = Model(network, 2.0, config.ensemble)
+    model = Model(network, 2.0, ensemble=config.ensemble)
     features = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
     members = model.member_proba(features)
     assert members.shape == (5, 4, 3) and members.dtype == np.float32
@@ -117,3 +117,47 @@ def test_rehearsal_of_nothing_or_of_everything_is_none(first):
     plain = learner.batches(10, 4, 7, seed=0)
     rehearsed = learner.batches(10, 4, 7, seed=0, rehearsed=rows, share=0.5)
     assert all((a == b).all() for a, b in zip(plain, rehearsed, strict=True))
+
+
+NAN = float("nan")
+
+
+class TestMultiLabel:
+    def test_weights_balance_each_class_by_itself_and_pass_over_what_is_not_known(self):
+        targets = np.array([[1, 0, 0, NAN], [0, 1, 0, NAN], [0, 1, 0, NAN], [0, NAN, 0, NAN]], dtype=np.float32)
+        weights = learner.class_weights(targets, 4, balance=1.0)
+        assert weights[1, 0] == pytest.approx(3 * weights[0, 0]) and weights[1, 1] == pytest.approx(0.5 * weights[0, 1])
+        assert weights[0, 2] == 1 and weights[:, 3].tolist() == [0, 0]  # no positive; nothing known
+        assert weights[(targets[:, 0] == 1).astype(int), 0].mean() == pytest.approx(1)
+        assert learner.class_weights(targets, 4, balance=0.0)[:, :3].tolist() == [[1, 1, 1], [1, 1, 1]]
+        lone = np.zeros((500, 1), np.float32)
+        lone[0] = 1
+        high = learner.class_weights(lone, 1, balance=1.0)
+        assert high[1, 0] / high[0, 0] == pytest.approx(learner.MAX_RATIO)
+
+    def test_shards_of_a_batch_add_up_and_the_unknown_has_no_gradient(self):
+        rng = np.random.default_rng(0)
+        logits = torch.tensor(rng.normal(size=(6, 3)), requires_grad=True)
+        labels = torch.tensor(rng.choice([0, 1, NAN], (6, 3)))
+        weights = torch.tensor(rng.random((2, 3)))
+        whole = learner.weighted_loss(logits, labels, weights)
+        parts = sum(learner.weighted_loss(logits[i::2], labels[i::2], weights) for i in range(2))
+        torch.testing.assert_close(whole, parts)
+        whole.backward()
+        assert torch.equal(logits.grad == 0, torch.isnan(labels))
+
+    def test_probabilities_are_sigmoids(self):
+        model = Model(learner.build(2, 3, Train(), seed=0), 2.0, multi=True)
+        with torch.no_grad():
+            model.network.head.bias.copy_(torch.tensor([0.0, 2.0, -200.0]))
+        np.testing.assert_allclose(
+            model.proba(np.zeros((1, 2), np.float32)), [[0.5, 1 / (1 + np.exp(-1)), 0]], atol=1e-6
+        )
+
+    def test_temperature_undoes_overconfidence(self):
+        rng = np.random.default_rng(0)
+        logits = rng.normal(size=(2000, 3))
+        labels = (rng.random((2000, 3)) < 1 / (1 + np.exp(-logits))).astype(np.float32)
+        labels[rng.random((2000, 3)) < 0.2] = np.nan
+        assert learner.fit_temperature(logits * 4, labels) == pytest.approx(4, rel=0.15)
+        assert learner.fit_temperature(logits, np.full((2000, 3), np.nan)) == 1

@@ -117,7 +117,7 @@ def test_members_learn_and_are_the_same_every_time(samples, settings):
     trained = weights(samples, steps=200, **settings)
     assert equal(trained, weights(samples, steps=200, **settings))
     network.load_state_dict(trained)
-    members = learner.Model(network, 1.0, config.ensemble).member_proba(samples[0])
+    members = learner.Model(network, 1.0, ensemble=config.ensemble).member_proba(samples[0])
     assert all((members[:, k].argmax(axis=1) == samples[1]).mean() > 0.75 for k in range(3))
     assert 0 < np.abs(members[:, 0] - members[:, 1]).max() < 1
 
@@ -167,3 +167,14 @@ def test_a_run_keeps_its_models_as_safetensors_and_trains_once(tmp_path, monkeyp
 def test_a_gpu_that_is_not_there_is_the_users_mistake(samples):
     with pytest.raises(UserError, match=r"train.gpu: needs 1 GPUs and there are 0"):
         weights(samples, gpu=True)
+
+
+@pytest.mark.timeout(120)
+def test_workers_give_what_one_process_gives_with_several_classes_at_once(samples, ray_cluster):
+    features, _ = samples
+    rng = np.random.default_rng(1)
+    targets = rng.choice([0.0, 1.0, np.nan], (101, 4), p=[0.6, 0.3, 0.1]).astype(np.float32)
+    settings = {"learner": "mlp", "batch_size": 33, "steps": 10}
+    alone, together = (weights((features, targets), **settings, workers=n) for n in (0, 2))
+    for name in alone:
+        torch.testing.assert_close(alone[name], together[name], rtol=1e-3, atol=1e-4)

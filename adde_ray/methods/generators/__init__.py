@@ -24,11 +24,13 @@ class FitData:
     arrays: images (n, c, h, w) float32 in [0, 1], or vectors (n, d) float32.
     class_probs: (n, C) float32, one-hot for labelled rows, f's calibrated probabilities for the rest.
     points: (n, r) float32, the same rows in the reduced space of this round.
+    multi: several classes may hold of a row, so its class_probs need not sum to 1.
     """
 
     arrays: np.ndarray
     class_probs: np.ndarray
     points: np.ndarray
+    multi: bool = False
 
     def __post_init__(self):
         assert self.arrays.ndim in (2, 4), self.arrays.shape
@@ -54,6 +56,7 @@ class Generator(Protocol):
     ) -> np.ndarray:
         """(m, …) float32: one sample of each class row in `classes` (m,) near each of `points` (m, r).
 
+        In a multi-label task `classes` is (m, C): 1 for each class that is to hold.
         temperature: spread of the draws, 1 = as wide as the data, 0 = the most typical sample.
         """
         ...

@@ -88,7 +88,7 @@ class CVAE:
         net.load_state_dict({name[4:]: value.to(self.device) for name, value in state.items() if name[:4] == "net."})
         rng = torch.Generator().manual_seed(seed)
         z = torch.randn(len(classes), latent, generator=rng) * temperature
-        y = F.one_hot(torch.as_tensor(np.asarray(classes, dtype=np.int64)), num_classes).float()
+        y = _tensor(classes) if np.ndim(classes) == 2 else F.one_hot(_rows(classes), num_classes).float()
         p = (_tensor(points).reshape(-1, dims) - state["point.mean"]) / state["point.std"]
         if len(classes) == 0:
             return np.zeros((0, *state["full"]), dtype=np.float32)
@@ -193,6 +193,10 @@ def _initialise(net: nn.Module, rng: torch.Generator) -> None:
 def _tensor(values: np.ndarray) -> Tensor:
     """A float32 copy: arrays from Ray's object store are read-only."""
     return torch.from_numpy(np.array(values, dtype=np.float32))
+
+
+def _rows(values: np.ndarray) -> Tensor:
+    return torch.as_tensor(np.asarray(values, dtype=np.int64))
 
 
 def _shrink(arrays: Tensor) -> Tensor:

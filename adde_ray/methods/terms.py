@@ -1,20 +1,18 @@
-"""Terms U and Div per candidate, and selectors that choose a batch by alpha U + beta Div + gamma Q.
+"""Terms U and Div per candidate, and the score alpha U + beta Div + gamma Q.
 
-probabilities (n, C), embeddings (n, e), gap membership (n, g) → scores (n,) → rows of the batch, best first.
-All terms and scores lie in [0, 1] and higher means "select first". Rows come sorted by sample_id; ties
-go to the lower row.
+probabilities (n, C), embeddings (n, e), gap membership (n, g) → scores (n,). All terms and scores lie in [0, 1]
+and higher means "select first".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from adde_ray.errors import choose
+from adde_ray.methods import multilabel
 from adde_ray.methods.products import nearest_distance
 
 # --- U: uncertainty of f, (n, C) calibrated probabilities → (n,) in [0, 1] ---------------------------------
@@ -74,6 +72,7 @@ class Situation:
     class_counts: np.ndarray  # (C,) labelled samples of each class
     membership: np.ndarray  # (n, g) how much each would fill each open gap
     novelty_scale: float  # distance at which a candidate is as novel as can be; see `novelty_scale`
+    multi: bool = False  # several classes may hold at once
 
 
 def balance(s: Situation, power: float = 0.6) -> np.ndarray:
@@ -82,7 +81,8 @@ def balance(s: Situation, power: float = 0.6) -> np.ndarray:
     1 = f is sure of a class as short as the shortest.
     """
     rarity = (1.0 / (1.0 + s.class_counts)) ** power
-    return np.minimum(s.proba @ (rarity / rarity.max()).astype(np.float32), 1.0)
+    rarity = (rarity / rarity.max()).astype(np.float32)
+    return multilabel.rarity(s.proba, rarity) if s.multi else np.minimum(s.proba @ rarity, 1.0)
 
 
 def novelty(s: Situation) -> np.ndarray:
@@ -106,12 +106,14 @@ def gaps(s: Situation) -> np.ndarray:
     return s.membership.max(axis=1) if s.membership.shape[1] else np.zeros(len(s.proba), dtype=np.float32)
 
 
-def uncertainty(proba: np.ndarray, name: str, members: Callable[[], np.ndarray] | None = None) -> np.ndarray:
-    """U of (n, C) probabilities by the term of that name, (n,) in [0, 1].
+def uncertainty(
+    proba: np.ndarray, name: str, *, multi: bool = False, members: Callable[[], np.ndarray] | None = None
+) -> np.ndarray:
+    """U of (n, C) probabilities by the term of that name, (n,) in [0, 1]. multi: several classes may hold at once.
 
     members: gives the (n, K, C) probabilities of an ensemble, asked for only by terms in `OF_MEMBERS`.
     """
-    term = choose(UNCERTAINTY, name, where="select.uncertainty")
+    term = choose(multilabel.UNCERTAINTY if multi else UNCERTAINTY, name, where="select.uncertainty")
     return term(members() if members and name in OF_MEMBERS else proba)
 
 
@@ -141,69 +143,7 @@ def weighted_sum(u: np.ndarray, div: np.ndarray, q: np.ndarray, weights: dict[st
     return np.round((weights["alpha"] * u + weights["beta"] * div + weights["gamma"] * q) / total, 6).astype(np.float64)
 
 
-# --- selectors -------------------------------------------------------------------------------------------------
-
-
-class Selector(Protocol):
-    def __call__(
-        self, score: np.ndarray, embedding: np.ndarray, size: int, *, redundancy: float, rng: np.random.Generator
-    ) -> np.ndarray:
-        """Up to `size` distinct rows of (n,) scores, best first."""
-        ...
-
-
-def top_k(score, embedding, size, *, redundancy, rng) -> np.ndarray:
-    """The highest scores."""
-    return np.argsort(-score, kind="stable")[:size]
-
-
-def random(score, embedding, size, *, redundancy, rng) -> np.ndarray:
-    """Uniformly at random, whatever the score."""
-    return rng.permutation(len(score))[:size]
-
-
-def batch_greedy(score, embedding, size, *, redundancy, rng) -> np.ndarray:
-    """One at a time by score · (1 - similarity to the batch so far)^redundancy.
-
-    A batch of top scores repeats itself; multiplying by the distance to what is already in it makes it
-    diverse within itself. Similarity is 1 - d / d99, at least 0, with d the distance to the nearest chosen
-    row and d99 the 99th percentile of the distances to the first chosen.
-    """
-    size = min(size, len(score))
-    if size == 0:
-        return np.arange(0)
-    chosen = [int(np.argmax(score))]
-    nearest = cdist(embedding[chosen], embedding)[0]
-    scale = np.percentile(nearest, 99)
-    open_ = np.ones(len(score), dtype=bool)
-    open_[chosen] = False
-    while len(chosen) < size:
-        distance = np.clip(nearest / scale, 0.0, 1.0) if scale > 0 else np.ones(len(score))
-        # A tiny share of the plain score keeps the order among exact repeats of what is in the batch.
-        merit = np.round(score * (distance**redundancy + 1e-6), 9)
-        merit[~open_] = -1.0
-        row = int(np.argmax(merit))
-        chosen.append(row)
-        open_[row] = False
-        nearest = np.minimum(nearest, cdist(embedding[[row]], embedding)[0])
-    return np.array(chosen)
-
-
-def select(score: np.ndarray, embedding: np.ndarray, size: int, *, selector: str, redundancy: float, rng) -> np.ndarray:
-    """Rows of the batch, best first, by the selector of that name."""
-    return choose(SELECTORS, selector, where="select.selector")(score, embedding, size, redundancy=redundancy, rng=rng)
-
-
-def cap_synthetic(rows: np.ndarray, synthetic: np.ndarray, cap: int) -> np.ndarray:
-    """`rows` in order, without the synthetic ones past the first `cap`."""
-    return rows[~synthetic[rows] | (np.cumsum(synthetic[rows]) <= cap)]
-
-
 UNCERTAINTY = {"margin": margin, "entropy": entropy, "least_confidence": least_confidence, "bald": bald}
 OF_MEMBERS = ("bald",)
 """Those of them that look at the members of an ensemble."""
 DIVERSITY = {"balance": balance, "novelty": novelty, "gaps": gaps}
-SELECTORS: dict[str, Selector] = {"batch_greedy": batch_greedy, "top_k": top_k, "random": random}
-
-BLIND = {"random"}
-"""Selectors that do not look at the score: theirs is no shortlist of the best."""

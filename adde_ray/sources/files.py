@@ -1,0 +1,231 @@
+"""Files here and in buckets: a location (path, file://, s3://, gs://) → something that behaves like a pathlib path.
+
+Buckets are reached through pyarrow.fs, with the credentials the cloud's own tools use (environment, profile, role).
+Looking for files raises UserError when a bucket cannot be reached; reading one raises OSError, as pathlib does.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+from pyarrow import fs
+
+from adde_ray.errors import UserError
+
+BUCKETS = ("s3", "gs")
+
+
+@dataclass(frozen=True, order=True)
+class RemotePath:
+    """The part of pathlib.Path that sources use, for a file or folder in a bucket."""
+
+    scheme: str
+    path: str  # bucket/key
+    query: str = ""  # options of the file system: endpoint_override, scheme, region
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.path}"
+
+    def __truediv__(self, name: str) -> RemotePath:
+        return RemotePath(self.scheme, f"{self.path}/{name}", self.query)
+
+    @property
+    def _pure(self) -> PurePosixPath:
+        return PurePosixPath(self.path)
+
+    @property
+    def name(self) -> str:
+        return self._pure.name
+
+    @property
+    def suffix(self) -> str:
+        return self._pure.suffix
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return self._pure.parts
+
+    @property
+    def parent(self) -> RemotePath:
+        return RemotePath(self.scheme, str(self._pure.parent), self.query)
+
+    def is_file(self) -> bool:
+        return self._info().type == fs.FileType.File
+
+    def is_dir(self) -> bool:
+        return self._info().type == fs.FileType.Directory
+
+    def iterdir(self) -> Iterator[RemotePath]:
+        yield from (RemotePath(self.scheme, info.path, self.query) for info in self._list(recursive=False))
+
+    def walk(self) -> Iterator[str]:
+        """Every file below, relative to here."""
+        for info in self._list(recursive=True):
+            if info.type == fs.FileType.File:
+                yield info.path.removeprefix(self.path).lstrip("/")
+
+    def resolve(self) -> RemotePath:
+        return self
+
+    def open(self, mode: str = "rb") -> BinaryIO:
+        assert mode == "rb", mode
+        try:
+            return io.BufferedReader(self._filesystem().open_input_file(self.path), 1 << 16)
+        except (OSError, pa.ArrowException) as error:
+            raise _os_error(error) from None
+
+    def read_bytes(self) -> bytes:
+        try:
+            with self._filesystem().open_input_file(self.path) as file:
+                return file.read()
+        except (OSError, pa.ArrowException) as error:
+            raise _os_error(error) from None
+
+    def _filesystem(self) -> fs.FileSystem:
+        return _filesystem(self.scheme, self.parts[0], self.query)
+
+    def _info(self) -> fs.FileInfo:
+        with _told(self):
+            return self._filesystem().get_file_info(self.path)
+
+    def _list(self, *, recursive: bool) -> list[fs.FileInfo]:
+        with _told(self):
+            return self._filesystem().get_file_info(fs.FileSelector(self.path, recursive=recursive))
+
+
+AnyPath = Path | RemotePath
+
+
+def at(location: str | Path) -> AnyPath:
+    """The file or folder a config or a table names. Raises UserError: a kind of location that is not known."""
+    text = str(location)
+    if isinstance(location, Path) or "://" not in text:
+        return Path(location)
+    parts = urlsplit(text)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    if parts.scheme not in BUCKETS:
+        raise UserError(
+            "unknown kind of location", where="data", value=text, remedy="Give a path, or file://, s3:// or gs://"
+        )
+    if ":" in parts.netloc.rpartition("@")[0]:  # it would be kept in the run's config
+        raise UserError(
+            "a password in a location", where="data", value=f"{parts.scheme}://…@{parts.netloc.rpartition('@')[2]}",
+            remedy="Give credentials as the cloud's own tools take them: by environment, profile or role",
+        )  # fmt: skip
+    if not parts.netloc:
+        raise UserError("names no bucket", where="data", value=text, remedy=f"Write {parts.scheme}://bucket/folder")
+    # "?" and "#" may stand in names too: what follows the last "?" is taken for options only where it looks like them
+    path, _, query = text.partition("://")[2].rpartition("?")
+    if not path or not re.fullmatch(r"\w+=[^&]*(&\w+=[^&]*)*", query):
+        path, query = text.partition("://")[2], ""
+    return RemotePath(parts.scheme, path.rstrip("/"), query)
+
+
+def beside(folder: AnyPath, name: str) -> AnyPath:
+    """A file that a table in `folder` names: relative to the folder, or a location by itself."""
+    return at(name) if "://" in name else folder / name
+
+
+def walk(folder: AnyPath, lost: Callable[[str, str], None] | None = None) -> Iterator[str]:
+    """Files below `folder`, relative to it, hidden ones left out. Linked folders are followed, each real one once.
+
+    lost: is told a folder that cannot be read, and why.
+    """
+    if isinstance(folder, RemotePath):
+        yield from (name for name in folder.walk() if not any(p.startswith(".") for p in name.split("/")))
+        return
+
+    def tell(error: OSError) -> None:
+        if lost is not None:
+            lost(os.path.relpath(error.filename, folder), f"cannot be read: {error.strerror}")
+
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=tell):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        prefix = os.path.relpath(parent, folder).replace(os.sep, "/") + "/"
+        prefix = "" if prefix == "./" else prefix
+        yield from (prefix + name for name in names if not name.startswith("."))
+
+
+def matching(pattern: AnyPath) -> tuple[AnyPath, list[str]]:
+    """Folder without wildcards, and the files below it that a pattern with *, ? and ** matches."""
+    pieces = pattern.parts
+    fixed = next((i for i, piece in enumerate(pieces) if any(c in piece for c in "*?[")), len(pieces) - 1)
+    root = RemotePath(pattern.scheme, "/".join(pieces[:fixed]), pattern.query) if isinstance(pattern, RemotePath) else (
+        Path(*pieces[:fixed])
+    )  # fmt: skip
+    translated = re.escape("/".join(pieces[fixed:]))
+    for glob, regex in ((r"\*\*/", "(?:.*/)?"), (r"\*\*", ".*"), (r"\*", "[^/]*"), (r"\?", "[^/]")):
+        translated = translated.replace(glob, regex)
+    return root, [name for name in walk(root) if re.fullmatch(translated, name)] if root.is_dir() else []
+
+
+# --- what can go wrong ------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=32)
+def _filesystem(scheme: str, bucket: str, query: str) -> fs.FileSystem:
+    return fs.FileSystem.from_uri(f"{scheme}://{bucket}" + (f"?{query}" if query else ""))[0]
+
+
+class _told:
+    """Turns a file system's errors into a UserError that names the location and the remedy."""
+
+    def __init__(self, path: RemotePath):
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (OSError, pa.ArrowException)):
+            what, remedy = _explain(error)
+            raise UserError(what, where=self._path, remedy=remedy) from None
+
+
+def _explain(error: Exception) -> tuple[str, str]:
+    """What a cloud's error means, and what to do."""
+    text = str(error)
+    for words, what, remedy in _MEANINGS:
+        if re.search(words, text, re.I):
+            return what, remedy
+    return f"cannot be read: {text.splitlines()[0] if text else type(error).__name__}", "Check the location"
+
+
+_MEANINGS = (
+    (r"NO_SUCH_BUCKET|bucket.*(not found|not exist)", "no such bucket", "Check its name, and region if it is given"),
+    (
+        r"ACCESS_DENIED|FORBIDDEN|PERMISSION|\b40[13]\b|INVALID_ACCESS_KEY|SIGNATURE|credential|unauthorized",
+        "access is refused",
+        "Give credentials as the cloud's own tools take them: by environment, profile or role",
+    ),
+    (
+        r"NETWORK|curl|could ?n.t (connect|resolve)|timed? ?out|timeout|unavailable|unreachable",
+        "cannot be reached",
+        "Check the network, and endpoint_override if it is given",
+    ),
+    (r"NO_SUCH_KEY|RESOURCE_NOT_FOUND|path does not exist|not found", "no such file or folder", "Check the path"),
+)
+
+
+def _os_error(error: Exception) -> OSError:
+    """One whose `strerror` is short, as those of the local file system are."""
+    if isinstance(error, FileNotFoundError):
+        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return OSError(errno.EIO, _explain(error)[0])

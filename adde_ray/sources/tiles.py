@@ -1,0 +1,82 @@
+"""Satellite tiles: TIFF and GeoTIFF of any number of bands → PNGs of the chosen ones (`methods.images`).
+
+Through tifffile, which reads every layout of bands (pages, planes, interleaved, bands of different resolution) as
+numbers. Pillow reads 8-bit colour only, and rasterio brings the whole of GDAL, of which pixels need nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from adde_ray.methods.images import encode_images
+from adde_ray.sources.files import AnyPath, RemotePath
+from adde_ray.sources.pictures import REMOTE_THREADS
+
+MAX_BYTES = 1 << 30
+"""A tile larger than this once decoded is no tile."""
+
+
+def read_tiles(
+    paths: Sequence[AnyPath], *, size: int, bands: tuple[int, ...], ranges: tuple[tuple[float, float], ...]
+) -> list[bytes | str]:
+    """PNG of each file's `bands` (counted from 1), size × size pixels, `ranges` brought to 0-255; or why not."""
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it tells of odd tags; what matters ends as a reason
+    workers = REMOTE_THREADS if any(isinstance(path, RemotePath) for path in paths) else None
+    with ThreadPoolExecutor(workers) as threads:
+        return list(threads.map(lambda path: _read_one(path, size, bands, ranges), paths))
+
+
+def _read_one(path: AnyPath, size: int, bands: tuple[int, ...], ranges: tuple[tuple[float, float], ...]) -> bytes | str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    if not data:
+        return "is empty"
+    try:
+        planes = _planes(data)
+        if isinstance(planes, str):
+            return planes
+        if lacking := [band for band in bands if band > len(planes)]:
+            return f"has {len(planes)} bands, no band {lacking[0]}"
+        chosen = [_resized(_scaled(planes[band - 1], *of), size) for band, of in zip(bands, ranges, strict=True)]
+    except Exception as error:  # decoders of a dozen compressions raise whatever they like on broken input
+        return f"cannot be decoded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+    return encode_images(np.stack(chosen)[None])[0]
+
+
+def _planes(data: bytes) -> list[np.ndarray] | str:
+    """Every band as (h, w), in the order of the file; or why there is none."""
+    import tifffile
+
+    planes = []
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        if sum(series.nbytes for series in file.series) > MAX_BYTES:
+            return "is too large for a tile"
+        for series in file.series:
+            if series.dtype is None or series.dtype.kind not in "uif":
+                return f"holds {series.dtype}, no plain numbers"
+            if not {"Y", "X"} <= set(series.axes):
+                return "holds no plane of pixels"
+            values = np.moveaxis(series.asarray(), (series.axes.index("Y"), series.axes.index("X")), (-2, -1))
+            planes += list(values.reshape(-1, *values.shape[-2:]))
+    return planes or "holds no plane of pixels"
+
+
+def _scaled(plane: np.ndarray, low: float, high: float) -> np.ndarray:
+    """[low, high] to [0, 1]; beyond is clipped, no data is 0."""
+    values = (np.nan_to_num(plane.astype(np.float64), nan=low, posinf=high, neginf=low) - low) / (high - low)
+    return np.clip(values, 0.0, 1.0).astype(np.float32)
+
+
+def _resized(plane: np.ndarray, size: int) -> np.ndarray:
+    from PIL import Image
+
+    if plane.shape == (size, size):
+        return plane
+    return np.asarray(Image.fromarray(plane).resize((size, size), Image.Resampling.LANCZOS))

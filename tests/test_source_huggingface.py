@@ -1,0 +1,243 @@
+"""Folders of Hugging Face's `datasets`: as the library writes them, as the Hub has them, and damaged."""
+
+import io
+import json
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from PIL import Image
+from test_sources import picture
+
+from adde_ray.config import HubData
+from adde_ray.errors import UserError
+from adde_ray.methods.images import decode_images
+from adde_ray.sources import huggingface, parts
+from adde_ray.sources.rows import count
+
+
+def read(path, **settings):
+    return huggingface.read(HubData(source="huggingface", path=path, **settings), seed=0)
+
+
+def png(shade, size=(12, 12)):
+    buffer = io.BytesIO()
+    picture(shade, size).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def sizes(rows):
+    return {name: len(table) for name, table in sorted(rows.splits.items())}
+
+
+def write_stream(path, columns, features=None):
+    """An Arrow stream as save_to_disk writes it."""
+    table = pa.table(columns)
+    if features:
+        table = table.replace_schema_metadata({b"huggingface": json.dumps({"info": {"features": features}}).encode()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as stream:
+        stream.write_table(table, max_chunksize=7)
+
+
+LABEL = {"label": {"names": ["cat", "dog", "newt"], "_type": "ClassLabel"}}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """What save_to_disk writes, by hand: texts, labels by number, -1 = none."""
+    for split, number in (("train", 40), ("validation", 9)):
+        labels = [i % 3 for i in range(number)] if split == "validation" else [i % 2 for i in range(30)] + [-1] * 10
+        columns = {"text": [f"{split} {i}" for i in range(number)], "label": labels, "site": ["n", "s", "w", "e"] * 10}
+        columns["site"] = columns["site"][:number] + ["n"] * (number - 40)
+        half = number // 2
+        for i, piece in enumerate((slice(0, half), slice(half, None))):
+            write_stream(
+                tmp_path / "set" / split / f"data-{i:05d}-of-00002.arrow",
+                {name: values[piece] for name, values in columns.items()}, LABEL,
+            )  # fmt: skip
+        (tmp_path / "set" / split / "state.json").write_text("{}")
+        write_stream(tmp_path / "set" / split / "cache-abc.arrow", {"indices": [1]})
+    (tmp_path / "set" / "dataset_dict.json").write_text('{"splits": ["train", "validation"]}')
+    return tmp_path / "set"
+
+
+def test_labelled_rows_of_train_are_the_seed_set(saved):
+    rows = read(saved, subgroup_columns=("site",))
+    assert sizes(rows) == {"pool": 10, "seed": 30, "val": 9} and rows.classes == ("cat", "dog", "newt")
+    assert rows.splits["pool"]["label"].null_count() == 10 and rows.modality == "text"
+    assert set(rows.splits["seed"]["label"]) == {"cat", "dog"}
+    assert rows.splits["val"].filter(text="validation 5")["label"].item() == "newt"
+    assert rows.splits["seed"].columns == ["label", "_where", "text", "site"]
+    assert rows.splits["pool"]["_where"][0] == "train/data-00001-of-00002.arrow: row 11"
+
+
+def test_a_rehearsal_draws_some_of_each_class(saved):
+    rows = read(saved, seed_per_class=4)
+    assert sizes(rows) == {"pool": 32, "seed": 8, "val": 9}
+    assert sorted(rows.splits["seed"]["label"]) == ["cat"] * 4 + ["dog"] * 4
+    assert rows.splits["pool"]["label"].drop_nulls().len() == 22
+    again = huggingface.read(HubData(source="huggingface", path=saved, seed_per_class=4), seed=1)
+    assert set(again.splits["seed"]["text"]) != set(rows.splits["seed"]["text"])
+
+
+def test_val_is_drawn_where_there_is_none(saved):
+    import shutil
+
+    shutil.rmtree(saved / "validation")
+    assert sizes(read(saved, val_fraction=0.2)) == {"pool": 10, "seed": 24, "val": 6}
+    assert sizes(read(saved / "train", val_fraction=0.2, seed_per_class=2)) == {"pool": 30, "seed": 4, "val": 6}
+
+
+def test_splits_by_name(saved):
+    rows = read(saved, splits={"seed": "validation", "pool": "train"}, val_fraction=0.4)
+    assert sizes(rows) == {"pool": 40, "seed": 6, "val": 3}
+    assert rows.splits["pool"]["label"].drop_nulls().len() == 30
+    with pytest.raises(UserError, match=r"data\.splits\.val: .*'dev2'.*Splits there: train, validation"):
+        read(saved, splits={"pool": "train", "val": "dev2"})
+    with pytest.raises(UserError, match="no such folder"):
+        read(saved / "nowhere")
+
+
+def test_what_the_library_writes(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"]), "age": datasets.Value("int32")}
+    )
+
+    def made(shift, number):
+        rows = {
+            "image": [{"bytes": png(shift + i), "path": None} for i in range(number)],
+            "label": [i % 2 for i in range(number)],
+            "age": list(range(number)),
+        }
+        return datasets.Dataset.from_dict(rows, features=features)
+
+    both = datasets.DatasetDict({"train": made(0, 20), "test": made(100, 6)})
+    both.save_to_disk(str(tmp_path / "saved"))
+    (tmp_path / "hub" / "data").mkdir(parents=True)
+    for split, dataset in both.items():
+        dataset.to_parquet(str(tmp_path / "hub" / "data" / f"{split}-00000-of-00001.parquet"))
+    there = [read(tmp_path / name, seed_per_class=3, size=12) for name in ("saved", "hub")]
+    for rows in there:
+        assert sizes(rows) == {"pool": 10, "seed": 6, "test": 6, "val": 4} and rows.classes == ("cat", "dog")
+        test = rows.splits["test"].sort("age")
+        assert test["label"].to_list() == ["cat", "dog"] * 3 and not rows.rejected
+        assert np.array_equal(np.rint(decode_images(test["image"])[:, 0, 5, 7] * 255), 100 + np.arange(6))
+    assert all(there[0].splits[s].drop("_where").equals(there[1].splits[s].drop("_where")) for s in there[0].splits)
+    alone = made(0, 20)
+    alone.save_to_disk(str(tmp_path / "alone"))
+    assert sizes(read(tmp_path / "alone", size=12)) == {"seed": 16, "val": 4}
+
+
+HUB_README = """---
+license: mit
+dataset_info:
+  features:
+  - name: sentence
+    dtype: string
+  - name: label
+    dtype:
+      class_label:
+        names:
+          '0': "no"
+          '1': "yes"
+  splits:
+  - name: train
+---
+# A dataset
+"""
+
+
+def test_names_of_classes_from_the_readme(tmp_path):
+    for split in ("train", "dev"):
+        pl.DataFrame({"sentence": [f"{split} {i}" for i in range(8)], "label": [0, 1] * 4}).write_parquet(
+            tmp_path / f"{split}-00000-of-00001.parquet"
+        )
+    assert read(tmp_path).classes == ("0", "1")
+    (tmp_path / "README.md").write_text(HUB_README)
+    rows = read(tmp_path)
+    assert rows.classes == ("no", "yes") and sizes(rows) == {"seed": 8, "val": 8}
+    (tmp_path / "README.md").write_text("---\n[\n---\n")
+    (tmp_path / "dataset_infos.json").write_text(json.dumps({"default": {"features": LABEL}}))
+    assert read(tmp_path).classes == ("cat", "dog", "newt")
+
+
+def test_other_layouts_of_the_hub(tmp_path):
+    frame = pl.DataFrame({"text": [f"row {i}" for i in range(8)], "label": ["a", "b"] * 4})
+    for name in (
+        "one/default/train/0000.parquet",
+        "two/train.csv",
+        "three/data/train.jsonl",
+        "four/en/train-1.parquet",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        {".csv": frame.write_csv, ".jsonl": frame.write_ndjson}.get(path.suffix, frame.write_parquet)(path)
+    for name in ("one", "two", "three", "four"):
+        assert sizes(read(tmp_path / name, val_fraction=0.25)) == {"seed": 6, "val": 2}, name
+    (tmp_path / "four" / "fr").mkdir()
+    frame.write_parquet(tmp_path / "four" / "fr" / "train-1.parquet")
+    with pytest.raises(UserError, match=r"holds several configurations \(got 'en, fr'\). Give the folder of one"):
+        read(tmp_path / "four")
+
+
+def test_the_payload_is_told_or_asked_for(tmp_path):
+    pl.DataFrame({"title": ["a", "b"], "body": ["c", "d"], "label": ["x", "y"]}).write_parquet(
+        tmp_path / "train.parquet"
+    )
+    with pytest.raises(UserError, match=r"data\.text_column.*cannot be told.*Name one of the columns: title, body"):
+        read(tmp_path)
+    assert read(tmp_path, text_column="body").splits["seed"]["text"].to_list() == ["c", "d"]
+    with pytest.raises(UserError, match=r"data\.label_column.*'topic'.*Columns: title, body, label"):
+        read(tmp_path, label_column="topic")
+    vectors = pl.DataFrame({"z": [[1.0, 2.0], [2.0, 3.0]], "label": ["x", "y"]})
+    vectors.write_parquet(tmp_path / "train.parquet")
+    assert read(tmp_path).modality == "vector"
+
+
+def test_a_split_whose_labels_are_kept_secret_is_passed_over(tmp_path):
+    frame = pl.DataFrame({"text": [f"row {i}" for i in range(8)], "label": [0, 1] * 4})
+    frame.write_parquet(tmp_path / "train.parquet")
+    frame.with_columns(text="test " + pl.col("text"), label=-1).write_parquet(tmp_path / "test.parquet")
+    rows = read(tmp_path)
+    assert "test" not in rows.splits and any("No row of test has a label" in note for note in rows.notes)
+
+
+def test_damaged_files_are_named_and_the_rest_is_read(saved):
+    path = saved / "train" / "data-00000-of-00002.arrow"
+    path.write_bytes(path.read_bytes()[:-400])
+    (saved / "validation" / "data-00001-of-00002.arrow").write_bytes(b"")
+    with pytest.raises(UserError, match="unusable"):
+        read(saved)
+    rows = read(saved, max_rejected=0.5)
+    assert {r["where"] for r in rows.rejected} == {
+        "train/data-00000-of-00002.arrow", "validation/data-00001-of-00002.arrow",
+    }  # fmt: skip
+    assert all("Arrow stream" in r["reason"] for r in rows.rejected) and count(rows.rejected) >= 2
+    assert len(rows.splits["val"]) == 4
+
+
+def test_images_that_cannot_be_decoded_and_images_by_path(tmp_path):
+    (tmp_path / "set").mkdir()
+    files = []
+    for i in range(6):
+        Image.new("RGB", (8, 8), (i * 40, 0, 0)).save(tmp_path / "set" / f"{i}.png")
+        files.append({"bytes": None, "path": f"{i}.png"})
+    pl.DataFrame({"image": files, "label": [0, 1] * 3}).write_parquet(tmp_path / "set" / "train.parquet")
+    rows = read(tmp_path / "set", val_fraction=0.4)
+    assert sizes(rows) == {"seed": 4, "val": 2} and rows.modality == "image"
+    given = [{"bytes": png(i) if i else png(i)[:60], "path": None} for i in range(20)]
+    pl.DataFrame({"image": given, "label": [0, 1] * 10}).write_parquet(tmp_path / "set" / "train.parquet")
+    rows = read(tmp_path / "set", max_rejected=0.1)
+    assert len(rows.rejected) == 1 and rows.rejected[0]["where"] == "train.parquet: row 1"
+
+
+@pytest.mark.parametrize("rows", [1, 10, 100])
+def test_parts_of_an_arrow_stream(tmp_path, rows):
+    write_stream(tmp_path / "a.arrow", {"n": list(range(50))})
+    file = parts.list_parts(tmp_path / "a.arrow", "a", rows)
+    tables = [part.read()[0] for part in file.parts]
+    assert [len(table) for table in tables] == [part.num_rows for part in file.parts]
+    assert pl.concat(tables)["n"].to_list() == list(range(50)) and len(tables) == (8, 4, 1)[[1, 10, 100].index(rows)]
