@@ -10,12 +10,13 @@ import torch
 from safetensors.numpy import load_file
 
 from adde_ray.config import Encoder, Train
+from adde_ray.encoding import Encoding
 from adde_ray.features import read_features
 from adde_ray.loop import run
 from adde_ray.methods import finetune
 from adde_ray.methods.finetune import Recipe
 from adde_ray.rundir import RunDir
-from adde_ray.stages import train
+from adde_ray.stages import encoder_pool, train
 
 MODES = ("lora", "full")
 
@@ -201,3 +202,38 @@ def test_a_convnet_from_scratch_sees_what_pixels_do_not_tell(tmp_path):
         config = tiny.config(path, {"name": name}, "image", train=train_, **sections)
         f1[name] = run(config, tmp_path / name)["rounds"][-1]["test"]["macro_f1"]
     assert f1["convnet"] > f1["pixels"] + 0.2, f1
+
+
+@pytest.mark.timeout(180)
+def test_synthetic_samples_are_seen_by_each_rounds_encoder_and_kept_with_frozen_features(tmp_path, ray_cluster):
+    images, labels = tiny.pictures(90)
+    path = tiny.write(tmp_path / "images.parquet", images, labels, "image")
+    config = tiny.config(
+        path, {"name": "convnet"}, "image",
+        train={"mode": "full", "tune_steps": 5, "tune_batch": 8, "backbone_lr": 0},
+        generate={"generator": "cvae", "steps": 10, "per_round": 16, "max_share": 0.5},
+        quality_control={"min_confidence": 0, "min_agreement": 0, "near_copy": 0},
+        review={"reject_unrealistic": False}, gaps={"tolerance": 1.0}, select={"batch": 8, "selector": "random"},
+        stop={"labels": 16},
+    )  # fmt: skip
+    folder = tmp_path / "run"
+    assert run(config, folder)["num_synthetic"] > 0
+    first = RunDir(folder).round(0)
+    made = first.read("synthetic.parquet")
+    frozen = Encoding(config.encoder, "image", next((folder / "embeddings").iterdir()))
+    kept = np.array(made["features"].to_list(), dtype=np.float32)
+    np.testing.assert_allclose(kept, frozen(made["image"]), atol=1e-5)
+    tuned = frozen.tuned(config.train, first.root / "model" / "encoder.safetensors")
+    assert not np.allclose(kept, tuned(made["image"]), atol=1e-2)
+
+
+@pytest.mark.timeout(240)
+def test_workers_train_and_encode_a_run(tmp_path, data, bert, ray_cluster, monkeypatch):
+    monkeypatch.setattr(encoder_pool, "FEW", 10)
+    sections = {"stop": {"labels": 0}, "train": {"min_workers": 1, "tune_steps": 5}}
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    run(settings(data, bert, train={"tune_steps": 5}, stop={"labels": 0}), alone)
+    sections["train"]["workers"] = 2
+    run(settings(data, bert, **sections), together)
+    one, two = (read_features(at / "rounds" / "000" / "embeddings" / "pool.parquet")[1] for at in (alone, together))
+    np.testing.assert_allclose(one, two, atol=5e-3)
