@@ -147,7 +147,10 @@ def export(
 
 
 def _tell(record: dict, folder: Path) -> None:
-    """Where things stand, and what to do next."""
+    """What was left out, where things stand, and what to do next."""
+    if record["set_aside"]:
+        counts = ", ".join(f"{rows} {gate}" for gate, rows in record["set_aside"].items())
+        _say(f"set aside before the start: {counts}; reasons in {folder / 'ingest' / 'rejected.parquet'}")
     if record["status"] == "finished":
         _say(
             f"finished: {record['stop_reason']}; {record['num_samples']} samples, {record['num_labels']} labels bought"
@@ -170,10 +173,13 @@ def _tell_plan(config: Config, prepared) -> None:
     _say(f"{len(meta.classes)} classes{task}: {', '.join(meta.classes[:20])}{' …' if len(meta.classes) > 20 else ''}")
     if meta.subgroups:
         _say(f"subgroups: {', '.join(meta.subgroups)}")
-    if len(prepared.rejected):
-        _say(f"{len(prepared.rejected)} rows would be set aside, among them:")
-        for where, reason in prepared.rejected.head(10).iter_rows():
-            _say(f"  {where}: {reason}")
+    report = prepared.report(config)
+    for found in report["rejected"]:
+        rows = f"{found['rows']} {found['split'] or ''} rows".replace("  ", " ")
+        _say(f"{rows} would be set aside by the gate {found['gate']}; for example {found['where']}: {found['reason']}")
+    leaks = report["leakage"]
+    if leaks["action"] == "allow" and leaks["exact"] + leaks["near"]:
+        _say(f"leakage: {leaks['exact']} exact and {leaks['near']} near copies of what is held out are kept")
     for note in prepared.notes:
         _say(f"note: {note}")
     pool, batch, budget = meta.num_rows.get("pool", 0), config.select.batch, config.stop.labels

@@ -71,6 +71,8 @@ class FolderData(Section):
     """The folder, here or in a bucket (s3://bucket/folder, gs://bucket/folder)."""
     size: int = Field(32, ge=4, le=1024)
     """Images are resized to size x size pixels on reading."""
+    min_side: int = Field(1, ge=1)
+    """Images whose shorter side has fewer pixels than this are set aside."""
     mode: Literal["L", "RGB"] = "RGB"
     """Colour mode images are converted to."""
     val_fraction: float = Field(0.2, gt=0, lt=0.9)
@@ -136,6 +138,8 @@ class CsvData(Section):
     """Column with encoded images (Parquet) or with their paths, relative to the file, instead of a text."""
     size: int = Field(32, ge=4, le=1024)
     """image_column: images are resized to size x size pixels on reading."""
+    min_side: int = Field(1, ge=1)
+    """image_column: images whose shorter side has fewer pixels than this are set aside."""
     mode: Literal["L", "RGB"] = "RGB"
     """image_column: colour mode images are converted to."""
     label_column: str = "label"
@@ -173,7 +177,7 @@ class ChexpertData(Section):
     """
 
     source: Literal["chexpert"]
-    path: Path
+    path: Location
     """The folder that holds train.csv."""
     observations: tuple[str, ...] = ()
     """Which observations are the classes; empty = all that train.csv has a column for."""
@@ -260,6 +264,60 @@ _SECTIONS: dict[str, Any] = {
 }
 
 Data = Annotated[DigitsData | FolderData | CsvData | ChexpertData | HubData | TilesData, Field(discriminator="source")]
+
+
+class Expectation(Section):
+    """What a column of the user's is expected to hold. Rows that differ are set aside."""
+
+    type: Literal["text", "number"] | None = None
+    """Kind of value; numbers may be written as text."""
+    values: tuple[str, ...] = ()
+    """The values that may occur; empty = any."""
+    min: float | None = None
+    """Smallest number."""
+    max: float | None = None
+    """Largest number."""
+    max_null: float = Field(1.0, ge=0, le=1)
+    """Share of missing values above which the data is refused."""
+
+
+class Gates(Section):
+    """What data must pass before it reaches a model. What fails is set aside with its reason."""
+
+    leakage: Literal["error", "drop", "allow"] = "error"
+    """Pool or seed samples that copy one of val, test or ood: refuse the data, take them out, or keep them."""
+    near_copies: bool = True
+    """Look for near copies too, of texts and images: among the pool one of them stays, across splits they leak."""
+    text_similarity: float = Field(0.9, ge=0.5, le=1)
+    """Texts that share this much of their 5-character pieces (Jaccard) are near copies."""
+    image_distance: int = Field(6, ge=0, le=16)
+    """Images can be near copies when their perceptual hashes differ in at most this many of 64 bits, …"""
+    image_correlation: float = Field(0.99, gt=0, le=1)
+    """… and are when their grey pixels correlate by at least this."""
+    semantic: float | None = Field(None, gt=0, le=1)
+    """Cosine of features from which on the less isolated of two pool samples is not asked about; none = off."""
+    min_chars: int = Field(1, ge=0)
+    """Shortest text."""
+    max_chars: int = Field(100_000, ge=1)
+    """Longest text."""
+    max_words: int = Field(20_000, ge=1)
+    """Most words in a text, words being what spaces separate."""
+    max_char_share: float = Field(0.5, gt=0, le=1)
+    """Share of the commonest character in texts of 20 characters or more."""
+    max_word_share: float = Field(0.5, gt=0, le=1)
+    """Share of the commonest word in texts of 10 words or more."""
+    max_symbol_share: float = Field(0.9, gt=0, le=1)
+    """Share of characters other than letters in texts of 20 characters or more, spaces not counted."""
+    max_line_share: float = Field(0.5, gt=0, le=1)
+    """Share of lines that repeat an earlier one in texts of 5 lines or more."""
+    min_contrast: float = Field(0.002, ge=0, le=1)
+    """Smallest standard deviation of an image's pixels, on a scale of 0 to 1: less is a blank."""
+    expect: dict[str, Expectation] = {}
+    """What columns are expected to hold: `age = {type = "number", min = 0, max = 120, max_null = 0.1}`."""
+    max_rejected: float = Field(0.1, ge=0, le=1)
+    """Share of all rows that may fail these expectations (copies not counted); beyond, the data is refused."""
+    drift_rows: int = Field(128, ge=0, le=1000)
+    """Rows of each of pool, dataset and val on which drift between them is measured every round; 0 = not measured."""
 
 
 # --- the phases of a round ---------------------------------------------------------------------------
@@ -451,8 +509,8 @@ class Select(Section):
     batch: int = Field(10, ge=1)
     """Samples people are asked about each round."""
     shortlist: int = Field(1000, ge=1)
-    """batch_greedy, top_k: real candidates that reach the selector, the best by score; never fewer than the batch.
-    The other selectors look at all."""
+    """Real candidates that reach the selector: the best by score; never fewer than the batch. random, k_center, badge
+    and ranked_batch see all of a pool in memory, and of a streamed one so many at random."""
 
 
 class Review(Section):
@@ -515,6 +573,9 @@ class Run(Section):
     """Folder name under root."""
     root: Path = Path("runs")
     """Where runs are kept."""
+    cache: Path | None = None
+    """A folder in which runs find each other's embeddings: what one has encoded, another with the same data, seed and
+    encoder does not encode again. Left out: each run keeps its own."""
     seed: int = Field(0, ge=0)
     """Every random choice of the run derives from this."""
 
@@ -524,6 +585,7 @@ class Config(Section):
 
     run: Run = Run()
     data: Data
+    gates: Gates = Gates()
     encoder: Encoder = Encoder()
     stream: Stream = Stream()
     train: Train = Train()

@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 class Data:
     """The ingested data with its frozen-encoder features: everything a run knows before its first round.
 
-    splits: all but the pool. encode: payloads → (n, d) float32 features, for samples made later. frozen: where this is
-    a round's data with the features of its fine-tuned encoder, that with the frozen one's; what is kept with samples
-    (in synthetic.parquet, asked.parquet) are the frozen ones.
+    splits: all but the pool. encode: payloads → (n, d) float32 features, for samples made later. left_out: ids of pool
+    rows nobody is asked about. frozen: where this is a round's data with the features of its fine-tuned encoder, that
+    with the frozen one's; what is kept with samples (in synthetic.parquet, asked.parquet) are the frozen ones.
     """
 
     meta: Meta
     splits: dict[str, Split]
     pool: Pool
     encode: Encoding | Callable[[pl.Series], np.ndarray]
+    left_out: frozenset[str] = frozenset()
     frozen: Data | None = None
 
     @cached_property

@@ -28,6 +28,7 @@ from adde_ray.stages.encoder_pool import EncoderPool
 from adde_ray.stages.generate import GeneratorPool
 from adde_ray.stages.grow import grow
 from adde_ray.stages.ingest import ingest
+from adde_ray.stages.leave_out import leave_out
 from adde_ray.stages.review import Annotator, make_annotator, review
 from adde_ray.stages.score import score
 from adde_ray.stages.select import select
@@ -52,7 +53,8 @@ def run(
         check_data(config, meta)
         run_.once_json("provenance.json", provenance.describe)
         embedding = embed(config, meta, run_)
-        data, spaces = Data(meta, embedding.splits(), embedding.pool(), embedding.encode), Spaces()
+        pool, spaces = embedding.pool(), Spaces()
+        data = Data(meta, embedding.splits(), pool, embedding.encode, leave_out(pool, config, run_))
         annotator = make_annotator(config, data, run_)
         finished = all_rounds(run_, config, data, spaces, annotator, watch)
         if finished and config.compare.random:

@@ -127,8 +127,25 @@ DATASET = pa.schema(
     ]
 )
 
-REJECTED = pa.schema([("where", pa.string()), ("reason", pa.string())])
-"""Input rows set aside by ingest: file and row, and why."""
+REJECTED = pa.schema(
+    [
+        ("where", pa.string()),  # file and row
+        ("reason", pa.string()),
+        ("split", pa.string()),  # null when it was not known yet
+        ("gate", pa.string()),  # which one it failed; "read" when the source could not use it
+    ]
+)
+"""Input rows set aside by ingest."""
+
+
+# ingest/semantic.parquet: pool rows that are not asked about since another says the same.
+SEMANTIC = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("kept", pa.string()),  # the pool row that stays in its place
+        ("similarity", pa.float32()),  # cosine of their features
+    ]
+)
 
 
 def with_payload(schema: pa.Schema, modality: str) -> pa.Schema:

@@ -1,7 +1,7 @@
 """A pool too large for memory: a source's chunks in → ingest/pool/part-*.parquet and what goes with them out.
 
     pool/part-NNNNN.parquet           rows sorted by sample_id, in small row groups
-    pool/part-NNNNN.rejected.parquet  where, reason, rows: what its chunks held besides; rows 0 = usable, but a copy
+    pool/part-NNNNN.rejected.parquet  where, reason, gate, rows: what its chunks held besides; rows 0 = it was usable
     pool/part-NNNNN.oracle.parquet    sample_id, label of the rows whose class is known
     pool/part-NNNNN.where.parquet     sample_id and where the row came from, for messages
     pool-sample.parquet               the rows with the smallest sample_ids, from all parts
@@ -19,6 +19,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 
+from adde_ray.methods.gates import Guard
 from adde_ray.progress import Bar
 from adde_ray.rundir import ORACLE, atomic, fingerprint, read_table, write_table
 from adde_ray.sources.rows import WHERE, Chunk, identify, read_all
@@ -44,23 +45,23 @@ class Sharded:
 
 @dataclass(frozen=True)
 class Cleaning:
-    """What each part needs to know. Small to pickle."""
+    """What each part needs to know."""
 
     folder: Path
     modality: str
-    held: dict[str, str]  # sample_id → split, of all that is not the pool
+    guard: Guard
 
 
 def shard(
-    chunks: tuple[Chunk, ...], root: Path, modality: str, held: dict[str, str], *, shard_rows: int, sample_rows: int,
+    chunks: tuple[Chunk, ...], root: Path, modality: str, guard: Guard, *, shard_rows: int, sample_rows: int,
     workers: int | None,
 ) -> Sharded:  # fmt: skip
     """Write the pool's parts below `root` (the run's ingest/), unless they are there.
 
-    held: sample_id → split of what is in another split: that is not the pool's. Copies are kept once, in the first part
-    that has them. workers: as `workers.each` has it.
+    guard: the gates each part passes. Copies are kept once, in the first part that has them. workers: as
+    `workers.each` has it.
     """
-    cleaning = Cleaning(root / "pool", modality, held)
+    cleaning = Cleaning(root / "pool", modality, guard)
     groups = list(enumerate(_grouped(chunks, shard_rows)))
     left = [(part, group) for part, group in groups if not _file(cleaning.folder, part).exists()]
     with Bar("reading pool", sum(c.num_rows for _, group in left for c in group)) as bar:
@@ -71,7 +72,7 @@ def shard(
         _leave_out(path, copies)
     sizes = [pq.read_metadata(path).num_rows for path in files]
     write_table(root / "pool-sample.parquet", sample(files, sizes, sample_rows))
-    known = pl.scan_parquet([_beside(path, "oracle") for path in files])
+    known = pl.scan_parquet([_beside(path, "oracle") for path in files], glob=False)
     known.sink_parquet(root / Path(ORACLE).name)
     has_oracle = known.select(pl.len()).collect().item() > 0
     return Sharded(sum(sizes), _digest(files), has_oracle)
@@ -90,7 +91,7 @@ def part_files(root: Path) -> list[Path]:
 
 
 def rejects(root: Path) -> pl.DataFrame:
-    """What all parts set aside: where, reason, and for how many unusable rows that stands."""
+    """What all parts set aside: where, reason, gate, and for how many unusable rows that stands."""
     tables = [read_table(path) for path in sorted((root / "pool").glob("part-*.rejected.parquet"))]
     return pl.concat([_ASIDE.clear(), *tables])
 
@@ -126,12 +127,12 @@ def _write_part(task: tuple[int, tuple[Chunk, ...]], cleaning: Cleaning) -> None
     part, chunks = task
     table, rejected = read_all(chunks)
     table = table.with_columns(identify(table[cleaning.modality]))
-    elsewhere = table["sample_id"].replace_strict(cleaning.held, default=None, return_dtype=pl.String)
-    taken = [(where, split) for where, split in zip(table[WHERE], elsewhere, strict=True) if split is not None]
-    rejected += [{"where": where, "reason": f"in pool, also in {split}", "rows": 0} for where, split in taken]
-    table = table.filter(elsewhere.is_null())
+    table, aside = cleaning.guard.check(table)
+    rejected += [{**reject, "rows": 0} for reject in aside]
     first = table.unique("sample_id", keep="first", maintain_order=True).sort("sample_id")
-    rejected += [{"where": w, "reason": COPY, "rows": 0} for w in table.join(first, on=WHERE, how="anti")[WHERE]]
+    rejected += [
+        {"where": w, "reason": COPY, "gate": "copy", "rows": 0} for w in table.join(first, on=WHERE, how="anti")[WHERE]
+    ]
     path = _file(cleaning.folder, part)
     write_table(_beside(path, "rejected"), _aside(rejected))
     write_table(_beside(path, "oracle"), arranged(first, cleaning.modality).select("sample_id", "label").drop_nulls())
@@ -162,18 +163,21 @@ def _copies(files: list[Path]) -> Iterator[tuple[Path, pl.Series]]:
 def _leave_out(path: Path, ids: pl.Series) -> None:
     """Take these rows out of a part, and say so beside it first."""
     out = pl.col("sample_id").is_in(ids.to_list())
-    copies = [{"where": w, "reason": COPY, "rows": 0} for w in read_table(_beside(path, "where")).filter(out)[WHERE]]
+    copies = [
+        {"where": w, "reason": COPY, "gate": "copy", "rows": 0}
+        for w in read_table(_beside(path, "where")).filter(out)[WHERE]
+    ]
     beside = _beside(path, "rejected")
     write_table(beside, pl.concat([read_table(beside), _aside(copies)]).unique(maintain_order=True))
     write_table(_beside(path, "oracle"), read_table(_beside(path, "oracle")).filter(~out))
     _write_rows(path, read_table(path).filter(~out))
 
 
-_ASIDE = pl.DataFrame(schema={"where": pl.String, "reason": pl.String, "rows": pl.Int64})
+_ASIDE = pl.DataFrame(schema={"where": pl.String, "reason": pl.String, "gate": pl.String, "rows": pl.Int64})
 
 
 def _aside(rejected: list[dict]) -> pl.DataFrame:
-    return pl.DataFrame([{"rows": 1} | row for row in rejected], schema=_ASIDE.schema)
+    return pl.DataFrame([{"rows": 1, "gate": "read"} | row for row in rejected], schema=_ASIDE.schema)
 
 
 def _write_rows(path: Path, table: pl.DataFrame) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from adde_ray.rundir import RunDir
+from adde_ray.rundir import RunDir, read_json
 
 
 def summarise(run: RunDir) -> dict:
     """The run's state and its rounds. Keys:
 
     run, status (running | awaiting_review | finished), stop_reason, num_rounds, num_labels (annotations bought),
-    num_samples, num_synthetic, dataset_fingerprint, rounds, baselines (name -> the same record).
+    num_samples, num_synthetic, set_aside (gate -> rows), dataset_fingerprint, rounds, baselines (name -> the same
+    record).
     Each of rounds: round, num_labels, num_samples, num_synthetic, weights, diversity, quality (on val), test, ood,
     gaps, adaptation, seconds (by stage).
     """
@@ -43,11 +44,20 @@ def summarise(run: RunDir) -> dict:
         "num_labels": asked,
         "num_samples": len(dataset) if has_data else 0,
         "num_synthetic": int((dataset["origin"] == "synthetic").sum()) if has_data else 0,
+        "set_aside": set_aside(run),
         "dataset_fingerprint": run.dataset_fingerprint() if has_data else None,
         "rounds": rounds,
     }
     beside = sorted((run.root / "baselines").glob("*/config.json"))
     return record | ({"baselines": {p.parent.name: summarise(RunDir.at(p.parent)) for p in beside}} if beside else {})
+
+
+def set_aside(run: RunDir) -> dict[str, int]:
+    """Rows that did not pass a gate, by gate."""
+    path, rows = run.root / "ingest" / "gates.json", {}
+    for found in read_json(path)["rejected"] if path.exists() else []:
+        rows[found["gate"]] = rows.get(found["gate"], 0) + found["rows"]
+    return rows
 
 
 def stage_seconds(run: RunDir) -> dict[int, dict[str, float]]:

@@ -171,7 +171,7 @@ def measure(task: Task, repeats: int) -> tuple[dict[str, np.ndarray], dict[str, 
 def main() -> None:
     args = arguments(__doc__).parse_args()
     whole = task(5_000 if args.quick else 20_000, 200, 50 if args.quick else 100)
-    picks, seconds = measure(whole, repeats=3 if args.quick else 5)
+    picks, seconds = measure(whole, repeats=3)
 
     figures: dict[str, float | None] = {}
     rows = []

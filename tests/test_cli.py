@@ -114,6 +114,16 @@ def people(there: Path) -> None:
     write(there / "data.parquet", [r | {"label": None} if r["split"] == "pool" else r for r in rows()])
 
 
+def copied(split: str):
+    """Puts a row of `split` into the pool as well."""
+
+    def spoil(there: Path) -> None:
+        given = rows()
+        write(there / "data.parquet", [*given, next(r for r in given if r["split"] == split) | {"split": "pool"}])
+
+    return spoil
+
+
 MISTAKES = {  # name: (overrides, what is done to the files before, what the line says)
     "unknown key": (["select.alpa=1"], None, r"select.alpa: unknown key .*Known keys here: alpha"),
     "unknown section": (["selct.alpha=1"], None, r"selct: unknown key .*Known keys here: run, data"),
@@ -150,6 +160,10 @@ MISTAKES = {  # name: (overrides, what is done to the files before, what the lin
         ["data.max_rejected=0"], bad_row("vector", [float("nan")] * 4, "pool"), "1 of 90 rows are unusable .*not finite"
     ),
     "images that are none": ([], bad_image, "3 of 3 .* unusable"),
+    "a copy of val in the pool": ([], copied("val"), r"gates.leakage: .*1 pool samples \(1 exact.*\"drop\".*\"allow\""),
+    "a column that is not there": (["gates.expect.age.type=number"], None, "gates.expect.age: .*no such column"),
+    "an unknown kind of column": (["gates.expect.age.type=date"], None, r"gates.expect.age.type: .*got 'date'"),
+    "an unknown way with leakage": (["gates.leakage=ignore"], None, r"gates.leakage: .*'error', 'drop' or 'allow'"),
     "nobody knows the truth": ([], people, "review.annotator: .*true labels are not known.*file"),
     "no val": ([], lambda there: write(there / "data.parquet", [r for r in rows() if r["split"] != "val"]), "no .*val"),
 }  # fmt: skip
@@ -166,6 +180,20 @@ def test_a_mistake_is_one_line_and_leaves_nothing_behind(here, command, name):
     assert told.stderr.startswith("error: ") and told.stderr.count("\n") == 1, told.stderr
     assert re.search(line, told.stderr), told.stderr
     assert not [p for p in here.rglob("*") if p.name != "runs"]
+
+
+def test_what_is_set_aside_is_said(here):
+    copied("val")(here.parent / "there")
+    told = adde_in(here, "check", "gates.leakage=drop")
+    assert told.exit_code == 0, told.stderr
+    assert (
+        "1 pool rows would be set aside by the gate leakage; for example data.parquet: row 91: in pool" in told.stdout
+    )
+    told = adde_in(here, "check", "gates.leakage=allow")
+    assert "leakage: 1 exact and 0 near copies of what is held out are kept" in told.stdout
+    told = adde_in(here, "run", "gates.leakage=drop")
+    assert "set aside before the start: 1 leakage; reasons in runs/it/ingest/rejected.parquet" in told.stdout
+    assert json.loads(adde("summary", "runs/it", "--json").stdout)["set_aside"] == {"leakage": 1}
 
 
 def test_what_was_refused_can_be_mended_and_run_in_the_same_place(here):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import pickle
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ import xrays
 from small import config as small_config
 from small import write
 from test_loop import SYNTHETIC, finish
+from test_source_files import bucket  # noqa: F401
 from typer.testing import CliRunner
 
 from adde_ray import labels as codec
@@ -148,6 +150,17 @@ def test_the_folder_may_be_renamed(tmp_path):
     folder = small(tmp_path, [(f"patient{i}", ["1"] * 6) for i in range(9)])
     renamed = folder.rename(tmp_path / "xrays")
     assert not labels_of(renamed)[1].rejected
+
+
+def test_in_a_bucket_and_in_chunks_that_travel(bucket):  # noqa: F811
+    ours, query = bucket
+    small(ours, [(f"patient{i}", ["1"] * 6) for i in range(9)])
+    config = ChexpertData(source="chexpert", path=f"s3://ours/{xrays.ROOT}?{query}", size=8)
+    rows = SOURCES["chexpert"](config, seed=0)
+    pool, rejected = pickle.loads(pickle.dumps(rows.pool_chunks[0])).read()
+    assert len(pool) == rows.pool_chunks[0].num_rows and not rejected and not rows.rejected
+    here = ChexpertData(source="chexpert", path=ours / xrays.ROOT, size=8)
+    assert SOURCES["chexpert"](here, seed=0).whole().splits["pool"].equals(pool)
 
 
 @pytest.mark.parametrize(

@@ -380,6 +380,32 @@ def test_the_mark_is_where_random_is_reached(tmp_path):
     assert not any(trace["mode"] == "markers" for trace in figures.first_picture(story)["data"])
 
 
+@pytest.mark.parametrize("modality", ["image", "text", "vector"])
+def test_what_was_set_aside_is_told_and_shown(tmp_path, modality):
+    run = fake_run(tmp_path / "r", Fake(modality=modality, nasty=True))
+    assert 'id="gates"' not in render(read_story(run))  # a run from before there were gates
+    told = {
+        "rows": {"pool": {"read": 50, "kept": 48}},
+        "rejected": [
+            {"gate": "leakage", "split": "pool", "rows": 2, "where": "a.csv:7", "reason": NASTY},
+            {"gate": "read", "split": None, "rows": 1, "where": NASTY, "reason": "is empty"},
+        ],
+        "leakage": {"exact": 1, "near": 1, "action": "drop"},
+        "settings": {"near_copies": True},
+    }
+    write_json(run.root / "ingest" / "gates.json", told)
+    payload = pl.read_parquet(run.root / "ingest" / "pool.parquet")[modality][:2]
+    pair = {"gate": "leakage", "split": "pool", "where": NASTY, "other_split": "val", "other_where": "b.csv:3"}
+    table = pl.DataFrame([pair | {"similarity": 0.95}]).with_columns(
+        payload[:1].alias(modality), payload[1:].alias(f"other_{modality}")
+    )
+    write_table(run.root / "ingest" / "near_copies.parquet", table)
+    page = render(read_story(run))
+    assert "1 exact and 1 near copies of held-out samples were in pool and seed set; they were taken out." in page
+    assert "<td>copy of what is held out</td><td>pool</td>" in page and "4.0%" in page and "b.csv:3" in page
+    assert NASTY not in page and page.count('class="near"') == 1
+
+
 def test_gap_table_puts_what_is_open_and_severe_first(tmp_path):
     rows = tables.gap_rows(read_story(fake_run(tmp_path / "run", Fake())))
     assert [r["id"] for r in rows[:2]] == ["g003", "g004"] and {r["status"] for r in rows[2:]} == {"filled"}

@@ -152,6 +152,13 @@ def read_folder(path, **settings):
     return image_folder.read(FolderData(source="image_folder", path=path, **settings), seed=0).whole()
 
 
+def test_small_originals_are_set_aside(folder):
+    picture(250, size=(40, 9)).save(folder / "unlabelled" / "thin.png")
+    rows = read_folder(folder, size=9, min_side=12)
+    assert rows.rejected == [{"where": "unlabelled/thin.png", "reason": "is 40x9 pixels, smaller than 12"}]
+    assert not read_folder(folder, size=9).rejected
+
+
 def test_folder_is_read_into_one_size_and_mode(folder):
     for mode, channels in (("RGB", 3), ("L", 1)):
         rows = read_folder(folder, size=9, mode=mode)

@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 from adde_ray import Config, encoding, run, sharding
 from adde_ray.encoding import Encoding
 from adde_ray.errors import Halted, UserError
-from adde_ray.rundir import RunDir
+from adde_ray.rundir import RunDir, read_json
 from adde_ray.sources import image_folder
 from adde_ray.stages import score
 from adde_ray.stages.embed import embed_parts
@@ -49,6 +49,7 @@ def config(folder: Path, **stream) -> Config:
     return Config.parse(
         {
             "data": {"source": "image_folder", "path": str(folder), "size": 8, "mode": "L"},
+            "gates": {"leakage": "drop"},
             "stream": {"min_rows": 100, "sample_rows": 250, "workers": 0} | stream,
             "generate": {"generator": "none"},
             "select": {"batch": 20},
@@ -81,7 +82,14 @@ def test_a_streamed_run(folder, expected):
     ids = pl.concat([pl.read_parquet(p, columns=["sample_id"]) for p in parts])["sample_id"]
     known = len(list((folder / "pool").rglob("*.png")))
     assert ids.is_unique().all() and len(ids) == known - 3
-    reasons = dict(pl.read_parquet(expected / "ingest/rejected.parquet").iter_rows())
+    rejected = pl.read_parquet(expected / "ingest/rejected.parquet")
+    reasons = dict(rejected.select("where", "reason").iter_rows())
+    assert dict(rejected.select("where", "gate").iter_rows())["pool/3/leak.png"] == "leakage"
+    told = read_json(expected / "ingest/gates.json")
+    assert told["leakage"] == {"exact": 1, "near": 0, "action": "drop"} and told["rows"]["pool"]["kept"] == len(ids)
+    assert [(r["gate"], r["split"], r["rows"]) for r in told["rejected"]] == [
+        ("copy", "pool", 1), ("leakage", "pool", 1), ("read", None, 1),
+    ]  # fmt: skip
     assert set(reasons) >= {"pool/3/leak.png", "pool/3/cut.png"} and "also in val" in reasons["pool/3/leak.png"]
     assert sum("same content" in reason for reason in reasons.values()) == 1
     assert pl.read_parquet(expected / "ingest/oracle.parquet")["sample_id"].sort().equals(ids.sort())
@@ -90,6 +98,16 @@ def test_a_streamed_run(folder, expected):
     assert len(run_.dataset()) == 60 + len(list((folder / "labelled").rglob("*.png")))
     first, last = run_.round(0).metrics, run_.rounds()[-1].metrics
     assert last["test"]["macro_f1"] > first["test"]["macro_f1"] + 0.1
+
+
+def test_leakage_into_a_streamed_pool_is_an_error_unless_allowed(folder, tmp_path):
+    strict = config(folder, shard_rows=64).override("gates.leakage=error")
+    with pytest.raises(UserError, match=r"1 pool samples \(1 exact, 0 near\): pool/3/leak.png \(pool\) copies val/"):
+        run(strict, tmp_path / "strict")
+    assert not (tmp_path / "strict").exists()
+    lax = config(folder, shard_rows=64).override("gates.leakage=allow", "stop.labels=20")
+    run(lax, tmp_path / "lax")
+    assert "pool/3/leak.png" not in pl.read_parquet(tmp_path / "lax/ingest/rejected.parquet")["where"]
 
 
 @pytest.mark.parametrize(("chunk", "shard_rows"), [(64, 1000), (17, 40)])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
@@ -37,6 +38,15 @@ def decode_images(payloads: pl.Series) -> np.ndarray:
     mode = "L" if images[0].mode in ("L", "1") else "RGB"
     pixels = np.stack([np.asarray(image.convert(mode)) for image in images]).astype(np.float32) / 255
     return np.ascontiguousarray(pixels[:, None] if mode == "L" else pixels.transpose(0, 3, 1, 2))
+
+
+def planes(payloads: pl.Series) -> Iterator[np.ndarray]:
+    """(c, h, w) uint8 of each encoded image, with all its bands, one after the other."""
+    for payload in payloads:
+        [image] = _open([payload])
+        bands = _num_bands(image)
+        pixels = np.asarray(image if bands or image.mode == "L" else image.convert("RGB"))
+        yield pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels.reshape(bands or 1, -1, pixels.shape[1])
 
 
 def open_images(payloads: pl.Series) -> list:

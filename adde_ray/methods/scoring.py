@@ -44,7 +44,7 @@ class Best:
 
     def head(self, number: int) -> Best:
         """The first `number` in order: by rank, ties by sample_id."""
-        rows = self.table.with_row_index("row").sort(-pl.col("rank"), "sample_id").head(number)
+        rows = self.table.with_row_index("row").sort(-pl.col("rank"), "sample_id").head(min(number, len(self.table)))
         return Best(rows.drop("row"), self.features[rows["row"].to_numpy()])
 
 

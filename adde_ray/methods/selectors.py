@@ -6,7 +6,7 @@ Rows come sorted by sample_id; ties go to the lower row. No selector holds anyth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -23,13 +23,14 @@ class Candidates:
     embedding: np.ndarray  # (n, e)
     proba: np.ndarray  # (n, C) calibrated
     dataset_embedding: np.ndarray  # (m, e)
+    multi: bool = False  # several classes may hold at once
 
     def __len__(self) -> int:
         return len(self.score)
 
     def take(self, rows: np.ndarray) -> Candidates:
         """These candidates only."""
-        return Candidates(self.score[rows], self.embedding[rows], self.proba[rows], self.dataset_embedding)
+        return replace(self, score=self.score[rows], embedding=self.embedding[rows], proba=self.proba[rows])
 
 
 class Selector(Protocol):
@@ -98,14 +99,18 @@ def badge(candidates: Candidates, size: int, *, redundancy: float, rng: np.rando
 
     The longest gradient first, then at random with a chance that grows with the squared distance to the nearest
     chosen gradient and to 0: what the model is sure of would teach nothing. Gradients have C · e entries and are
-    never made: their inner products are those of the residuals times those of the embeddings.
+    never made: their inner products are those of the residuals times those of the embeddings. Where several classes
+    may hold, the label taken for granted is every class above one half.
     """
     size = min(size, len(candidates))
     if size == 0:
         return np.arange(0)
     z = np.ascontiguousarray(candidates.embedding, dtype=np.float32)
     residual = candidates.proba.astype(np.float32)  # a copy
-    residual[np.arange(len(z)), residual.argmax(axis=1)] -= 1
+    if candidates.multi:
+        residual -= residual > 0.5
+    else:
+        residual[np.arange(len(z)), residual.argmax(axis=1)] -= 1
     norm = np.einsum("ij,ij->i", z, z) * np.einsum("ij,ij->i", residual, residual)
     squared, chosen = norm.copy(), [int(np.argmax(norm))]
     with one_thread():  # the number of threads must not tip a draw
@@ -163,4 +168,5 @@ WHATEVER_SCORE = frozenset({"random", "k_center", "badge"})
 """Those that do not look at the score."""
 
 FROM_ALL = WHATEVER_SCORE | {"ranked_batch"}
-"""Those that must see every candidate: a shortlist of the best scores would be a choice they did not make."""
+"""Those that must see every candidate, or a random sample where the pool is too large for memory: a shortlist of the
+best scores would be a choice they did not make."""

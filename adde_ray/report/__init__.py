@@ -36,14 +36,15 @@ def render(story) -> str:
     # The command line imports this module at its start; what takes time to load is loaded here.
     from jinja2 import Environment, PackageLoader
 
-    from adde_ray.report import figures, gallery, latent, tables
+    from adde_ray.report import figures, gallery, gates, latent, tables
     from adde_ray.report.read import final_labels
 
-    charts, quality, diversity = _charts(story)
+    charts, quality, diversity, drift = _charts(story)
     selected, generated = gallery.selected(story), gallery.generated(story)
     points = latent.latent_map(story)
     samples, left_out = _samples(story, gallery.tile_ids(selected) + gallery.tile_ids(generated), points)
     gaps, falls = tables.gap_rows(story), tables.regression_rows(story)
+    set_aside, near_copies = gates.gate_rows(story), gates.pairs(story)
 
     data = {"charts": charts, "map": points, "samples": samples}
     scripts = [_plotly(), _asset("page.js")]
@@ -56,6 +57,10 @@ def render(story) -> str:
         charts=charts,
         quality=quality,
         diversity=diversity,
+        drift=drift,
+        leakage=gates.leakage_text(story),
+        set_aside=set_aside,
+        near_copies=near_copies,
         gaps=gaps[: tables.MAX_GAPS],
         num_gaps=len(gaps),
         spark=tables.SPARK,
@@ -79,7 +84,7 @@ def render(story) -> str:
     )
 
 
-def _charts(story) -> tuple[dict, list, list]:
+def _charts(story) -> tuple[dict, list, list, list]:
     from adde_ray.report import figures
     from adde_ray.report.read import final_labels
 
@@ -93,12 +98,14 @@ def _charts(story) -> tuple[dict, list, list]:
         "fate": figures.fate_of_synthetics(story, final_labels(story)),
         "time": figures.time(story),
     }
-    many = {"quality": figures.quality(story), "diversity": figures.diversity(story)}
+    many = {
+        "quality": figures.quality(story), "diversity": figures.diversity(story), "drift": figures.drift(story)
+    }  # fmt: skip
     titles = {}
     for group, made in many.items():
         titles[group] = [(f"{group}-{i}", title) for i, (title, _) in enumerate(made)]
         charts |= {f"{group}-{i}": chart for i, (_, chart) in enumerate(made)}
-    return {k: v for k, v in charts.items() if v is not None}, titles["quality"], titles["diversity"]
+    return {k: v for k, v in charts.items() if v is not None}, titles["quality"], titles["diversity"], titles["drift"]
 
 
 def _samples(story, in_tiles: list[str], points: dict | None) -> tuple[dict, int]:

@@ -141,6 +141,24 @@ def diversity(story: Story) -> list[tuple[str, dict]]:
     return charts + [(f"{name_of(k)} (not in M_div)", _versus_random(story, "diversity", k)) for k in beside]
 
 
+def drift(story: Story) -> list[tuple[str, dict]]:
+    """(title, chart) of how far the dataset is from the pool and from val; empty when it was not measured."""
+    rounds = [r.t for r in story.rounds]
+    measures = {"mmd2": "Drift: MMD²", "p": "Its p-value", "moved": "Share that lies in other cells"}
+    ends = {"pool_dataset": ("dataset from pool", BLUE), "dataset_val": ("dataset from val", GREEN)}
+    charts = []
+    for measure, title in measures.items():
+        curves = {end: [r.metrics.get("drift", {}).get(end, {}).get(measure) for r in story.rounds] for end in ends}
+        data = [
+            line(rounds, values, ends[end][0], {"color": ends[end][1], "width": 2}, ends[end][0] + ": %{y:.3f}")
+            for end, values in curves.items()
+            if any(_known(values))
+        ]
+        if data:
+            charts.append((title, small(data, legend=True)))
+    return charts
+
+
 def classes(story: Story, limit: int = 40) -> dict[str, dict]:
     """Heat maps by class and round: labels held, and recall. At most `limit` classes: those with the fewest labels."""
     last = story.last.metrics.get("per_class", {})

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
@@ -19,6 +19,7 @@ from adde_ray.config import ChexpertData
 from adde_ray.errors import UserError
 from adde_ray.labels import check_classes, join
 from adde_ray.rundir import derive_rng
+from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.readers import read_file
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, listing
@@ -40,6 +41,9 @@ PATIENT = re.compile(r"(?:^|/)(patient[^/]*)/")
 CHUNK = 512
 """Pool images read at a time."""
 
+PROBES = 20
+"""Images of each file looked for to learn where they lie."""
+
 LAYOUT = "Give the folder that holds CheXpert's train.csv"
 
 
@@ -48,23 +52,25 @@ def read(config: ChexpertData, *, seed: int) -> Rows:
 
     No patient is in two splits; the pool's images are read in chunks. Raises UserError: no such folder or column.
     """
-    if not (config.path / FILES["train"]).is_file():
-        raise UserError("has no train.csv", where=config.path, remedy=LAYOUT)
+    root = at(config.path)
+    if not (root / FILES["train"]).is_file():
+        raise UserError("has no train.csv", where=root, remedy=LAYOUT)
     rejected: list[Reject] = []
     tables, total = {}, 0
     for name, file in FILES.items():
-        if (config.path / file).is_file():
-            table, unreadable = read_file(config.path / file)
+        if (root / file).is_file():
+            table, unreadable = read_file(root / file)
             if not tables:
                 classes = _observations(table, config)
             total += len(table) + len(unreadable)
             rejected += unreadable
-            tables[name] = _parsed(table, config.path / file, classes, config, rejected)
+            tables[name] = _parsed(table, root / file, classes, config, rejected)
     notes = _apart(tables, rejected)
     splits = _splits(tables, config, seed)
     pool = splits.pop("pool", pl.DataFrame(schema=SCHEMA))
+    place = _place(root, [name for table in tables.values() for name in table["file"].head(PROBES)])
     for name, table in splits.items():
-        splits[name], unreadable = _with_images(table, config)
+        splits[name], unreadable = _with_images(table, config, place)
         rejected += unreadable
     return Rows(
         splits=splits,
@@ -74,9 +80,9 @@ def read(config: ChexpertData, *, seed: int) -> Rows:
         rejected=rejected,
         notes=notes,
         task="multi",
-        pool_chunks=tuple(ChexpertChunk(rows, config) for rows in pool.iter_slices(CHUNK)),
+        pool_chunks=tuple(ChexpertChunk(rows, config, place) for rows in pool.iter_slices(CHUNK)),
         num_read=total - len(pool),
-        limit=Limit(config.max_rejected, "rows", config.path),
+        limit=Limit(config.max_rejected, "rows", root),
     )
 
 
@@ -86,6 +92,7 @@ class ChexpertChunk:
 
     rows: pl.DataFrame
     config: ChexpertData
+    place: int  # among PLACES
 
     @property
     def name(self) -> str:
@@ -96,12 +103,12 @@ class ChexpertChunk:
         return len(self.rows)
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
-        return _with_images(self.rows, self.config)
+        return _with_images(self.rows, self.config, self.place)
 
 
 def _observations(table: pl.DataFrame, config: ChexpertData) -> tuple[str, ...]:
     """The classes: the observations asked for, or all there are."""
-    where = config.path / FILES["train"]
+    where = at(config.path) / FILES["train"]
     if lacking := [name for name in ABOUT[:1] if name not in table.columns]:
         raise UserError("has no such column", where=where, value=lacking[0], remedy=LAYOUT)
     there = [name for name in table.columns if name not in (*ABOUT, WHERE)]
@@ -115,7 +122,7 @@ def _observations(table: pl.DataFrame, config: ChexpertData) -> tuple[str, ...]:
 
 
 def _parsed(
-    table: pl.DataFrame, path: Path, classes: tuple[str, ...], config: ChexpertData, rejected: list[Reject]
+    table: pl.DataFrame, path: AnyPath, classes: tuple[str, ...], config: ChexpertData, rejected: list[Reject]
 ) -> pl.DataFrame:
     """Every usable row without its image; the others go to `rejected`."""
     if lacking := [name for name in ("Path", *classes) if name not in table.columns]:
@@ -205,9 +212,10 @@ def _apart(tables: dict[str, pl.DataFrame], rejected: list[Reject]) -> list[str]
     return [f"There is no {file}: its split is drawn from the patients of train.csv" for file in lacking]
 
 
-def _with_images(table: pl.DataFrame, config: ChexpertData) -> tuple[pl.DataFrame, list[Reject]]:
+def _with_images(table: pl.DataFrame, config: ChexpertData, place: int) -> tuple[pl.DataFrame, list[Reject]]:
     """The rows whose image can be read, with it, and the others with the reason."""
-    found = read_images([_file(config.path, name) for name in table["file"]], size=config.size, mode=config.mode)
+    root = at(config.path)
+    found = read_images([PLACES[place](root, name) for name in table["file"]], size=config.size, mode=config.mode)
     rejected = [
         {"where": where, "reason": f"{name} {image}"}
         for where, name, image in zip(table[WHERE], table["file"], found, strict=True)
@@ -217,10 +225,19 @@ def _with_images(table: pl.DataFrame, config: ChexpertData) -> tuple[pl.DataFram
     return table.with_columns(images).filter(pl.col("image").is_not_null()), rejected
 
 
-def _file(folder: Path, name: str) -> Path:
-    """CheXpert's paths start with the name the folder had when it was published; people rename it."""
-    places = (folder.parent / name, folder / name.partition("/")[2], folder / name)
-    return next((place for place in places if place.is_file()), places[0])
+def _place(root: AnyPath, names: Iterable[str]) -> int:
+    """Row of PLACES where the paths lead, as some of them show: asking for each would be slow in a bucket.
+
+    They start with the name the folder had when CheXpert was published, and people rename it.
+    """
+    return next((i for name in names for i, place in enumerate(PLACES) if place(root, name).is_file()), 0)
+
+
+PLACES: tuple[Callable[[AnyPath, str], AnyPath], ...] = (
+    lambda root, name: root.parent / name,
+    lambda root, name: root / name.partition("/")[2],
+    lambda root, name: root / name,
+)
 
 
 def _splits(tables: dict[str, pl.DataFrame], config: ChexpertData, seed: int) -> dict[str, pl.DataFrame]:

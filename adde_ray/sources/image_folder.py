@@ -109,7 +109,7 @@ def _read(
     if isinstance(config, TilesData):
         images = read_tiles(paths, size=config.size, bands=config.bands, ranges=config.ranges)
     else:
-        images = read_images(paths, size=config.size, mode=config.mode)
+        images = read_images(paths, size=config.size, mode=config.mode, min_side=config.min_side)
     for name, label, image in zip(files, labels, images, strict=True):
         if isinstance(image, str):
             rejected.append({"where": name, "reason": image})

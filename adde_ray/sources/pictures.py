@@ -16,21 +16,26 @@ REMOTE_THREADS = 32
 """Files of a bucket fetched at a time: waiting costs no processor."""
 
 
-def read_images(given: Sequence[AnyPath | bytes], *, size: int, mode: str) -> list[bytes | str]:
-    """PNG of each file or encoded image, size × size pixels of mode L or RGB; or why there is none."""
+def read_images(given: Sequence[AnyPath | bytes], *, size: int, mode: str, min_side: int = 1) -> list[bytes | str]:
+    """PNG of each file or encoded image, size × size pixels of mode L or RGB; or why there is none.
+
+    One whose shorter side has fewer than `min_side` pixels is none.
+    """
     workers = REMOTE_THREADS if any(isinstance(image, RemotePath) for image in given) else None
     with warnings.catch_warnings(), ThreadPoolExecutor(workers) as threads:
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters ends as a reason
-        return list(threads.map(lambda image: _read_one(image, size, mode), given))
+        return list(threads.map(lambda image: _read_one(image, size, mode, min_side), given))
 
 
-def _read_one(given: AnyPath | bytes, size: int, mode: str) -> bytes | str:
+def _read_one(given: AnyPath | bytes, size: int, mode: str, min_side: int) -> bytes | str:
     from PIL import Image, ImageOps
 
     data = b""
     try:
         data = given if isinstance(given, bytes) else given.read_bytes()
         with Image.open(io.BytesIO(data)) as file:
+            if min(file.size) < min_side:
+                return f"is {file.width}x{file.height} pixels, smaller than {min_side}"
             image = ImageOps.exif_transpose(file)
             if image.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

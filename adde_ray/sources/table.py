@@ -356,7 +356,7 @@ def _decoded(table: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[pl.
                 found[i] = beside(folder, value.strip()) if paths else value
             except UserError as error:
                 reasons[i] = f"{value.strip()}: {error.what}"
-    pictures = read_images(list(found.values()), size=config.size, mode=config.mode)
+    pictures = read_images(list(found.values()), size=config.size, mode=config.mode, min_side=config.min_side)
     for i, image in zip(found, pictures, strict=True):
         if isinstance(image, str):
             reasons[i] = f"{given[i].strip()} {image}" if paths else image

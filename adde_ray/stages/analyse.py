@@ -8,14 +8,14 @@ import polars as pl
 from adde_ray.analysis import Analysis
 from adde_ray.config import Config
 from adde_ray.data import Data, Dataset, asked_then
-from adde_ray.methods import census, diversity, gaps
+from adde_ray.methods import census, diversity, drift, gaps
 from adde_ray.methods.census import Census, Places
 from adde_ray.methods.clustering import Space, fit_space
 from adde_ray.methods.evaluation import evaluate, regressions
 from adde_ray.methods.gap_tracking import track
 from adde_ray.methods.learner import Model
 from adde_ray.pool import Shard
-from adde_ray.rundir import RoundDir, RunDir, derive_seed
+from adde_ray.rundir import RoundDir, RunDir, derive_rng, derive_seed
 from adde_ray.schema import UNLABELLED, Population
 from adde_ray.workers import each
 
@@ -93,6 +93,7 @@ def analyse(
             **held_out,
             "regressions": regressions(before.get("val", {}), held_out["val"]) if before else {},
             "diversity": {name: round(float(value), 6) for name, value in spread.items()},
+            "drift": drifted(space, labelled.points, model, data, config, round_),
             "gaps": {
                 "open": len(opened),
                 "filled": sum(gap.filled_round == round_.t for gap in tracked),
@@ -103,6 +104,17 @@ def analyse(
     round_.once_json("metrics.json", measure)
     to_fill = gaps.open_gaps(tracked, config.gaps)
     return Analysis(dataset, model, asked, space, embedding, dataset_embedding, proba, to_fill)
+
+
+def drifted(space: Space, labelled: np.ndarray, model: Model, data: Data, config: Config, round_: RoundDir) -> dict:
+    """Drift between the pool (and seed set), D_t and val, in this round's space; empty when it is not measured."""
+    if not config.gates.drift_rows:
+        return {}
+    rng = derive_rng(config.run.seed, round_.t, "drift")
+    val = space.reduce(model.embed(data.splits["val"].features))
+    points = {"pool": space.points, "dataset": labelled, "val": val}
+    cells = {"pool": space.cells, "dataset": space.cell_of(labelled), "val": space.cell_of(val)}
+    return drift.measure(points, cells, len(space.centroids), rng=rng, max_rows=config.gates.drift_rows)
 
 
 def real_places(space: Space, model: Model, data: Data, *, workers: int | None) -> Places:

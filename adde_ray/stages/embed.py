@@ -84,7 +84,7 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
     ids = {name: table["sample_id"].to_list() for name, table in tables.items()}
     mark = fingerprint(config.encoder.model_dump(mode="json"), meta.modality, seed, ids, meta.pool_digest)
     encoders.resolve(config.encoder, meta.modality)  # says what is wrong even when all is there
-    encode = Encoding(config.encoder, meta.modality, run.root / "embeddings" / mark)
+    encode = Encoding(config.encoder, meta.modality, _folder(run, mark, config.run.cache))
     if not encode.is_fitted:
         known = [tables[n].select("sample_id", meta.modality) for n in ("pool", SAMPLE, "seed") if n in tables]
         encode.fit(pl.concat(known).sort("sample_id")[meta.modality], seed=seed)
@@ -126,7 +126,7 @@ def embed_again(data: Data, config: Config, round_: RoundDir, actors: Actors) ->
         listed = again("pool", _shortlisted(data, config, round_))
         actors.rest()
         pool = Pool((MemoryShard(listed, data.meta.subgroups),), len(listed), listed)
-        return Data(data.meta, splits, pool, encode, frozen=data)
+        return Data(data.meta, splits, pool, encode, data.left_out, frozen=data)
     sample = again("pool", data.pool.sample.table)
     shards = (MemoryShard(sample, data.meta.subgroups),)
     if data.pool.is_streamed:
@@ -135,7 +135,7 @@ def embed_again(data: Data, config: Config, round_: RoundDir, actors: Actors) ->
         files, stream = [(shard.rows, shard.features) for shard in shards], config.stream
         embed_parts(files, encode, rows=data.pool.num_rows, workers=stream.workers, gpu=stream.gpu)
     actors.rest()
-    return Data(data.meta, splits, Pool(shards, data.pool.num_rows, sample), encode, frozen=data)
+    return Data(data.meta, splits, Pool(shards, data.pool.num_rows, sample), encode, data.left_out, frozen=data)
 
 
 def _shortlisted(data: Data, config: Config, round_: RoundDir) -> pl.DataFrame:
@@ -150,7 +150,7 @@ def _shortlisted(data: Data, config: Config, round_: RoundDir) -> pl.DataFrame:
         blind = config.select.selector == "random"  # chosen at random, so listed at random
         listed = needed | set(
             shortlist(
-                (_without(needed, shard.read()) for shard in data.pool.shards),
+                (_without(needed | data.left_out, shard.read()) for shard in data.pool.shards),
                 load_dataset(round_.run, round_.t, data).features,
                 rows=config.train.shortlist_rows,
                 at_random=1.0 if blind else config.train.shortlist_random,
@@ -249,6 +249,18 @@ def _read(source: Path, modality: str) -> pl.DataFrame:
 def _encode_part(encode: Encoding, table: pl.DataFrame, out: Path) -> int:
     encode.shard(table["sample_id"], table[encode.modality], out)
     return len(table)
+
+
+def _folder(run: RunDir, mark: str, cache: Path | None) -> Path:
+    """Where the features are: in the run, or in the cache with a link to it in the run."""
+    folder = run.root / "embeddings" / mark
+    if cache is not None and not folder.exists():
+        shared = cache.resolve() / mark
+        shared.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(exist_ok=True)
+        folder.unlink(missing_ok=True)  # a link to a cache that is gone
+        folder.symlink_to(shared, target_is_directory=True)
+    return folder
 
 
 def _parts(run: RunDir, encode: Encoding) -> list[tuple[Path, Path]]:

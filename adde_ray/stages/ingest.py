@@ -1,8 +1,9 @@
 """Reads the data once, checks it and keeps it in the run: source in → ingest/ out.
 
-Whatever the source, the same rules hold. A sample appears once: of copies within a split the first is kept,
-and what is held out is in no split that is learned from. Rows are sorted by sample_id. The pool's labels, where
-known, go to `oracle.parquet` alone. A pool of `stream.min_rows` or more is read in parts: see `sharding`.
+Whatever the source, the same rules hold. A sample appears once: of copies within a split the first is kept. Then
+the splits pass the gates (`methods/gates`), whose report is `gates.json` and whose near copies can be looked at in
+`near_copies.parquet`. Rows are sorted by sample_id. The pool's labels, where known, go to `oracle.parquet` alone.
+A pool of `stream.min_rows` or more is read in parts, which pass the gates one by one: see `sharding`.
 """
 
 from __future__ import annotations
@@ -17,19 +18,13 @@ from adde_ray import sharding
 from adde_ray.config import Config
 from adde_ray.errors import UserError, choose
 from adde_ray.labels import count as count_labels
+from adde_ray.methods import gates
 from adde_ray.ray_session import ensure_ray
 from adde_ray.rundir import RunDir, read_json, write_json, write_table
 from adde_ray.schema import REJECTED, SPLITS, Meta, frame
 from adde_ray.sharding import arranged
 from adde_ray.sources import SOURCES, WHERE, Rows
 from adde_ray.sources.rows import count, identify, listing, read_all
-
-PRECEDENCE = (
-    ("val", ("test", "ood")),
-    ("seed", ("val", "test", "ood")),
-    ("pool", ("seed", "val", "test", "ood")),
-)
-"""A sample that is in one of the right-hand splits too is taken out of the left-hand one."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +33,21 @@ class Prepared:
 
     splits: split → sample_id, label (null in the pool), the payload, subgroup and untouched user columns.
     oracle: sample_id, label of the pool rows whose class is known. rejected: schema.REJECTED.
+    gated: what the gates made of the splits. read: rows of each split before.
     """
 
     meta: Meta
     splits: dict[str, pl.DataFrame]
     oracle: pl.DataFrame
     rejected: pl.DataFrame
+    gated: gates.Gated
+    read: dict[str, int]
     notes: list[str] = field(default_factory=list)  # what a user may want to know, one sentence each
     unread: Rows | None = None  # a source whose pool is too large for memory, and in no split here
+
+    def report(self, config: Config) -> dict:
+        """`gates.report`."""
+        return gates.report(self.read, self.meta.num_rows, self.gated.leaks, self.rejected, config.gates)
 
     @property
     def class_counts(self) -> dict[str, dict[str, int]]:
@@ -60,10 +62,12 @@ def prepare(config: Config) -> Prepared:
     rows = read(config.data, seed=config.run.seed)
     streamed = sum(chunk.num_rows for chunk in rows.pool_chunks or ()) >= config.stream.min_rows
     rows = rows if streamed else rows.whole()
-    rejected = list(rows.rejected)
+    at_most = {"pool": sum(chunk.num_rows for chunk in rows.pool_chunks)} if streamed else {}
+    rejected = [{"gate": "read", **row} for row in rows.rejected]
     splits = {name: _unique(name, rows, rejected) for name in SPLITS if name in rows.splits}
-    _separate(splits, rejected)
-    splits = {name: table for name, table in splits.items() if len(table)}
+    gated = gates.check(splits, rows.modality, config.gates, where=WHERE, beside=sum(at_most.values()))
+    rejected += gated.rejected
+    splits = {name: table for name, table in gated.splits.items() if len(table)}
     # Of a pool too large to be read here, one chunk shows whether it has labels.
     pool = read_all(rows.pool_chunks[:1])[0] if streamed else splits.get("pool", pl.DataFrame())
     _check(splits, rows.classes, config, needed=("seed", "val") if streamed else tuple(NEEDED))
@@ -72,7 +76,6 @@ def prepare(config: Config) -> Prepared:
     oracle = pl.DataFrame() if streamed else splits["pool"].select("sample_id", "label").drop_nulls()
     if not streamed:
         splits["pool"] = splits["pool"].with_columns(pl.lit(None, pl.String).alias("label"))
-    at_most = {"pool": sum(chunk.num_rows for chunk in rows.pool_chunks)} if streamed else {}
     meta = Meta(
         modality=rows.modality,
         classes=rows.classes,
@@ -83,7 +86,9 @@ def prepare(config: Config) -> Prepared:
         task=rows.task,
     )
     notes = [*rows.notes, *_notes(splits, rows.classes, meta.multi)]
-    return Prepared(meta, splits, oracle, frame(rejected, REJECTED), notes, rows if streamed else None)
+    read = {name: len(rows.splits[name]) for name in SPLITS if name in rows.splits} | at_most
+    rejected = frame(rejected, REJECTED)
+    return Prepared(meta, splits, oracle, rejected, gated, read, notes, rows if streamed else None)
 
 
 def ingest(config: Config, run: RunDir) -> Meta:
@@ -91,30 +96,34 @@ def ingest(config: Config, run: RunDir) -> Meta:
     folder = run.root / "ingest"
     if not (folder / "meta.json").exists():
         prepared = prepare(config)
-        meta, rejected, tables = prepared.meta, prepared.rejected, dict(prepared.splits)
+        tables = dict(prepared.splits)
+        if len(prepared.gated.pairs):
+            tables["near_copies"] = prepared.gated.pairs
         if prepared.unread is None:
             shutil.rmtree(folder / "pool", ignore_errors=True)  # of an attempt on data that has changed since
-            if meta.has_oracle:
+            if prepared.meta.has_oracle:
                 tables["oracle"] = prepared.oracle
         else:
-            meta, rejected = _in_parts(prepared, config, folder)
-        for name in SPLITS if prepared.unread else (*SPLITS, "oracle", "pool-sample"):
+            prepared = _in_parts(prepared, config, folder)
+        kinds = (*SPLITS, "near_copies")
+        for name in kinds if prepared.unread else (*kinds, "oracle", "pool-sample"):
             if name not in tables:
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
-        for name, table in (tables | {"rejected": rejected}).items():
+        for name, table in (tables | {"rejected": prepared.rejected}).items():
             write_table(folder / f"{name}.parquet", table)
-        write_json(folder / "meta.json", asdict(meta))
+        write_json(folder / "gates.json", prepared.report(config))
+        write_json(folder / "meta.json", asdict(prepared.meta))
     return load_meta(run)
 
 
-def _in_parts(prepared: Prepared, config: Config, folder: Path) -> tuple[Meta, pl.DataFrame]:
-    """Write the pool in parts. Returns what was learned of all the data, and everything that was set aside."""
+def _in_parts(prepared: Prepared, config: Config, folder: Path) -> Prepared:
+    """Write the pool in parts. Returns what is known then: all rows counted, and everything that was set aside."""
     rows, stream = prepared.unread, config.stream
     if stream.workers != 0:
         ensure_ray()
-    held = {i: name for name, table in prepared.splits.items() for i in table["sample_id"]}
+    guard = gates.Guard.of(prepared.gated.splits, rows.modality, config.gates, where=WHERE)
     pool = sharding.shard(
-        rows.pool_chunks, folder, rows.modality, held, shard_rows=stream.shard_rows, sample_rows=stream.sample_rows,
+        rows.pool_chunks, folder, rows.modality, guard, shard_rows=stream.shard_rows, sample_rows=stream.sample_rows,
         workers=stream.workers,
     )  # fmt: skip
     aside = sharding.rejects(folder)
@@ -123,7 +132,12 @@ def _in_parts(prepared: Prepared, config: Config, folder: Path) -> tuple[Meta, p
         rows.limit.check(unusable, rows.num_read + prepared.meta.num_rows["pool"])
     if not pool.rows:
         raise _lacking("pool", config)
-    rejected = pl.concat([prepared.rejected, aside.select(REJECTED.names)])
+    of_pool = aside.with_columns(split=pl.when(pl.col("gate") != "read").then(pl.lit("pool")))
+    rejected = pl.concat([prepared.rejected, of_pool.select(REJECTED.names)])
+    gates.refuse_if_many(rejected.to_dicts(), sum(prepared.read.values()), config.gates)
+    leaks = dict(prepared.gated.leaks)
+    for leak in aside.filter(pl.col("gate") == "leakage")["reason"]:
+        leaks["near" if gates.NEAR in leak else "exact"] += 1
     meta = replace(
         prepared.meta,
         num_rows=prepared.meta.num_rows | {"pool": pool.rows},
@@ -131,7 +145,7 @@ def _in_parts(prepared: Prepared, config: Config, folder: Path) -> tuple[Meta, p
         has_oracle=pool.has_oracle,
         pool_digest=pool.digest,
     )
-    return meta, rejected
+    return replace(prepared, meta=meta, rejected=rejected, gated=replace(prepared.gated, leaks=leaks))
 
 
 def load_meta(run: RunDir) -> Meta:
@@ -152,18 +166,8 @@ def _unique(name: str, rows: Rows, rejected: list[dict[str, str]]) -> pl.DataFra
         reason = f"same content as {row['kept']}"
         if row["label"] != row["kept_label"] and name != "pool":  # the pool's labels are not to be told
             reason += f", which is labelled {row['kept_label']!r}, not {row['label']!r}"
-        rejected.append({"where": row[WHERE], "reason": reason})
+        rejected.append({"where": row[WHERE], "reason": reason, "split": name, "gate": "copy"})
     return first
-
-
-def _separate(splits: dict[str, pl.DataFrame], rejected: list[dict[str, str]]) -> None:
-    """Takes content out of the splits that must not share it with another."""
-    for name, others in PRECEDENCE:
-        for other in others:
-            if name in splits and other in splits:
-                shared = splits[name].join(splits[other], on="sample_id", how="semi")
-                splits[name] = splits[name].join(shared, on="sample_id", how="anti", maintain_order="left")
-                rejected += [{"where": w, "reason": f"in {name}, also in {other}"} for w in shared[WHERE].sort()]
 
 
 def _check(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Config, needed: tuple[str, ...]) -> None:

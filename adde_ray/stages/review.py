@@ -57,7 +57,7 @@ class Simulated:
 
     def _truth(self, sample_ids: list[str]) -> dict[str, str]:
         """Of these samples alone: there may be millions more."""
-        wanted = pl.scan_parquet(self._oracle).filter(pl.col("sample_id").is_in(sample_ids))
+        wanted = pl.scan_parquet(self._oracle, glob=False).filter(pl.col("sample_id").is_in(sample_ids))
         return dict(wanted.select("sample_id", "label").collect().iter_rows())
 
 

@@ -32,7 +32,7 @@ def score(
     if round_.read("query.parquet", "sample_id") is not None:
         return None
     scorer = _scorer(analysis, policy, data, config, round_)
-    taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list())
+    taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list()) | data.left_out
     best = best_of_pool(data.pool, scorer, taken, _at_most(data.pool, config), workers=config.stream.workers)
     made = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
     # Q: nothing is more real than what is real.

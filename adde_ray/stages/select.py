@@ -49,6 +49,7 @@ def best_batch(
         embedding=analysis.model.embed(shortlist.features),
         proba=analysis.model.proba(shortlist.features),
         dataset_embedding=analysis.dataset_embedding,
+        multi=analysis.model.multi,
     )
     rows = selectors.select(
         offered,

@@ -68,7 +68,11 @@ def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> lea
         seed = derive_seed(config.run.seed, round_.t, "train")
         samples = {"seed": seed, "rehearsed": np.flatnonzero((dataset.table["round"] == 0).to_numpy())}
         # Before fine-tuning, the head is a matter of a second: not worth a start of the workers.
-        alone = config.train if config.train.mode == "head" else config.train.model_copy(update={"workers": 0, "min_workers": 0})
+        alone = (
+            config.train
+            if config.train.mode == "head"
+            else config.train.model_copy(update={"workers": 0, "min_workers": 0})
+        )
         weights = fit(dataset.features, dataset.labels, len(classes), alone, **samples)
         val = data.splits["val"].features
         if config.train.mode != "head":

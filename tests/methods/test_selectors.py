@@ -178,6 +178,13 @@ def test_badge_is_k_means_plus_plus_on_explicit_gradients(seed):
     assert pick("badge", c, 60, seed=seed) == expected
 
 
+def test_badge_of_several_classes_at_once():
+    """Sure of two classes is sure; near one half in any class is not."""
+    proba = np.array([[0.99, 0.99, 0.01], [0.99, 0.45, 0.01], [0.01, 0.01, 0.01]])
+    c = Candidates(np.zeros(3), np.ones((3, 2), np.float32), proba, np.zeros((0, 2)), multi=True)
+    assert pick("badge", c, 1) == [1] and pick("badge", replace(c, multi=False), 1) == [0]
+
+
 def test_badge_leaves_copies_and_what_the_model_is_sure_of():
     proba = np.array([[0.5, 0.5], [0.5, 0.5], [1.0, 0.0], [1.0, 0.0], [0.6, 0.4]])
     c = Candidates(np.zeros(5), np.array([[1.0], [1.0], [7.0], [-7.0], [-0.9]], np.float32), proba, np.zeros((0, 1)))

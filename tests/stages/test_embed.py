@@ -1,4 +1,5 @@
 import io
+import shutil
 
 import numpy as np
 import polars as pl
@@ -153,3 +154,23 @@ def test_progress_shows_only_when_slow_and_in_a_terminal(monkeypatch):
 
     assert "embedding pool" in shown(True, -1)
     assert shown(True, 60) == "" and shown(False, -1) == ""
+
+
+def test_runs_share_what_they_encoded_through_a_cache(digits, tmp_path, monkeypatch):
+    config, meta, root = digits
+    config = config.override(f"run.cache={tmp_path / 'cache'}")
+    runs = [RunDir(tmp_path / name) for name in ("one", "two")]
+    for run in runs:
+        run.root.mkdir()
+        (run.root / "ingest").symlink_to(root / "ingest")
+    first = embed(config, meta, runs[0])
+    [shared] = (tmp_path / "cache").iterdir()
+    assert first.encode.folder.resolve() == shared and (shared / "val.parquet").is_file()
+    monkeypatch.setattr(stage, "write_features", None)  # nothing is left to write
+    monkeypatch.setattr(encoders.Pixels, "fit", None)
+    second = embed(config, meta, runs[1])
+    assert np.array_equal(second.pool().sample.features, first.pool().sample.features)
+    monkeypatch.undo()
+    shutil.rmtree(tmp_path / "cache")
+    again = embed(config, meta, runs[1])
+    assert np.array_equal(again.pool().sample.features, first.encode(first.pool().sample.table["image"]))

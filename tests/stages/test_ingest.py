@@ -7,7 +7,7 @@ import pytest
 
 from adde_ray.config import Config
 from adde_ray.errors import UserError
-from adde_ray.rundir import RunDir, read_table
+from adde_ray.rundir import RunDir, read_json, read_table
 from adde_ray.schema import REJECTED, SPLITS, Meta
 from adde_ray.sources import SOURCES, WHERE, Rows
 from adde_ray.stages import ingest as stage
@@ -63,7 +63,7 @@ def texts(prepared, split):
 
 
 def reasons(prepared):
-    return dict(prepared.rejected.iter_rows())
+    return dict(prepared.rejected.select("where", "reason").iter_rows())
 
 
 def test_artifacts(tmp_path, source):
@@ -130,7 +130,9 @@ def test_held_out_content_is_nowhere_else(source):
             ood="o:x u:y z:x",
         )
     )
-    prepared = prepare(DIGITS)
+    with pytest.raises(UserError, match=r"3 seed and 3 pool samples \(6 exact, 0 near\): seed\d \(seed\) copies"):
+        prepare(DIGITS)
+    prepared = prepare(DIGITS.override("gates.leakage=drop"))
     assert {n: texts(prepared, n) for n in SPLITS} == {
         "seed": ["a", "b"],
         "pool": ["c", "d"],
@@ -160,7 +162,7 @@ def test_held_out_content_is_nowhere_else(source):
         ({"seed": "a:x", "pool": "c", "val": "f:x"}, r"fewer than two classes \(got 'x'\)"),
         ({"pool": "c"}, "fewer than two classes. Label"),
         ({"seed": "a:x b:y", "pool": "a", "val": "f:x"}, "no unlabelled sample"),
-        ({"seed": "a:x b:y", "pool": "c", "val": "a:x b:y"}, "no labelled sample to start from"),
+        ({"seed": "a:x b:y", "pool": "c", "val": "a:x b:y"}, r"2 seed samples \(2 exact, 0 near\): seed\d"),
     ],
 )
 def test_unusable_data_is_refused_and_nothing_written(tmp_path, source, splits, message):
@@ -182,6 +184,22 @@ def test_counts_and_notes(source):
     }
     assert any("No seed sample of 2 of 3 classes" in n and n.endswith(": y, z") for n in prepared.notes)
     assert any("No val sample of 1 of 3 classes" in n and n.endswith(": z") for n in prepared.notes)
+
+
+def test_the_gates_leave_a_report_and_pairs_to_look_at(tmp_path, source):
+    longer = "where-is-the-parcel-i-have-ordered-from-your-shop"
+    source(rows(seed="a:x b:y", pool=f"c d {longer}! c " + "e" * 40, val=f"f:x g:y {longer}:y"))
+    config = DIGITS.override("gates.leakage=drop", "gates.max_rejected=0.5")
+    meta = ingest(config, RunDir(tmp_path))
+    kept = read_json(tmp_path / "ingest" / "gates.json")
+    assert kept["rows"]["pool"] == {"read": 5, "kept": 2} and meta.num_rejected == 3
+    assert {(r["gate"], r["split"]): r["rows"] for r in kept["rejected"]} == {
+        ("copy", "pool"): 1, ("leakage", "pool"): 1, ("repetition", "pool"): 1,
+    }  # fmt: skip
+    assert kept["leakage"] == {"exact": 0, "near": 1, "action": "drop"}
+    [pair] = load_split(RunDir(tmp_path), "near_copies").to_dicts()
+    assert (pair["text"], pair["other_text"], pair["gate"]) == (f"{longer}!", longer, "leakage")
+    assert read_table(tmp_path / "ingest" / "rejected.parquet").columns == REJECTED.names
 
 
 def test_nothing_is_read_again_once_done(tmp_path, source):
@@ -240,5 +258,5 @@ def test_a_csv_with_broken_rows(tmp_path):
     run = RunDir(tmp_path / "run")
     meta = ingest(Config.load(tmp_path / "run.toml"), run)
     assert meta.num_rows == {"seed": 8, "val": 2, "pool": 30} and meta.num_rejected == 2
-    kept = dict(read_table(run.root / "ingest" / "rejected.parquet").iter_rows())
+    kept = dict(read_table(run.root / "ingest" / "rejected.parquet", "where", "reason").iter_rows())
     assert kept == {"data.csv:8": "3 fields where the header has 2", "data.csv:43": "same content as data.csv:42"}
