@@ -237,3 +237,17 @@ def test_workers_train_and_encode_a_run(tmp_path, data, bert, ray_cluster, monke
     run(settings(data, bert, **sections), together)
     one, two = (read_features(at / "rounds" / "000" / "embeddings" / "pool.parquet")[1] for at in (alone, together))
     np.testing.assert_allclose(one, two, atol=5e-3)
+
+
+@pytest.mark.parametrize("ensemble", [1, 3])
+def test_multi_label_targets_fine_tune_too(bert, ensemble):
+    texts, labels = tiny.texts(21)
+    recipe = Recipe(Encoder(name="transformer", model=str(bert)), "text", {}, {"revision": None})
+    config = Train(mode="full", tune_steps=4, tune_batch=8, steps=5, backbone_lr=0.01, ensemble=ensemble)
+    targets = np.array([[c == "sat", c != "ran", float("nan")] for c in labels], dtype=np.float32)
+    features = recipe.build(config).encode(pl.Series(texts))
+    head = {name: w.numpy() for name, w in train.fit(features, targets, 3, config, seed=3).items()}
+    tuning = train.Tuning(recipe, pl.Series("text", texts), head)
+    whole = train.fit(features, targets, 3, config, seed=3, tuning=tuning)
+    assert all(torch.isfinite(value).all() for value in whole.values())
+    assert any(not np.array_equal(whole[name].numpy(), head[name]) for name in head)
