@@ -398,6 +398,24 @@ class Stream(Section):
 class Train(Section):
     """The model f, trained anew on D_t each round."""
 
+    mode: Literal["head", "lora", "full"] = "head"
+    """head: the encoder stays frozen. lora, full: it is trained with the head each round, through adapters or whole."""
+    lora_rank: int = Field(8, ge=1)
+    """lora: rank of the adapters; they are scaled by 2."""
+    backbone_lr: float = Field(0.0, ge=0, le=1)
+    """lora, full: Adam's learning rate for the encoder; 0 = 5e-4 for lora, 3e-5 for full, 1e-3 for a convnet."""
+    tune_steps: int = Field(100, ge=1)
+    """lora, full: optimiser steps of head and encoder together, after `steps` of the head alone."""
+    tune_batch: int = Field(32, ge=1)
+    """lora, full: rows per such step over all workers; at most encoder.batch_size of them in memory at once."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """lora, full: auto trains the encoder in bf16 on a GPU and in fp32 elsewhere."""
+    reembed: Literal["all", "shortlist"] = "all"
+    """lora, full: what is encoded again each round: the whole pool, or what is near labelled samples and a share."""
+    shortlist_rows: int = Field(5000, ge=1)
+    """reembed = "shortlist": pool rows encoded each round; only they are candidates."""
+    shortlist_random: float = Field(0.2, ge=0, le=1)
+    """reembed = "shortlist": share of them drawn at random."""
     learner: str = "linear"
     """linear: a head on the frozen encoder. mlp: a small network; its penultimate layer is the embedding."""
     hidden: int = Field(64, ge=2)
@@ -412,10 +430,26 @@ class Train(Section):
     """L2 penalty on the weights, per sample."""
     balance: float = Field(1.0, ge=0, le=1)
     """Class-balanced loss: a sample of class c weighs n_c^-balance. 0 = plain, 1 = every class counts alike."""
+    ensemble: int = Field(1, ge=1, le=64)
+    """Members whose disagreement `select.uncertainty = "bald"` measures: heads trained on reweighted copies of D_t."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """mlp: share of hidden units dropped in training; the members are then one network under as many fixed masks."""
+    rehearsal: float = Field(0.0, ge=0, lt=1)
+    """Share of each step's rows drawn from the seed set, so that what was learned first stays learned; 0 = as it is."""
     workers: int = Field(0, ge=0)
     """0: in this process (Ray Train's local mode). >= 1: that many Ray Train workers (DDP), same train function."""
+    min_workers: int = Field(0, ge=0)
+    """Go on with as few workers as this while the Ray cluster has no room for all; 0 = wait for all."""
+    checkpoint_steps: int = Field(50, ge=1)
+    """workers >= 1: steps after which the state is kept, from which lost workers are replaced and training goes on."""
     gpu: bool = False
     """Give each worker a GPU."""
+
+    @model_validator(mode="after")
+    def _elastic(self):
+        if self.min_workers > self.workers:
+            raise ValueError("min_workers must not be above workers")
+        return self
 
 
 class Clustering(Section):
@@ -508,7 +542,7 @@ class Select(Section):
     gamma: float = Field(0.1, ge=0)
     """Weight of quality."""
     uncertainty: str = "margin"
-    """U: margin, entropy or least_confidence."""
+    """U: margin, entropy, least_confidence, or bald: the disagreement of `train.ensemble` members."""
     diversity: dict[str, Share] = {"balance": 0.5, "gaps": 0.3, "novelty": 0.2}
     """Div: shares of class balance, gap membership and novelty."""
     selector: str = "batch_greedy"
