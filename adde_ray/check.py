@@ -13,7 +13,7 @@ from adde_ray.methods.encoders import ENCODERS, resolve
 from adde_ray.methods.generators import GENERATORS, generator_for
 from adde_ray.methods.learner import LEARNERS
 from adde_ray.methods.selectors import SELECTORS, WHATEVER_SCORE
-from adde_ray.methods.terms import DIVERSITY, UNCERTAINTY
+from adde_ray.methods.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY
 from adde_ray.schema import Meta
 from adde_ray.stages.review import ANNOTATORS
 
@@ -34,6 +34,8 @@ def check_names(config: Config) -> None:
     for where, registry, names in named:
         for name in names:
             choose(registry, name, where=where)
+    _check_members(config)
+    _check_tuning(config)
     weights = config.select.alpha + config.select.beta + config.select.gamma
     if config.select.selector not in WHATEVER_SCORE and weights == 0:
         raise UserError("every weight is 0", where="select", remedy="Give alpha, beta or gamma a value above 0")
@@ -41,6 +43,47 @@ def check_names(config: Config) -> None:
         raise UserError(
             "needs the simulated annotator: people would be asked twice", where="compare.random", value=True,
             remedy="Set compare.random = false",
+        )  # fmt: skip
+
+
+def _check_members(config: Config) -> None:
+    train = config.train
+    if config.select.uncertainty in OF_MEMBERS and train.ensemble < 2:
+        raise UserError(
+            "needs an ensemble", where="select.uncertainty", value=config.select.uncertainty,
+            remedy="Set train.ensemble to 5, say",
+        )  # fmt: skip
+    if train.ensemble > 1 and config.select.uncertainty not in OF_MEMBERS:
+        raise UserError(
+            f"would be ignored by select.uncertainty = {config.select.uncertainty!r}", where="train.ensemble",
+            value=train.ensemble, remedy='Set select.uncertainty = "bald", or train.ensemble = 1',
+        )  # fmt: skip
+    if train.dropout and train.learner != "mlp":
+        raise UserError(
+            f"would be ignored by the learner {train.learner}", where="train.dropout", value=train.dropout,
+            remedy='Set train.learner = "mlp", or train.dropout = 0',
+        )  # fmt: skip
+
+
+def _check_tuning(config: Config) -> None:
+    mode, encoder = config.train.mode, config.encoder
+    tunable = {"lora": ("transformer",), "full": ("transformer", "convnet")}
+    if mode == "head":
+        if encoder.name == "convnet":
+            raise UserError(
+                "is random until it is trained", where="encoder.name", value="convnet",
+                remedy='Set train.mode = "full", or take another encoder',
+            )  # fmt: skip
+        return
+    if encoder.name not in tunable[mode]:
+        raise UserError(
+            f"the encoder {encoder.name} cannot be trained so", where="train.mode", value=mode,
+            remedy=f"Set encoder.name to {' or '.join(tunable[mode])}, or train.mode = \"head\"",
+        )  # fmt: skip
+    if encoder.dims:
+        raise UserError(
+            "features that are reduced cannot be trained", where="encoder.dims", value=encoder.dims,
+            remedy=f'Set encoder.dims = 0, or train.mode = "head" instead of "{mode}"',
         )  # fmt: skip
 
 

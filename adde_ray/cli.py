@@ -173,11 +173,11 @@ def _tell_plan(config: Config, prepared) -> None:
     _say(f"{len(meta.classes)} classes{task}: {', '.join(meta.classes[:20])}{' …' if len(meta.classes) > 20 else ''}")
     if meta.subgroups:
         _say(f"subgroups: {', '.join(meta.subgroups)}")
-    report = prepared.report(config)
-    for found in report["rejected"]:
+    told = prepared.report(config)
+    for found in told["rejected"]:
         rows = f"{found['rows']} {found['split'] or ''} rows".replace("  ", " ")
         _say(f"{rows} would be set aside by the gate {found['gate']}; for example {found['where']}: {found['reason']}")
-    leaks = report["leakage"]
+    leaks = told["leakage"]
     if leaks["action"] == "allow" and leaks["exact"] + leaks["near"]:
         _say(f"leakage: {leaks['exact']} exact and {leaks['near']} near copies of what is held out are kept")
     for note in prepared.notes:

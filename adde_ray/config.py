@@ -208,6 +208,33 @@ class ChexpertData(Section):
         return self
 
 
+class NpyData(Section):
+    """Vectors in a .npy file (n x d), of which rows are read as they are needed; labels in a table beside it."""
+
+    source: Literal["npy"]
+    path: Location
+    """A .npy file, or a folder that holds vectors.npy; here or in a bucket."""
+    labels: Location | None = None
+    """A row for each vector: .csv, .jsonl, .parquet, or .npy of strings or numbers (labels alone). Left out: the file
+    called labels beside the vectors. Its other columns travel along."""
+    pool: Location | None = None
+    """More vectors, without labels: a .npy file, a folder or a pattern."""
+    label_column: str = "label"
+    """Class of each row; empty or null means unlabelled: the pool."""
+    split_column: str | None = None
+    """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
+    classes: tuple[str, ...] = ()
+    """The label list. Empty: every label that occurs in the labelled rows."""
+    subgroup_columns: tuple[str, ...] = ()
+    """Attributes whose representation is watched."""
+    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    """Share of the labelled rows drawn for val when no split column says."""
+    test_fraction: float = Field(0.0, ge=0, lt=0.9)
+    """Share of the labelled rows drawn for test; 0 = no test split."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unusable rows above which the data is refused."""
+
+
 class HubData(Section):
     """A dataset folder of Hugging Face's `datasets`: what save_to_disk writes, or one laid out as on the Hub."""
 
@@ -262,9 +289,12 @@ _SECTIONS: dict[str, Any] = {
     "chexpert": ChexpertData,
     "huggingface": HubData,
     "tiles": TilesData,
+    "npy": NpyData,
 }
 
-Data = Annotated[DigitsData | FolderData | CsvData | ChexpertData | HubData | TilesData, Field(discriminator="source")]
+Data = Annotated[
+    DigitsData | FolderData | CsvData | ChexpertData | HubData | TilesData | NpyData, Field(discriminator="source")
+]
 
 
 class Expectation(Section):
@@ -337,6 +367,19 @@ class Encoder(Section):
     """Rows per forward pass of a transformer."""
 
 
+class Simulate(Section):
+    """Classes made rarer than they are, to see how well they are found. Needs a pool whose labels are known."""
+
+    rare_classes: dict[str, Annotated[int, Field(ge=0)]] | tuple[str, ...] = ()
+    """Pool rows to leave of each of these classes, {name = rows}; or their names, with `rare_rows` of each."""
+    rare_rows: int = Field(10, ge=0)
+    """Pool rows to leave of each class in `rare_classes`, where that is a list."""
+    longtail_ratio: float | None = Field(None, ge=1)
+    """Pool rows of the most common class over those of the rarest; an exponential profile between. Left out: none."""
+    longtail_order: tuple[str, ...] = ()
+    """The most common class first. Classes left out follow in an order drawn by the seed."""
+
+
 class Stream(Section):
     """Pools too large for memory: kept in shards, of which a worker holds one at a time."""
 
@@ -355,6 +398,24 @@ class Stream(Section):
 class Train(Section):
     """The model f, trained anew on D_t each round."""
 
+    mode: Literal["head", "lora", "full"] = "head"
+    """head: the encoder stays frozen. lora, full: it is trained with the head each round, through adapters or whole."""
+    lora_rank: int = Field(8, ge=1)
+    """lora: rank of the adapters; they are scaled by 2."""
+    backbone_lr: float = Field(0.0, ge=0, le=1)
+    """lora, full: Adam's learning rate for the encoder; 0 = 5e-4 for lora, 3e-5 for full, 1e-3 for a convnet."""
+    tune_steps: int = Field(100, ge=1)
+    """lora, full: optimiser steps of head and encoder together, after `steps` of the head alone."""
+    tune_batch: int = Field(32, ge=1)
+    """lora, full: rows per such step over all workers; at most encoder.batch_size of them in memory at once."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """lora, full: auto trains the encoder in bf16 on a GPU and in fp32 elsewhere."""
+    reembed: Literal["all", "shortlist"] = "all"
+    """lora, full: what is encoded again each round: the whole pool, or what is near labelled samples and a share."""
+    shortlist_rows: int = Field(5000, ge=1)
+    """reembed = "shortlist": pool rows encoded each round; only they are candidates."""
+    shortlist_random: float = Field(0.2, ge=0, le=1)
+    """reembed = "shortlist": share of them drawn at random."""
     learner: str = "linear"
     """linear: a head on the frozen encoder. mlp: a small network; its penultimate layer is the embedding."""
     hidden: int = Field(64, ge=2)
@@ -369,10 +430,26 @@ class Train(Section):
     """L2 penalty on the weights, per sample."""
     balance: float = Field(1.0, ge=0, le=1)
     """Class-balanced loss: a sample of class c weighs n_c^-balance. 0 = plain, 1 = every class counts alike."""
+    ensemble: int = Field(1, ge=1, le=64)
+    """Members whose disagreement `select.uncertainty = "bald"` measures: heads trained on reweighted copies of D_t."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """mlp: share of hidden units dropped in training; the members are then one network under as many fixed masks."""
+    rehearsal: float = Field(0.0, ge=0, lt=1)
+    """Share of each step's rows drawn from the seed set, so that what was learned first stays learned; 0 = as it is."""
     workers: int = Field(0, ge=0)
     """0: in this process (Ray Train's local mode). >= 1: that many Ray Train workers (DDP), same train function."""
+    min_workers: int = Field(0, ge=0)
+    """Go on with as few workers as this while the Ray cluster has no room for all; 0 = wait for all."""
+    checkpoint_steps: int = Field(50, ge=1)
+    """workers >= 1: steps after which the state is kept, from which lost workers are replaced and training goes on."""
     gpu: bool = False
     """Give each worker a GPU."""
+
+    @model_validator(mode="after")
+    def _elastic(self):
+        if self.min_workers > self.workers:
+            raise ValueError("min_workers must not be above workers")
+        return self
 
 
 class Clustering(Section):
@@ -465,7 +542,7 @@ class Select(Section):
     gamma: float = Field(0.1, ge=0)
     """Weight of quality."""
     uncertainty: str = "margin"
-    """U: margin, entropy or least_confidence."""
+    """U: margin, entropy, least_confidence, or bald: the disagreement of `train.ensemble` members."""
     diversity: dict[str, Share] = {"balance": 0.5, "gaps": 0.3, "novelty": 0.2}
     """Div: shares of class balance, gap membership and novelty."""
     selector: str = "batch_greedy"
@@ -554,6 +631,7 @@ class Config(Section):
     data: Data
     gates: Gates = Gates()
     encoder: Encoder = Encoder()
+    simulate: Simulate = Simulate()
     stream: Stream = Stream()
     train: Train = Train()
     clustering: Clustering = Clustering()
@@ -610,7 +688,7 @@ class Config(Section):
 def _resolve_paths(tree: dict, folder: Path) -> None:
     """Paths in a file are relative to it. An encoder's model is one only when it lies there: else it is an id."""
     data, encoder = tree.get("data"), tree.get("encoder")
-    for key in ("path", "pool"):
+    for key in ("path", "pool", "labels"):
         if isinstance(data, dict) and isinstance(data.get(key), str) and "://" not in data[key]:
             data[key] = str(folder / Path(data[key]).expanduser())
     if isinstance(encoder, dict) and isinstance(encoder.get("model"), str):

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from adde_ray.asked import asked_rows
+from adde_ray.asked import asked_rows, features_of, payloads
 from adde_ray.labels import holds
 from adde_ray.pool import Pool
 from adde_ray.rundir import RunDir
 from adde_ray.schema import DATASET, Meta, Split, frame, with_payload
+
+if TYPE_CHECKING:
+    from adde_ray.encoding import Encoding
 
 
 @dataclass(frozen=True)
@@ -21,14 +25,16 @@ class Data:
     """The ingested data with its frozen-encoder features: everything a run knows before its first round.
 
     splits: all but the pool. encode: payloads → (n, d) float32 features, for samples made later. left_out: ids of pool
-    rows nobody is asked about.
+    rows nobody is asked about. frozen: where this is a round's data with the features of its fine-tuned encoder, that
+    with the frozen one's; what is kept with samples (in synthetic.parquet, asked.parquet) are the frozen ones.
     """
 
     meta: Meta
     splits: dict[str, Split]
     pool: Pool
-    encode: Callable[[pl.Series], np.ndarray]
+    encode: Encoding | Callable[[pl.Series], np.ndarray]
     left_out: frozenset[str] = frozenset()
+    frozen: Data | None = None
 
     @cached_property
     def reference(self) -> Split:
@@ -78,9 +84,10 @@ def load_dataset(run: RunDir, t: int, data: Data) -> Dataset:
     """D_t: the union of parts <= t."""
     table = run.dataset(t).sort("sample_id")
     ids, seed = table["sample_id"].to_list(), data.splits["seed"]
-    known = dict(zip(seed.ids, seed.features, strict=True)) | synthetic_features(run, t)
+    made = table.filter(pl.col("origin") == "synthetic")
+    known = dict(zip(seed.ids, seed.features, strict=True)) | _made_features(made, run, t, data)
     groups = [_groups(seed.table, data)]
-    for asked in asked_rows(run, t):
+    for asked in asked_then(run, t, data):
         known |= dict(zip(asked.ids, asked.features, strict=True))
         groups.append(_groups(asked.table, data))
     features = np.stack([known[i] for i in ids]).astype(np.float32)
@@ -93,6 +100,36 @@ def load_dataset(run: RunDir, t: int, data: Data) -> Dataset:
 def _groups(table: pl.DataFrame, data: Data) -> pl.DataFrame:
     columns = {"sample_id": table["sample_id"], **data.subgroups(table)}
     return pl.DataFrame(columns, schema_overrides=dict.fromkeys(data.meta.subgroups, pl.String))
+
+
+def asked_then(run: RunDir, before: int, data: Data) -> list[Split]:
+    """The pool's rows in the queries of rounds < `before`, with features as `data` has them."""
+    found = asked_rows(run, before)
+    if data.frozen is None:
+        return found
+    return [Split(asked.table, data.encode(asked.table[data.meta.modality])) for asked in found]
+
+
+def query_features(sample_ids: list[str], synthetic: pl.DataFrame, asked: Split, data: Data) -> np.ndarray:
+    """(n, d) features of a query's n >= 1 samples, as `data` has them."""
+    if data.frozen is None:
+        return features_of(sample_ids, synthetic, asked)
+    return data.encode(payloads(sample_ids, synthetic, asked, data.meta.modality))
+
+
+def synthetic_rows(synthetic: pl.DataFrame, data: Data) -> np.ndarray:
+    """(n, d) features of SYNTHETIC + payload rows, as `data` has them."""
+    if data.frozen is not None:
+        return data.encode(synthetic[data.meta.modality])
+    kept = np.array(synthetic["features"].to_list(), dtype=np.float32)
+    return kept.reshape(len(kept), data.reference.features.shape[1])
+
+
+def _made_features(made: pl.DataFrame, run: RunDir, t: int, data: Data) -> dict[str, np.ndarray]:
+    """sample_id -> (d,) features of the synthetic rows of D_t."""
+    if data.frozen is None:
+        return synthetic_features(run, t)
+    return dict(zip(made["sample_id"], data.encode(made[data.meta.modality]), strict=True))
 
 
 def synthetic_features(run: RunDir, before: int) -> dict[str, np.ndarray]:

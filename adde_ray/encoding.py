@@ -16,8 +16,10 @@ import polars as pl
 from safetensors.numpy import load_file, save_file
 
 from adde_ray import config
+from adde_ray.config import Train
 from adde_ray.features import write_features
 from adde_ray.methods import encoders
+from adde_ray.methods.finetune import Recipe
 from adde_ray.progress import Bar
 from adde_ray.rundir import atomic, read_json, write_json
 
@@ -54,6 +56,15 @@ class Encoding:
         encoder.load(load_file(self.folder / WEIGHTS), read_json(self.folder / SETTINGS))
         return encoder.encode
 
+    def tuned(self, train: Train, weights: Path) -> Tuned:
+        """It as fine-tuned in some round."""
+        return Tuned(self.settings, self.modality, self.folder, train, weights)
+
+    def recipe(self) -> Recipe:
+        """How to build it for fine-tuning."""
+        kept = load_file(self.folder / WEIGHTS), read_json(self.folder / SETTINGS)
+        return Recipe(self.settings, self.modality, *kept)
+
     def __call__(self, payloads: pl.Series, *, title: str = "embedding") -> np.ndarray:
         """(n, d) float32, encoded chunk by chunk, with a progress bar when it takes long."""
         return in_chunks(self._encode, payloads, title=title)
@@ -66,6 +77,21 @@ class Encoding:
 
     def __reduce__(self) -> tuple:
         return Encoding, (self.settings, self.modality, self.folder)
+
+
+@dataclass(frozen=True)
+class Tuned(Encoding):
+    """The same encoder with a round's fine-tuned weights, kept in a file of their own."""
+
+    train: Train
+    weights: Path
+
+    @cached_property
+    def _encode(self) -> Callable[[pl.Series], np.ndarray]:
+        return self.recipe().build(self.train, load_file(self.weights)).encode
+
+    def __reduce__(self) -> tuple:
+        return Tuned, (self.settings, self.modality, self.folder, self.train, self.weights)
 
 
 def in_chunks(encode: Callable[[pl.Series], np.ndarray], payloads: pl.Series, *, title: str) -> np.ndarray:

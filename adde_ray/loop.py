@@ -23,7 +23,8 @@ from adde_ray.rundir import RoundDir, RunDir
 from adde_ray.stages.acquire import acquire
 from adde_ray.stages.adapt import adapt
 from adde_ray.stages.analyse import Spaces, analyse, history
-from adde_ray.stages.embed import embed
+from adde_ray.stages.embed import embed, embed_again
+from adde_ray.stages.encoder_pool import EncoderPool
 from adde_ray.stages.generate import GeneratorPool
 from adde_ray.stages.grow import grow
 from adde_ray.stages.ingest import ingest
@@ -76,9 +77,9 @@ def all_rounds(
     generators = GeneratorPool(config.generate, data.meta.modality)
     if config.train.workers or generators.name is not None or (data.pool.is_streamed and config.stream.workers != 0):
         ensure_ray()
-    with generators:
+    with generators, EncoderPool(config.train) as encoders:
         for t in itertools.count(len(done)):
-            manifest = one_round(run_.round(t), policy, config, data, spaces, generators, annotator)
+            manifest = one_round(run_.round(t), policy, config, data, spaces, generators, encoders, annotator)
             if manifest is None:
                 return False
             if watch:
@@ -96,6 +97,7 @@ def one_round(
     data: Data,
     spaces: Spaces,
     generators: GeneratorPool,
+    encoders: EncoderPool,
     annotator: Annotator,
 ) -> dict | None:
     """Round t on D_t. Returns its manifest; None when it waits for people."""
@@ -105,6 +107,11 @@ def one_round(
 
     with round_.stage("train"):
         model = train(dataset, data, config, round_)
+
+    if model.tuned:  # its features are this round's, and everything from here on sees the samples by them
+        with round_.stage("embed"):
+            data = embed_again(data, config, round_, encoders)
+            dataset = load_dataset(run_, t, data)
 
     with round_.stage("analyse"):
         analysis = analyse(dataset, model, asked, data, config, round_, spaces)
@@ -122,7 +129,7 @@ def one_round(
         shortlist = score(analysis, synthetic, policy, data, config, round_)
 
     with round_.stage("select"):
-        query = select(shortlist, analysis, policy, data.pool, config, round_)
+        query = select(shortlist, analysis, policy, data, config, round_)
 
     if query.is_empty():
         return commit(round_, policy, stop_reason="nothing left to ask about: the pool is dry")

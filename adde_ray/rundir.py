@@ -30,6 +30,9 @@ MANIFEST = "manifest.json"
 ORACLE = "ingest/oracle.parquet"
 """sample_id, label: the pool's hidden truth, which only the simulated annotator may read."""
 
+TUNED = "model/encoder.safetensors"
+"""In a round's folder: the weights of its fine-tuned encoder, where it has one."""
+
 
 # --- files ---------------------------------------------------------------------------------------------
 

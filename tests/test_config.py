@@ -37,6 +37,7 @@ def test_every_shipped_config_loads(path):
         ({"data": {"source": "csv", "path": "x.csv"}}, "exactly one of text_column, vector_column and image_col"),
         ({"data": {"source": "digits", "ratio": 3}}, "data.ratio: unknown key .*longtail_ratio"),
         (DIGITS | {"run": {"name": "../up"}}, "run.name"),
+        (DIGITS | {"train": {"workers": 1, "min_workers": 2}}, "min_workers must not be above workers"),
     ],
 )
 def test_mistakes_are_one_clear_line(tree, message):

@@ -22,7 +22,7 @@ from adde_ray.methods.adaptation import RULES
 from adde_ray.methods.learner import LEARNERS
 from adde_ray.methods.selectors import SELECTORS
 from adde_ray.methods.stopping import STOPPING
-from adde_ray.methods.terms import DIVERSITY, UNCERTAINTY
+from adde_ray.methods.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY
 from adde_ray.rundir import RunDir, read_table
 
 DRY = "the pool is dry"
@@ -182,7 +182,8 @@ PARTS = [
 
 @pytest.mark.parametrize(("section", "key", "value"), PARTS, ids=str)
 def test_every_part_does_two_rounds(tmp_path, data, section, key, value):
-    summary = finish(tmp_path / "run", config(data, **{section: {key: value}}))
+    members = {"train": {"steps": 20, "ensemble": 3}} if value in OF_MEMBERS else {}
+    summary = finish(tmp_path / "run", config(data, **{section: {key: value}} | members))
     asked = queries(tmp_path / "run")
     assert summary["num_labels"] == 10 and [len(q) for q in asked] == [5, 5]
     for query in asked:
@@ -205,7 +206,8 @@ def test_names_are_not_only_accepted(tmp_path, data, section, key, values):
     """Another part gives other scores or asks about other samples."""
     seen = set()
     for number, value in enumerate(values):
-        run(config(data, stop={"labels": 5}, **{section: {key: value}}), tmp_path / str(number))
+        members = {"train": {"steps": 20, "ensemble": 3}} if value in OF_MEMBERS else {}
+        run(config(data, stop={"labels": 5}, **{section: {key: value}} | members), tmp_path / str(number))
         first = RunDir(tmp_path / str(number)).round(0)
         seen.add((first.read("candidates.parquet").write_ndjson(), tuple(first.read("query.parquet")["sample_id"])))
     assert len(seen) == len(values)
@@ -223,6 +225,20 @@ def test_gaps_keep_their_names_though_the_embedding_moves(tmp_path, data):
         ]
         still_open = places[0].keys() & places[1].keys()
         assert still_open and all(places[0][name] != places[1][name] for name in still_open)
+
+
+def test_rehearsal_and_regressions(tmp_path, data):
+    """What fell is told by round; the seed set's share of each step changes what is learned from round 1 on."""
+    runs = {}
+    for share in (0.0, 0.8):
+        finish(tmp_path / str(share), config(data, train={"rehearsal": share, "batch_size": 8, "steps": 20}))
+        runs[share] = [r.metrics for r in RunDir(tmp_path / str(share)).rounds()]
+    assert runs[0.0][0] == runs[0.8][0] and runs[0.0][1] != runs[0.8][1]
+    for metrics in runs.values():
+        assert metrics[0]["regressions"] == {}
+        for before, now in itertools.pairwise(metrics):
+            fell = {c for c, r in now["val"]["recall"].items() if r < before["val"]["recall"][c]}
+            assert now["regressions"].keys() == fell
 
 
 def test_what_adapts_is_recorded_and_takes_effect(tmp_path, data):

@@ -414,6 +414,19 @@ def test_gap_table_puts_what_is_open_and_severe_first(tmp_path):
     assert filled["filled"] == 1 and len(filled["spark"]["points"].split()) == 2  # rounds 0 and 1, then no more
 
 
+def test_classes_that_fell_are_told_the_largest_fall_first(tmp_path):
+    run = fake_run(tmp_path / "run", Fake(nasty=True))
+    assert "Classes that fell" not in render(read_story(run))
+    for t, falls in {1: {"class 0": {"from": 0.9, "to": 0.8}}, 2: {NASTY: {"from": 0.9, "to": 0.1}}}.items():
+        write_json(run.round(t).root / "metrics.json", {**run.round(t).metrics, "regressions": falls})
+    story = read_story(run)
+    found = tables.regression_rows(story)
+    assert [(f["t"], f["label"], f["to"]) for f in found] == [(2, NASTY, 0.1), (1, "class 0", 0.8)]
+    assert found[1]["last"] == story.last.metrics["val"]["recall"]["class 0"]
+    page = render(story)
+    assert "Classes that fell" in page and NASTY not in page
+
+
 def test_weights_of_a_waiting_round_are_those_decided_before(tmp_path):
     run = fake_run(tmp_path / "run", Fake(waiting=True))
     manifest = run.round(2).manifest

@@ -39,6 +39,8 @@ def test_kinds_of_locations(tmp_path):
     )  # fmt: skip
     assert there.parent / "c.csv" == files.at("s3://ours/a/c.csv?region=eu-west-1")
     assert str(files.at("gs://ours/what?/b.csv")) == "gs://ours/what?/b.csv"
+    public = files.at("gs://anonymous@ours/a/b.csv")
+    assert (public.user, public.path, public.parent.user) == ("anonymous", "ours/a/b.csv", "anonymous")
     for wrong, message in (
         ("http://ours/a.csv", "unknown kind of location .*Give a path, or file://, s3:// or gs://"),
         ("s3://", "names no bucket"),
@@ -117,9 +119,9 @@ def test_tables_in_a_bucket(bucket):
                 val_fraction=0.5,
             ), seed=0,
         )  # fmt: skip
-        assert len(rows.pool_chunks) == 4 and len(pickle.dumps(rows.pool_chunks[1])) < 5000
+        assert len(rows.pool_chunks) == 4 and len(pickle.dumps(rows.pool_chunks[0])) < 5000
         whole = rows.whole()
-        assert whole.splits["pool"]["text"].to_list() == ["well", *frame["text"]] and not whole.rejected
+        assert whole.splits["pool"]["text"].to_list() == [*frame["text"], "well"] and not whole.rejected
     for name in ("rows.parquet", "rows.jsonl"):
         frame = pl.DataFrame({"text": list("abcdef"), "label": ["x", "y"] * 2 + [None] * 2})
         frame.write_parquet(folder / name) if name.endswith("parquet") else frame.write_ndjson(folder / name)
@@ -151,6 +153,10 @@ def test_buckets_that_cannot_be_read_are_named_in_one_line(bucket, monkeypatch):
         (f"s3://nowhere/set?{query}", r"s3://nowhere/set: no such (bucket|folder)"),
         (f"s3://private/set?{query}", r"s3://private/set: access is refused.*Give credentials"),
         (f"s3://ours/set?endpoint_override=127.0.0.1:{port}&scheme=http&region=x", r"cannot be reached.*Check the net"),
+        (
+            f"gs://anonymous@ours/set?endpoint_override=127.0.0.1:{port}&scheme=http&retry_limit_seconds=1",
+            r"gs://ours/set: cannot be reached.*Check the net",
+        ),
     ):
         with pytest.raises(UserError, match=message) as error:
             image_folder.read(FolderData(source="image_folder", path=location), seed=0)

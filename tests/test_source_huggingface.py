@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 
 import numpy as np
 import polars as pl
@@ -92,7 +93,12 @@ def test_val_is_drawn_where_there_is_none(saved):
 
 def test_splits_by_name(saved):
     rows = read(saved, splits={"seed": "validation", "pool": "train"}, val_fraction=0.4)
+    assert "pool" not in rows.splits and [chunk.num_rows for chunk in rows.pool_chunks] == [20, 20]
+    pickle.loads(pickle.dumps(rows.pool_chunks))
+    rows = rows.whole()
     assert sizes(rows) == {"pool": 40, "seed": 6, "val": 3}
+    assert rows.splits["pool"].filter(text="train 1")["label"].item() == "dog"
+    assert rows.splits["pool"].columns == rows.splits["seed"].columns
     assert rows.splits["pool"]["label"].drop_nulls().len() == 30
     with pytest.raises(UserError, match=r"data\.splits\.val: .*'dev2'.*Splits there: train, validation"):
         read(saved, splits={"pool": "train", "val": "dev2"})

@@ -59,9 +59,9 @@ def test_a_pool_of_three_formats(main, tmp_path, monkeypatch):
         assert part.schema == rows.pool_chunks[0].read()[0].schema
         assert len(pickle.dumps(chunk)) < 5000
     whole = rows.whole().splits["pool"]
-    assert whole["text"].to_list() == ["well", *expected["text"]]
-    assert whole["label"].to_list() == [None, *expected["label"]]
-    assert whole["site"].to_list() == ["west", *expected["site"]]
+    assert whole["text"].to_list() == [*expected["text"], "well"]
+    assert whole["label"].to_list() == [*expected["label"], None]
+    assert whole["site"].to_list() == [*expected["site"], "west"]
     assert whole[WHERE].n_unique() == len(whole)
     assert whole.filter(text="sentence 1001")[WHERE].item() == "pool/b.csv:3"
     assert whole.filter(text="sentence 2002")[WHERE].item() == "pool/c.jsonl:3"
@@ -165,8 +165,8 @@ def test_types_of_columns_are_joined_over_files(main, tmp_path):
     pl.DataFrame({"text": texts(2, 2), "score": [0.5, None], "new": ["x", "y"]}).write_parquet(pool / "b.parquet")
     (pool / "c.jsonl").write_text('{"text": "sentence 4", "score": 7}\n{"text": "sentence 5"}\n')
     whole = read(main, pool).whole().splits["pool"]
-    assert whole["score"].to_list() == [None, 1.0, 2.0, 0.5, None, 7.0, None]
-    assert whole["new"].to_list() == [None, None, None, "x", "y", None, None]
+    assert whole["score"].to_list() == [1.0, 2.0, 0.5, None, 7.0, None, None]
+    assert whole["new"].to_list() == [None, None, "x", "y", None, None, None]
 
 
 def test_a_value_that_fits_no_column_is_set_aside(main, tmp_path, monkeypatch):
@@ -175,7 +175,7 @@ def test_a_value_that_fits_no_column_is_set_aside(main, tmp_path, monkeypatch):
     path.write_text('{"text": "sentence 0", "n": 1}\n{"text": "sentence 1", "n": 2}\n{"text": "s", "n": 1.5}\n')
     rows = read(main, path, max_rejected=0.5).whole()
     assert [r["reason"] for r in rows.rejected] == ["column n holds 1.5, not Int64"]
-    assert rows.splits["pool"]["n"].to_list() == [None, 1, 2]
+    assert rows.splits["pool"]["n"].to_list() == [1, 2, None]
 
 
 def test_vectors_of_another_length_are_set_aside(tmp_path):

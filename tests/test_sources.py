@@ -563,4 +563,4 @@ def test_paths_of_images_are_relative_to_the_table(folder):
 
 
 def test_sources_are_listed():
-    assert set(SOURCES) == {"digits", "image_folder", "csv", "table", "chexpert", "huggingface", "tiles"}
+    assert set(SOURCES) == {"digits", "image_folder", "csv", "table", "huggingface", "tiles", "npy", "chexpert"}

@@ -13,6 +13,7 @@ import polars as pl
 
 from adde_ray import config
 from adde_ray.errors import UserError, choose
+from adde_ray.methods.convnet import Convnet
 from adde_ray.methods.images import decode_images, encode_images
 from adde_ray.methods.patches import Patches
 from adde_ray.methods.transformer import Transformer
@@ -213,6 +214,7 @@ ENCODERS: dict[str, Any] = {
     "raw": Raw,
     "tfidf": Tfidf,
     "transformer": Transformer,
+    "convnet": Convnet,
 }
 
 __all__ = ["AUTO", "ENCODERS", "Encoder", "decode_images", "encode_images", "make", "resolve"]

@@ -33,6 +33,12 @@ def evaluate(labels: np.ndarray, proba: np.ndarray, classes: tuple[str, ...]) ->
     }
 
 
+def regressions(before: dict, now: dict) -> dict[str, dict[str, float]]:
+    """Classes whose recall fell from one round's `evaluate` to the next: class -> recall `from` and `to`."""
+    old, new = before.get("recall", {}), now.get("recall", {})
+    return {c: {"from": old[c], "to": new[c]} for c in sorted(old.keys() & new.keys()) if new[c] < old[c]}
+
+
 def evaluate_multi(targets: np.ndarray, proba: np.ndarray, classes: tuple[str, ...]) -> dict:
     """The same of (n, C) multi-label targets; NaN ones are left out everywhere.
 

@@ -9,6 +9,7 @@ learned as C yes-or-no questions on one body: sigmoids and binary cross-entropy,
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -27,20 +28,34 @@ ROWS = 65_536
 
 
 class Network(nn.Module):
-    """`body` maps features to the embedding, `head` the embedding to class logits."""
+    """`body` maps features to the embedding, `head` the embedding to class logits, for each of `heads` side by side."""
 
-    def __init__(self, body: nn.Module, embedding_dims: int, num_classes: int):
+    def __init__(self, body: nn.Module, embedding_dims: int, num_classes: int, heads: int = 1):
         super().__init__()
-        self.body = body
-        self.head = nn.Linear(embedding_dims, num_classes)
+        self.body, self.heads = body, heads
+        self.head = nn.Linear(embedding_dims, num_classes * heads)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return self.head(self.body(features))
+        """(n, C) logits; (n, heads, C) where there are several heads."""
+        logits = self.head(self.body(features))
+        return logits if self.heads == 1 else logits.unflatten(1, (self.heads, -1))
+
+
+class UnitDropout(nn.Module):
+    """Dropout by a mask that is given, (width,) or (n, width): nothing is dropped without one, nor drawn here."""
+
+    def __init__(self, share: float):
+        super().__init__()
+        self.share = share
+        self.mask: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if self.mask is None else x * self.mask
 
 
 def linear(dims: int, num_classes: int, config: Train) -> Network:
     """A head on the frozen encoder; the embedding is the encoder's."""
-    network = Network(nn.Identity(), dims, num_classes)
+    network = Network(nn.Identity(), dims, num_classes, num_heads(config))
     # Zero is the optimum's own starting point for a convex head: no seed matters, no class is favoured.
     nn.init.zeros_(network.head.weight)
     nn.init.zeros_(network.head.bias)
@@ -49,8 +64,16 @@ def linear(dims: int, num_classes: int, config: Train) -> Network:
 
 def mlp(dims: int, num_classes: int, config: Train) -> Network:
     """Two hidden layers trained whole."""
-    body = nn.Sequential(nn.Linear(dims, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.hidden), nn.ReLU())
-    return Network(body, config.hidden, num_classes)
+    first, second = [nn.Linear(dims, config.hidden), nn.ReLU()], [nn.Linear(config.hidden, config.hidden), nn.ReLU()]
+    if config.dropout:
+        first.append(UnitDropout(config.dropout))
+        second.append(UnitDropout(config.dropout))
+    return Network(nn.Sequential(*first, *second), config.hidden, num_classes, num_heads(config))
+
+
+def num_heads(config: Train) -> int:
+    """Heads of the network: one a member, or one in all where dropout tells the members apart."""
+    return 1 if config.dropout else config.ensemble
 
 
 def build(dims: int, num_classes: int, config: Train, *, seed: int) -> Network:
@@ -83,30 +106,105 @@ def class_weights(labels: np.ndarray, num_classes: int, balance: float) -> np.nd
     return (weights / (weights[labels].mean() or 1.0)).astype(np.float32)
 
 
-def weighted_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def dropouts(network: nn.Module) -> list[UnitDropout]:
+    return [layer for layer in network.modules() if isinstance(layer, UnitDropout)]
+
+
+def draw_masks(drops: list[UnitDropout], network: Network, num_rows: int, *, seed: int) -> list[torch.Tensor]:
+    """One (num_rows, width) mask for each layer: 0, or 1 / (1 - share). Drawn on the CPU, the same on every machine."""
+    generator = torch.Generator().manual_seed(seed)
+    width = network.head.in_features  # of both hidden layers
+    draws = [torch.rand(num_rows, width, generator=generator) for _ in drops]
+    return [(draw >= layer.share).float() / (1 - layer.share) for layer, draw in zip(drops, draws, strict=True)]
+
+
+@contextlib.contextmanager
+def masked(drops: list[UnitDropout], masks: list[torch.Tensor]) -> Iterator[None]:
+    """Within it, the layers drop what the masks say."""
+    for layer, mask in zip(drops, masks, strict=True):
+        layer.mask = mask
+    try:
+        yield
+    finally:
+        for layer in drops:
+            layer.mask = None
+
+
+def weighted_loss(
+    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, row_weights: torch.Tensor | None = None
+) -> torch.Tensor:
     """Summed (not averaged) class-weighted cross-entropy, so that shards of a batch add up exactly.
 
-    Multi-label: binary cross-entropy, summed over the classes that are known of each row.
+    Multi-label: binary cross-entropy, summed over the classes that are known of each row. row_weights: (n,) of single
+    rows, on top of their class's; None = all 1.
     """
+    how = "sum" if row_weights is None else "none"
     if labels.ndim == 2:
         holds = torch.nan_to_num(labels)  # masked, not multiplied by NaN: its gradient would be NaN too
         each = torch.where(torch.isnan(labels), 0.0, torch.where(holds > 0, weights[1], weights[0]))
-        return nn.functional.binary_cross_entropy_with_logits(logits, holds, weight=each, reduction="sum")
-    return nn.functional.cross_entropy(logits, labels, weight=weights, reduction="sum")
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, holds, weight=each, reduction=how)
+        return loss if row_weights is None else (loss.sum(dim=1) * row_weights).sum()
+    loss = nn.functional.cross_entropy(logits, labels, weight=weights, reduction=how)
+    return loss if row_weights is None else (loss * row_weights).sum()
 
 
-def batches(num_rows: int, batch_size: int, steps: int, *, seed: int) -> Iterator[np.ndarray]:
-    """`steps` global batches of rows: the whole set when it fits, else seeded epochs without replacement."""
-    rng = np.random.default_rng(seed)
-    order = np.arange(0)
+def members_loss(
+    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, row_weights: torch.Tensor
+) -> torch.Tensor:
+    """The mean over the heads of each one's `weighted_loss`. logits (n, heads, C), row_weights (n, heads)."""
+    heads = logits.shape[1]
+    return sum(weighted_loss(logits[:, h], labels, weights, row_weights[:, h]) for h in range(heads)) / heads
+
+
+def member_weights(num_rows: int, heads: int, *, seed: int) -> torch.Tensor:
+    """(n, heads) float32 exponential row weights of mean 1: the Bayesian bootstrap (Rubin 1981).
+
+    No weight is 0, so a class with a single sample is known to every member.
+    """
+    drawn = np.random.default_rng(seed).exponential(size=(num_rows, heads))
+    return torch.from_numpy(drawn.astype(np.float32))
+
+
+def batches(
+    num_rows: int, batch_size: int, steps: int, *, seed: int, rehearsed: np.ndarray | None = None, share: float = 0.0
+) -> Iterator[np.ndarray]:
+    """`steps` global batches of rows: the whole set when it fits, else seeded epochs without replacement.
+
+    Of each batch, `share` (to the next row) are from the rows `rehearsed`, in epochs of their own, repeated where they
+    are too few; the rest are the others. A set that fits is taken whole, with so many repeats on top.
+    """
+    if not share or rehearsed is None or not 0 < len(rehearsed) < num_rows:
+        yield from _epochs(np.arange(num_rows), batch_size, steps, np.random.default_rng(seed))
+        return
+    rng, again = np.random.default_rng(seed), np.random.default_rng([seed, 1])
+    if num_rows <= batch_size:
+        repeats = max(int(np.ceil((share * num_rows - len(rehearsed)) / (1 - share))), 0)
+        for extra in _epochs(rehearsed, repeats, steps, again, whole=False):
+            yield np.concatenate([np.arange(num_rows), extra])
+        return
+    old = min(max(round(share * batch_size), 1), batch_size - 1) if batch_size > 1 else 0
+    others = np.setdiff1d(np.arange(num_rows), rehearsed) if old else np.arange(num_rows)
+    drawn = (
+        _epochs(others, batch_size - old, steps, rng, whole=False),
+        _epochs(rehearsed, old, steps, again, whole=False),
+    )
+    for new, extra in zip(*drawn, strict=True):
+        yield np.concatenate([new, extra])
+
+
+def _epochs(
+    rows: np.ndarray, size: int, steps: int, rng: np.random.Generator, *, whole: bool = True
+) -> Iterator[np.ndarray]:
+    """`size` rows a step, epoch after epoch; all of them once a step when they fit and are to be taken `whole`."""
+    order = rows[:0]
     for _ in range(steps):
-        if num_rows <= batch_size:
-            yield np.arange(num_rows)
+        if whole and len(rows) <= size:
+            yield rows
             continue
-        if len(order) < batch_size:
-            order = np.concatenate([order, rng.permutation(num_rows)])
-        yield order[:batch_size]
-        order = order[batch_size:]
+        while len(order) < size:
+            order = np.concatenate([order, rng.permutation(rows)])
+        yield order[:size]
+        order = order[size:]
 
 
 @dataclass(frozen=True)
@@ -116,21 +214,50 @@ class Model:
     network: Network
     temperature: float
     multi: bool = False  # a sigmoid for each class instead of one softmax
+    ensemble: int = 1  # members, see `member_proba`
+    tuned: bool = False  # the features it reads are of an encoder trained with it
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """(n, C) float32 uncalibrated; a row's do not depend on what it is batched with."""
-        head = self.network.head
+        """(n, C) float32 uncalibrated, the mean over the heads; a row's do not depend on what it is batched with."""
+        each = self._each(features)
+        return each[:, 0] if each.shape[1] == 1 else each.mean(axis=1)
+
+    def _each(self, features: np.ndarray) -> np.ndarray:
+        """(n, heads, C) logits of every head."""
+        head, heads = self.network.head, self.network.heads
         weight = head.weight.detach().T.contiguous()
-        return self._apply(lambda x: product(self.network.body(x), weight) + head.bias, features)
+        return self._apply(
+            lambda x: (product(self.network.body(x), weight) + head.bias).unflatten(1, (heads, -1)), features
+        )
 
     def proba(self, features: np.ndarray) -> np.ndarray:
         """(n, C) float32 calibrated class probabilities; of a multi-label task, a row need not sum to 1."""
-        scaled = self.logits(features) / self.temperature
+        return self._squash(self.logits(features))
+
+    def _squash(self, logits: np.ndarray) -> np.ndarray:
+        scaled = logits / self.temperature
         if self.multi:
             return expit(scaled).astype(np.float32)
         scaled -= scaled.max(axis=1, keepdims=True)
         p = np.exp(scaled)
         return (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def member_proba(self, features: np.ndarray) -> np.ndarray:
+        """(n, K, C) float32 calibrated probabilities of each member: a head, or the network under a fixed dropout mask.
+
+        Masks are the same for all rows and at every call (Gal & Ghahramani 2016, drawn once).
+        """
+        if self.network.heads > 1:
+            logits = self._each(features)
+            return np.stack([self._squash(logits[:, k]) for k in range(self.network.heads)], axis=1)
+        drops = dropouts(self.network)
+        if not drops or self.ensemble == 1:
+            return self.proba(features)[:, None]
+        members = []
+        for k in range(self.ensemble):
+            with masked(drops, draw_masks(drops, self.network, 1, seed=k)):
+                members.append(self.proba(features))
+        return np.stack(members, axis=1)
 
     def embed(self, features: np.ndarray) -> np.ndarray:
         """(n, e) float32 penultimate representation; the features themselves for the linear head."""
@@ -141,7 +268,7 @@ class Model:
     @property
     def moves(self) -> bool:
         """Whether the embedding changes when the model is trained again."""
-        return not isinstance(self.network.body, nn.Identity)
+        return self.tuned or not isinstance(self.network.body, nn.Identity)
 
     @torch.inference_mode()
     def _apply(self, function: Callable[[torch.Tensor], torch.Tensor], features: np.ndarray) -> np.ndarray:

@@ -36,6 +36,22 @@ def least_confidence(proba: np.ndarray) -> np.ndarray:
     return np.clip((1.0 - likeliest) / (1.0 - 0.5 ** proba.shape[1]), 0.0, 1.0)
 
 
+def bald(members: np.ndarray) -> np.ndarray:
+    """Root of the members' mutual information in bits, the mean over the classes. See `terms.bald`.
+
+    members: (n, K, C) probabilities; one member's, (n, C), agree with themselves: 0.
+    """
+    if members.ndim == 2 or min(members.shape[1:]) < 1:
+        return np.zeros(len(members), dtype=np.float32)
+    p = np.clip(members.astype(np.float64), 1e-12, 1.0 - 1e-12)
+    information = (_bits(p.mean(axis=1)) - _bits(p).mean(axis=1)).mean(axis=1)
+    return np.sqrt(np.clip(information, 0.0, 1.0)).astype(np.float32)
+
+
+def _bits(p: np.ndarray) -> np.ndarray:
+    return -(p * np.log2(p) + (1.0 - p) * np.log2(1.0 - p))
+
+
 def rarity(proba: np.ndarray, of_class: np.ndarray) -> np.ndarray:
     """Chance that at least one class holds whose rarity counts: 1 - Π (1 - p_c · of_class_c), of_class (C,) in [0, 1].
 
@@ -54,4 +70,4 @@ def payoff(proba: np.ndarray, targets: np.ndarray, labelled: np.ndarray) -> np.n
     return (np.nan_to_num(np.abs(targets - proba)) * need).mean(axis=1)
 
 
-UNCERTAINTY = {"margin": margin, "entropy": entropy, "least_confidence": least_confidence}
+UNCERTAINTY = {"margin": margin, "entropy": entropy, "least_confidence": least_confidence, "bald": bald}

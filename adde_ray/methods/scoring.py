@@ -44,7 +44,7 @@ class Best:
 
     def head(self, number: int) -> Best:
         """The first `number` in order: by rank, ties by sample_id."""
-        rows = self.table.with_row_index("row").sort(-pl.col("rank"), "sample_id").head(number)
+        rows = self.table.with_row_index("row").sort(-pl.col("rank"), "sample_id").head(min(number, len(self.table)))
         return Best(rows.drop("row"), self.features[rows["row"].to_numpy()])
 
 
@@ -73,7 +73,9 @@ class Scorer:
         situation = terms.Situation(
             proba, embedding, self.dataset_embedding, self.class_counts, membership, self.novelty_scale, self.multi
         )
-        u = terms.uncertainty(proba, self.uncertainty, multi=self.multi)
+        u = terms.uncertainty(
+            proba, self.uncertainty, multi=self.multi, members=lambda: self.model.member_proba(features)
+        )
         return Terms(proba, embedding, membership, u, terms.diversity(situation, self.diversity))
 
     def best(

@@ -6,6 +6,7 @@ and higher means "select first".
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,21 @@ def least_confidence(proba: np.ndarray) -> np.ndarray:
     if classes < 2:
         return np.zeros(len(proba), dtype=np.float32)
     return np.clip((1.0 - proba.max(axis=1)) * classes / (classes - 1), 0.0, 1.0)
+
+
+def bald(members: np.ndarray) -> np.ndarray:
+    """Root of the members' mutual information H(mean) - mean(H) over its maximum log min(K, C): 1 = they contradict.
+
+    members: (n, K, C) probabilities (one member's, (n, C), agree with themselves: 0). High where the members
+    disagree, not where all of them are unsure (Houlsby et al. 2011; Gal et al. 2017). The root, since the information
+    itself is seldom above .1; it is then a metric between the members (Endres & Schindelin 2003).
+    """
+    if members.ndim == 2 or min(members.shape[1:]) < 2:
+        return np.zeros(len(members), dtype=np.float32)
+    p = np.clip(members, 1e-12, 1.0).astype(np.float64)
+    mean = p.mean(axis=1)
+    information = (p * np.log(p)).sum(axis=2).mean(axis=1) - (mean * np.log(mean)).sum(axis=1)
+    return np.sqrt(np.clip(information / np.log(min(p.shape[1:])), 0.0, 1.0)).astype(np.float32)
 
 
 # --- Div: what the candidate would add to the dataset --------------------------------------------------------
@@ -90,9 +106,15 @@ def gaps(s: Situation) -> np.ndarray:
     return s.membership.max(axis=1) if s.membership.shape[1] else np.zeros(len(s.proba), dtype=np.float32)
 
 
-def uncertainty(proba: np.ndarray, name: str, *, multi: bool = False) -> np.ndarray:
-    """U of (n, C) probabilities by the term of that name, (n,) in [0, 1]. multi: several classes may hold at once."""
-    return choose(multilabel.UNCERTAINTY if multi else UNCERTAINTY, name, where="select.uncertainty")(proba)
+def uncertainty(
+    proba: np.ndarray, name: str, *, multi: bool = False, members: Callable[[], np.ndarray] | None = None
+) -> np.ndarray:
+    """U of (n, C) probabilities by the term of that name, (n,) in [0, 1]. multi: several classes may hold at once.
+
+    members: gives the (n, K, C) probabilities of an ensemble, asked for only by terms in `OF_MEMBERS`.
+    """
+    term = choose(multilabel.UNCERTAINTY if multi else UNCERTAINTY, name, where="select.uncertainty")
+    return term(members() if members and name in OF_MEMBERS else proba)
 
 
 def diversity(s: Situation, shares: dict[str, float]) -> np.ndarray:
@@ -121,5 +143,7 @@ def weighted_sum(u: np.ndarray, div: np.ndarray, q: np.ndarray, weights: dict[st
     return np.round((weights["alpha"] * u + weights["beta"] * div + weights["gamma"] * q) / total, 6).astype(np.float64)
 
 
-UNCERTAINTY = {"margin": margin, "entropy": entropy, "least_confidence": least_confidence}
+UNCERTAINTY = {"margin": margin, "entropy": entropy, "least_confidence": least_confidence, "bald": bald}
+OF_MEMBERS = ("bald",)
+"""Those of them that look at the members of an ensemble."""
 DIVERSITY = {"balance": balance, "novelty": novelty, "gaps": gaps}

@@ -27,6 +27,7 @@ class Transformer:
     """
 
     modalities = ("image", "text")
+    scratch = False
 
     def __init__(self, settings: config.Encoder, modality: str):
         self.name, self.modality, self.batch_size = settings.model, modality, settings.batch_size
@@ -54,13 +55,36 @@ class Transformer:
         for start in range(0, len(payloads), self.batch_size):
             rows = order[start : start + self.batch_size]
             with torch.inference_mode():
-                z = (
-                    self._encode_texts(payloads[rows])
-                    if self.modality == "text"
-                    else self._encode_images(payloads[rows])
-                )
-                features[rows] = torch.nn.functional.normalize(z, dim=1).cpu().numpy()
+                features[rows] = self.features(self.inputs(payloads[rows])).cpu().numpy()
         return features
+
+    # --- being fine-tuned, see methods.finetune -----------------------------------------------------------
+
+    @property
+    def backbone(self) -> Any:
+        """The network itself, a `torch.nn.Module`."""
+        self._load()
+        return self._model
+
+    def inputs(self, payloads: pl.Series) -> dict[str, Any]:
+        """What the network reads of a batch: tokens and their mask, or pixels."""
+        self._load()
+        if self.modality == "text":
+            return dict(
+                self._processor(
+                    payloads.to_list(), padding=True, truncation=True, max_length=self._limit, return_tensors="pt"
+                )
+            )
+        pictures = [image.convert("RGB") for image in open_images(payloads)]
+        return dict(self._processor(images=pictures, return_tensors="pt"))
+
+    def features(self, inputs: dict[str, Any]) -> Any:
+        """(n, d) features as a tensor, with gradients where they are wanted."""
+        import torch
+
+        device = next(self._model.parameters()).device
+        pool = self._pool_texts if self.modality == "text" else self._pool_images
+        return torch.nn.functional.normalize(pool({name: x.to(device) for name, x in inputs.items()}), dim=1)
 
     # --- loading ----------------------------------------------------------------------------------------
 
@@ -110,10 +134,9 @@ class Transformer:
             )
         self._has_pooler = not info["missing_keys"]
         self.revision = self.revision or getattr(model.config, "_commit_hash", None)
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         if getattr(model.config, "is_encoder_decoder", False):
             model = model.get_encoder()
-        self._model = model.float().eval().to(self._device)
+        self._model = model.float().eval().to("cuda" if torch.cuda.is_available() else "cpu")
         if self.modality == "text":
             self._prepare_tokenizer()
         self._dims = self._probe()
@@ -168,38 +191,27 @@ class Transformer:
         self._limit = min((n for n in limits if n and n < 1_000_000), default=512)
 
     def _probe(self) -> int:
-        if self.modality == "text":
-            return self._encode_texts(pl.Series(["a"])).shape[1]
-        return self._encode_images(encode_images(np.zeros((1, 3, 8, 8), np.uint8))).shape[1]
-
-    # --- encoding ---------------------------------------------------------------------------------------
-
-    def _encode_texts(self, texts: pl.Series) -> Any:
         import torch
 
-        batch = self._processor(
-            texts.to_list(), padding=True, truncation=True, max_length=self._limit, return_tensors="pt"
-        ).to(self._device)
+        text, image = pl.Series(["a"]), encode_images(np.zeros((1, 3, 8, 8), np.uint8))
         with torch.inference_mode():
-            if hasattr(self._model, "get_text_features"):
-                return _tensor(self._model.get_text_features(**batch))
-            hidden = self._model(**batch).last_hidden_state
-            return _POOL[self._pooling](hidden, batch["attention_mask"].unsqueeze(-1).to(hidden.dtype))
+            return self.features(self.inputs(text if self.modality == "text" else image)).shape[1]
 
-    def _encode_images(self, images: pl.Series) -> Any:
-        import torch
+    def _pool_texts(self, batch: dict[str, Any]) -> Any:
+        if hasattr(self._model, "get_text_features"):
+            return _tensor(self._model.get_text_features(**batch))
+        hidden = self._model(**batch).last_hidden_state
+        return _POOL[self._pooling](hidden, batch["attention_mask"].unsqueeze(-1).to(hidden.dtype))
 
-        pictures = [image.convert("RGB") for image in open_images(images)]
-        batch = self._processor(images=pictures, return_tensors="pt").to(self._device)
-        with torch.inference_mode():
-            if hasattr(self._model, "get_image_features"):
-                return _tensor(self._model.get_image_features(**batch))
-            output = self._model(**batch)
-            pooled = getattr(output, "pooler_output", None) if self._has_pooler else None
-            if pooled is not None:
-                return pooled.flatten(1)
-            hidden = output.last_hidden_state  # (n, tokens, d), or (n, d, h, w) of a convolutional network
-            return hidden.mean(dim=1) if hidden.ndim == 3 else hidden.flatten(2).mean(dim=2)
+    def _pool_images(self, batch: dict[str, Any]) -> Any:
+        if hasattr(self._model, "get_image_features"):
+            return _tensor(self._model.get_image_features(**batch))
+        output = self._model(**batch)
+        pooled = getattr(output, "pooler_output", None) if self._has_pooler else None
+        if pooled is not None:
+            return pooled.flatten(1)
+        hidden = output.last_hidden_state  # (n, tokens, d), or (n, d, h, w) of a convolutional network
+        return hidden.mean(dim=1) if hidden.ndim == 3 else hidden.flatten(2).mean(dim=2)
 
 
 _REMEDY = "Give a local model folder (config.json, model.safetensors), or fetch the model first with `hf download ID`"

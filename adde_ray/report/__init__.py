@@ -43,7 +43,7 @@ def render(story) -> str:
     selected, generated = gallery.selected(story), gallery.generated(story)
     points = latent.latent_map(story)
     samples, left_out = _samples(story, gallery.tile_ids(selected) + gallery.tile_ids(generated), points)
-    gaps = tables.gap_rows(story)
+    gaps, falls = tables.gap_rows(story), tables.regression_rows(story)
     set_aside, near_copies = gates.gate_rows(story), gates.pairs(story)
 
     data = {"charts": charts, "map": points, "samples": samples}
@@ -65,6 +65,8 @@ def render(story) -> str:
         num_gaps=len(gaps),
         spark=tables.SPARK,
         adaptation=tables.adaptation_rows(story),
+        regressions=falls[: tables.MAX_REGRESSIONS],
+        num_regressions=len(falls),
         points=points,
         left_out=left_out,
         selected=selected,

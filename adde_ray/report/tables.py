@@ -6,6 +6,7 @@ from adde_ray.report.figures import reaches_random, seconds_per_stage
 from adde_ray.report.read import Story, gap_name
 
 MAX_GAPS = 150  # rows of the gap table
+MAX_REGRESSIONS = 40  # rows of the table of classes that fell
 SPARK = (96, 22)  # width and height of a severity curve, CSS pixels
 
 
@@ -89,6 +90,17 @@ def gap_rows(story: Story) -> list[dict]:
         }
         for g in ordered
     ]
+
+
+def regression_rows(story: Story) -> list[dict]:
+    """Each fall of a class's recall on val from one round to the next: the largest first, with the last recall."""
+    latest = story.last.metrics.get("val", {}).get("recall", {})
+    falls = [
+        {"t": r.t, "label": label, "from": fall["from"], "to": fall["to"], "last": latest.get(label)}
+        for r in story.rounds
+        for label, fall in r.metrics.get("regressions", {}).items()
+    ]
+    return sorted(falls, key=lambda f: (f["to"] - f["from"], f["t"], f["label"]))
 
 
 def adaptation_rows(story: Story) -> list[dict]:

@@ -6,13 +6,14 @@ inputs aside with a reason, and raises UserError when there are too many or the 
 
 from __future__ import annotations
 
-from adde_ray.sources import chexpert, digits, huggingface, image_folder, table
+from adde_ray.sources import chexpert, digits, huggingface, image_folder, npy, table
 from adde_ray.sources.rows import WHERE, Rows
 
 SOURCES = {
     "digits": digits.read,
     "image_folder": image_folder.read,
     "tiles": image_folder.read,
+    "npy": npy.read,
     "huggingface": huggingface.read,
     "csv": table.read,
     "table": table.read,  # the same: a table need not be CSV

@@ -11,7 +11,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -24,6 +24,9 @@ from adde_ray.errors import UserError
 
 BUCKETS = ("s3", "gs")
 
+RETRY_SECONDS = 30
+"""How long Google's client tries; S3's gives up after three attempts."""
+
 
 @dataclass(frozen=True, order=True)
 class RemotePath:
@@ -32,12 +35,13 @@ class RemotePath:
     scheme: str
     path: str  # bucket/key
     query: str = ""  # options of the file system: endpoint_override, scheme, region
+    user: str = ""  # "anonymous" for public buckets of Google's
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.path}"
 
     def __truediv__(self, name: str) -> RemotePath:
-        return RemotePath(self.scheme, f"{self.path}/{name}", self.query)
+        return replace(self, path=f"{self.path}/{name}")
 
     @property
     def _pure(self) -> PurePosixPath:
@@ -57,7 +61,7 @@ class RemotePath:
 
     @property
     def parent(self) -> RemotePath:
-        return RemotePath(self.scheme, str(self._pure.parent), self.query)
+        return replace(self, path=str(self._pure.parent))
 
     def is_file(self) -> bool:
         return self._info().type == fs.FileType.File
@@ -66,7 +70,7 @@ class RemotePath:
         return self._info().type == fs.FileType.Directory
 
     def iterdir(self) -> Iterator[RemotePath]:
-        yield from (RemotePath(self.scheme, info.path, self.query) for info in self._list(recursive=False))
+        yield from (replace(self, path=info.path) for info in self._list(recursive=False))
 
     def walk(self) -> Iterator[str]:
         """Every file below, relative to here."""
@@ -92,7 +96,7 @@ class RemotePath:
             raise _os_error(error) from None
 
     def _filesystem(self) -> fs.FileSystem:
-        return _filesystem(self.scheme, self.parts[0], self.query)
+        return _filesystem(self.scheme, self.parts[0], self.query, self.user)
 
     def _info(self) -> fs.FileInfo:
         with _told(self):
@@ -118,18 +122,20 @@ def at(location: str | Path) -> AnyPath:
         raise UserError(
             "unknown kind of location", where="data", value=text, remedy="Give a path, or file://, s3:// or gs://"
         )
-    if ":" in parts.netloc.rpartition("@")[0]:  # it would be kept in the run's config
+    user, _, bucket = parts.netloc.rpartition("@")
+    if ":" in user:  # it would be kept in the run's config
         raise UserError(
-            "a password in a location", where="data", value=f"{parts.scheme}://…@{parts.netloc.rpartition('@')[2]}",
+            "a password in a location", where="data", value=f"{parts.scheme}://…@{bucket}",
             remedy="Give credentials as the cloud's own tools take them: by environment, profile or role",
         )  # fmt: skip
-    if not parts.netloc:
+    if not bucket:
         raise UserError("names no bucket", where="data", value=text, remedy=f"Write {parts.scheme}://bucket/folder")
     # "?" and "#" may stand in names too: what follows the last "?" is taken for options only where it looks like them
-    path, _, query = text.partition("://")[2].rpartition("?")
+    whole = text.partition("://")[2].removeprefix(f"{user}@")
+    path, _, query = whole.rpartition("?")
     if not path or not re.fullmatch(r"\w+=[^&]*(&\w+=[^&]*)*", query):
-        path, query = text.partition("://")[2], ""
-    return RemotePath(parts.scheme, path.rstrip("/"), query)
+        path, query = whole, ""
+    return RemotePath(parts.scheme, path.rstrip("/"), query, user)
 
 
 def beside(folder: AnyPath, name: str) -> AnyPath:
@@ -167,9 +173,10 @@ def matching(pattern: AnyPath) -> tuple[AnyPath, list[str]]:
     """Folder without wildcards, and the files below it that a pattern with *, ? and ** matches."""
     pieces = pattern.parts
     fixed = next((i for i, piece in enumerate(pieces) if any(c in piece for c in "*?[")), len(pieces) - 1)
-    root = RemotePath(pattern.scheme, "/".join(pieces[:fixed]), pattern.query) if isinstance(pattern, RemotePath) else (
-        Path(*pieces[:fixed])
-    )  # fmt: skip
+    if isinstance(pattern, RemotePath):
+        root: AnyPath = replace(pattern, path="/".join(pieces[:fixed]))
+    else:
+        root = Path(*pieces[:fixed])
     translated = re.escape("/".join(pieces[fixed:]))
     for glob, regex in ((r"\*\*/", "(?:.*/)?"), (r"\*\*", ".*"), (r"\*", "[^/]*"), (r"\?", "[^/]")):
         translated = translated.replace(glob, regex)
@@ -180,8 +187,10 @@ def matching(pattern: AnyPath) -> tuple[AnyPath, list[str]]:
 
 
 @lru_cache(maxsize=32)
-def _filesystem(scheme: str, bucket: str, query: str) -> fs.FileSystem:
-    return fs.FileSystem.from_uri(f"{scheme}://{bucket}" + (f"?{query}" if query else ""))[0]
+def _filesystem(scheme: str, bucket: str, query: str, user: str) -> fs.FileSystem:
+    if scheme == "gs" and "retry_limit_seconds" not in query:  # a quarter of an hour is its own idea
+        query = f"{query}&retry_limit_seconds={RETRY_SECONDS}".removeprefix("&")
+    return fs.FileSystem.from_uri(f"{scheme}://{user and user + '@'}{bucket}?{query}".rstrip("?"))[0]
 
 
 class _told:

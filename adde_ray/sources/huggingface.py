@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -21,9 +21,9 @@ from adde_ray.errors import UserError
 from adde_ray.labels import NONE, SEPARATOR, foreign, in_words, join, rarest, split
 from adde_ray.rundir import derive_rng, fingerprint
 from adde_ray.sources.files import AnyPath, at, walk
-from adde_ray.sources.parts import LISTERS, list_parts
+from adde_ray.sources.parts import LISTERS, Part, TableFile, list_parts
 from adde_ray.sources.rows import WHERE, Reject, Rows, draw, identify, listing
-from adde_ray.sources.table import assemble
+from adde_ray.sources.table import assemble, rows_per_chunk
 
 SYNONYMS = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "validation"}
 
@@ -53,7 +53,10 @@ def read(config: HubData, *, seed: int) -> Rows:
             )  # fmt: skip
     tables, rejected = [], []
     features: dict[str, Any] = {}
+    apart = "seed" in wanted and wanted["seed"] != wanted["pool"]  # then nothing is drawn from the pool
     for ours, theirs in wanted.items():
+        if ours == "pool" and apart:
+            continue
         for path in files[SYNONYMS.get(theirs, theirs)]:
             features = features or _features(path)
             table, aside = _whole(path, path_name(root, path))
@@ -70,9 +73,7 @@ def read(config: HubData, *, seed: int) -> Rows:
     multi = isinstance(table.schema[config.label_column], pl.List)
     of_label = features.get(config.label_column, {})
     names = ((of_label.get("feature") or {}) if multi else of_label).get("names") or []
-    table = (
-        _of_several(table, config, names) if multi else table.with_columns(_labels(table[config.label_column], names))
-    )
+    table = _with_classes(table, config.label_column, names)
     # A test set whose labels its makers keep to themselves says nothing.
     counts = dict(table.group_by(SPLIT).agg(pl.col(config.label_column).count()).iter_rows())
     silent = [s for s, count in counts.items() if s not in ("pool", "seed") and not count]
@@ -82,9 +83,49 @@ def read(config: HubData, *, seed: int) -> Rows:
     classes = config.classes or tuple(names) or tuple(sorted(found))
 
     as_table = _as_table(config, table, features, classes, multi)
-    rows = assemble(_paths(table), rejected, as_table, root / "table", seed=seed)
+    pool: list[TableFile] = []
+    for path in files[SYNONYMS.get(wanted["pool"], wanted["pool"])] if apart else ():
+        name = path_name(root, path)
+        try:
+            pool.append(_named(list_parts(path, name, rows_per_chunk(as_table)), config.label_column, names))
+        except UserError as error:
+            rejected.append({"where": name, "reason": error.what})
+        except OSError as error:
+            rejected.append({"where": name, "reason": f"cannot be read: {error.strerror or error}"})
+    rows = assemble(_paths(table), rejected, as_table, root / "table", seed=seed, pool=pool)
     notes = [*rows.notes, *(f"No row of {config.splits[s]} has a label: it is passed over" for s in silent)]
     return replace(rows, splits=_drawn(rows, config, seed), notes=notes)
+
+
+@dataclass(frozen=True)
+class HubPart:
+    """Some rows of the pool, with names of classes."""
+
+    part: Part
+    label_column: str
+    names: tuple[str, ...]
+
+    @property
+    def path(self) -> AnyPath:
+        return self.part.path
+
+    @property
+    def name(self) -> str:
+        return self.part.name
+
+    @property
+    def num_rows(self) -> int:
+        return self.part.num_rows
+
+    def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        table, rejected = self.part.read()
+        return _paths(_with_classes(table, self.label_column, list(self.names))), rejected
+
+
+def _named(file: TableFile, label_column: str, names: list[str]) -> TableFile:
+    head = _with_classes(file.head, label_column, names)
+    parts = tuple(HubPart(part, label_column, tuple(names)) for part in file.parts)
+    return TableFile(file.path, file.name, parts, head)
 
 
 def path_name(root: AnyPath, path: AnyPath) -> str:
@@ -189,6 +230,15 @@ def _from_readme(folder: AnyPath) -> dict[str, Any]:
     return features
 
 
+def _with_classes(table: pl.DataFrame, label_column: str, names: list[str]) -> pl.DataFrame:
+    """With labels as text, where there are any."""
+    if label_column not in table.columns:
+        return table
+    if isinstance(table.schema[label_column], pl.List):
+        return _of_several(table, label_column, names)
+    return table.with_columns(_labels(table[label_column], names))
+
+
 def _labels(column: pl.Series, names: list[str]) -> pl.Series:
     """Names of classes; null where there is none."""
     if not column.dtype.is_integer():
@@ -198,7 +248,7 @@ def _labels(column: pl.Series, names: list[str]) -> pl.Series:
     return column.set(column < 0, None).cast(pl.String)
 
 
-def _of_several(table: pl.DataFrame, config: HubData, names: list[str]) -> pl.DataFrame:
+def _of_several(table: pl.DataFrame, label_column: str, names: list[str]) -> pl.DataFrame:
     """Lists of classes as the one string a label is everywhere else; see `labels`."""
 
     def named(column: str) -> list[list[str] | None]:
@@ -207,10 +257,10 @@ def _of_several(table: pl.DataFrame, config: HubData, names: list[str]) -> pl.Da
         values = table[column].to_list()
         return [None if row is None else [_name(value, names) for value in row] for row in values]
 
-    pairs = zip(named(config.label_column), named(UNKNOWN), strict=True)
+    pairs = zip(named(label_column), named(UNKNOWN), strict=True)
     labels = [None if holds is None else in_words(join(holds, unknown or ())) for holds, unknown in pairs]
     kept = table.drop(UNKNOWN) if isinstance(table.schema.get(UNKNOWN), pl.List) else table
-    return kept.with_columns(pl.Series(config.label_column, labels, dtype=pl.String))
+    return kept.with_columns(pl.Series(label_column, labels, dtype=pl.String))
 
 
 def _name(value: int | str, names: list[str]) -> str:

@@ -27,6 +27,8 @@ EXTENSIONS = {
 }
 """Source -> files it reads."""
 
+SPLIT_OF = {"file": pl.String, "split": pl.String}
+
 CHUNK = 512
 """Pool files read at a time."""
 
@@ -63,7 +65,7 @@ def read(config: FolderData | TilesData, *, seed: int) -> Rows:
     held = [file for file in files if file[1] != "pool"]
     pool = [(name, label) for name, split, label in files if split == "pool"]
     table, unreadable = _read(root, [name for name, _, _ in held], [label for _, _, label in held], config)
-    splits = pl.DataFrame(held, schema=["file", "split", "label"], orient="row").select("file", "split")
+    splits = pl.DataFrame({"file": [f for f, _, _ in held], "split": [s for _, s, _ in held]}, schema=SPLIT_OF)
     table = table.join(splits, on="file", maintain_order="left")
     return Rows(
         splits=_splits(table, config, seed),

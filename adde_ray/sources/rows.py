@@ -89,6 +89,7 @@ def read_all(chunks: Iterable[Chunk]) -> tuple[pl.DataFrame, list[Reject]]:
         table, aside = chunk.read()
         tables.append(table)
         rejected += aside
+    tables = [table for table in tables if len(table)] or tables[:1]
     return pl.concat(tables) if tables else pl.DataFrame(), rejected
 
 

@@ -8,6 +8,7 @@ as `source_<name>`.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -18,15 +19,15 @@ from adde_ray.errors import UserError
 from adde_ray.rundir import derive_rng
 from adde_ray.schema import SPLITS
 from adde_ray.sources.files import AnyPath, at, beside
-from adde_ray.sources.parts import Part, list_parts, list_tables
+from adde_ray.sources.parts import Part, TableFile, list_parts, list_tables
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.readers import read_file
-from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, count, draw, identify, listing
+from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, count, draw, identify, listing, read_all
 
 CHUNK_BYTES = 1 << 26
 """Decoded images of a chunk, about."""
 
-TEXT_ROWS = 16384
+TEXT_ROWS = 8192
 """Texts or vectors of a chunk, about."""
 
 
@@ -35,12 +36,39 @@ def read(config: CsvData, *, seed: int) -> Rows:
     path = at(config.path)
     if config.vector_column and path.suffix.lower() in (".csv", ".tsv"):
         raise UserError("vectors are not read from CSV", where=path, remedy="Write the table as .parquet or .jsonl")
-    table, rejected = read_file(path)
+    table, rejected = _whole(path)
     return assemble(table, rejected, config, path, seed=seed)
 
 
-def assemble(table: pl.DataFrame, rejected: list[Reject], config: CsvData, path: AnyPath, *, seed: int) -> Rows:
-    """A table as its file has it, with `WHERE`, as splits with our columns. Paths are relative to `path`'s folder."""
+def _whole(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
+    """The file's rows; of a Parquet file with a corrupt row group the others."""
+    try:
+        return read_file(path)
+    except UserError:
+        if path.suffix.lower() not in (".parquet", ".pq") or not path.is_file():
+            raise
+        try:
+            table, rejected = read_all(list_parts(path, path.name, TEXT_ROWS).parts)
+        except (UserError, OSError):
+            table = pl.DataFrame()
+        if not len(table):
+            raise
+        return table, rejected
+
+
+def assemble(
+    table: pl.DataFrame,
+    rejected: list[Reject],
+    config: CsvData,
+    path: AnyPath,
+    *,
+    seed: int,
+    pool: Sequence[TableFile] = (),
+) -> Rows:
+    """A table as its file has it, with `WHERE`, as splits with our columns. Paths are relative to `path`'s folder.
+
+    pool: files of further pool rows, besides those of `config.pool`.
+    """
     total = len(table) + count(rejected)
     table, modality = _columns(table, config, path)
     kinds = table.drop("_split", strict=False).clear().cast({modality: PAYLOAD_KINDS[modality]})
@@ -50,8 +78,9 @@ def assemble(table: pl.DataFrame, rejected: list[Reject], config: CsvData, path:
     table, unlabelled = _labelled(table, config)
     rejected += unlabelled
     limit = Limit(config.max_rejected, "rows", path)
-    chunks, unlisted = (None, []) if config.pool is None else _list_pool(config, kinds, length)
+    listed, unlisted = _list_pool(config) if config.pool else ([], [])
     rejected += unlisted
+    chunks = _chunks([*pool, *listed], config, kinds, length) if pool or config.pool else None
     if chunks is None:  # else it is known only when they are read
         limit.check(rejected, total)
 
@@ -67,7 +96,7 @@ def assemble(table: pl.DataFrame, rejected: list[Reject], config: CsvData, path:
     splits = {n: rows.drop("_split") for (n,), rows in table.group_by("_split", maintain_order=True)}
     if chunks is not None and "pool" in splits:
         held, _ = _conform(splits.pop("pool"), chunks[0].kinds if chunks else kinds, modality)
-        chunks = (HeldChunk(path.name, held), *chunks)
+        chunks = (*chunks, HeldChunk(path.name, held))  # last: the first one shows whether a pool has labels
     return Rows(
         splits=splits,
         modality=modality,
@@ -139,29 +168,38 @@ class TableChunk:
         return table, rejected + misfits + unusable
 
 
-def _list_pool(config: CsvData, kinds: pl.DataFrame, length: int) -> tuple[tuple[TableChunk, ...], list[Reject]]:
-    """The pool's files in chunks, and files that cannot be told apart into any."""
-    main, image = at(config.path), config.image_column is not None
+def rows_per_chunk(config: CsvData) -> int:
+    """So many that decoded images stay small."""
     pixels = config.size**2 * (3 if config.mode == "RGB" else 1)
-    rows = min(max(CHUNK_BYTES // pixels, 64), 4096) if image else TEXT_ROWS
-    files, rejected, heads = [], [], {}
+    return min(max(CHUNK_BYTES // pixels, 64), 4096) if config.image_column else TEXT_ROWS
+
+
+def _list_pool(config: CsvData) -> tuple[list[TableFile], list[Reject]]:
+    """The pool's files, and those that cannot be told apart into parts."""
+    main, files, rejected = at(config.path), [], []
+    rows = rows_per_chunk(config)
     for path, name in list_tables(at(config.pool)):
         if path.resolve() == main.resolve():
             continue
         try:
             file = list_parts(path, name, rows)
-            head, modality = _columns(_completed(file.head, config), config, path)
+            _columns(_completed(file.head, config), config, path)
         except UserError as error:
             rejected.append({"where": name, "reason": error.what})
         except OSError as error:
             rejected.append({"where": name, "reason": f"cannot be read: {error.strerror or error}"})
         else:
             files.append(file)
-            head = head.drop("_split", strict=False).cast({modality: PAYLOAD_KINDS[modality]})
-            heads.setdefault(tuple(head.schema.items()), head)
-    for head in heads.values():
-        kinds = _joined(kinds, head)
-    return tuple(TableChunk(part, config, kinds, length) for file in files for part in file.parts), rejected
+    return files, rejected
+
+
+def _chunks(files: list[TableFile], config: CsvData, kinds: pl.DataFrame, length: int) -> tuple[TableChunk, ...]:
+    """The parts of all files, with the types that hold what any of them has."""
+    heads = {tuple(file.head.schema.items()): file for file in files}
+    for file in heads.values():
+        head, modality = _columns(_completed(file.head, config), config, file.path)
+        kinds = _columns_of_both(kinds, head.drop("_split", strict=False).cast({modality: PAYLOAD_KINDS[modality]}))
+    return tuple(TableChunk(part, config, kinds, length) for file in files for part in file.parts)
 
 
 def _completed(table: pl.DataFrame, config: CsvData) -> pl.DataFrame:
@@ -175,7 +213,7 @@ def _completed(table: pl.DataFrame, config: CsvData) -> pl.DataFrame:
     ).with_columns([] if WHERE in table.columns else [pl.lit(None, pl.String).alias(WHERE)])
 
 
-def _joined(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
+def _columns_of_both(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
     """Empty, with the columns of both and types that hold both; where none does, with the first's."""
     columns = {}
     for name in dict.fromkeys((*first.columns, *second.columns)):

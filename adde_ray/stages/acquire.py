@@ -69,7 +69,8 @@ def synthesise(
     finite = np.isfinite(made[0]).reshape(len(made[0]), -1).all(axis=1)
     arrays, request_rows, between = (part[finite] for part in made)
     payloads = to_payload(arrays, data.meta.modality)
-    features = data.encode(payload_series(payloads, data.meta.modality))
+    drawn = payload_series(payloads, data.meta.modality)
+    features = data.encode(drawn)
     intended = np.array([requests[row].label for row in request_rows])
     judged = quality_control(
         features,
@@ -90,7 +91,7 @@ def synthesise(
             "parents": [sorted({learned_ids[row] for row in pair if row >= 0}) for pair in between],
             "intended": [data.meta.classes[c] for c in intended],
             **judged,
-            "features": list(features),
+            "features": list(features if data.frozen is None else data.frozen.encode(drawn)),
             data.meta.modality: payloads,
         },
         schema,

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 
 from adde_ray.analysis import Analysis
-from adde_ray.asked import features_of, read_asked
+from adde_ray.asked import read_asked
 from adde_ray.config import Config
-from adde_ray.data import Data
+from adde_ray.data import Data, query_features
 from adde_ray.methods import adaptation, multilabel
 from adde_ray.methods.adaptation import Evidence, Policy
 from adde_ray.rundir import RoundDir
@@ -31,7 +31,8 @@ def adapt(
     """
     answered = query.join(decisions.group_by("sample_id").agg(pl.col("label").last()), on="sample_id").sort("sample_id")
     said = data.meta.numbers(answered["label"])
-    proba = analysis.model.proba(features_of(answered["sample_id"].to_list(), synthetic, read_asked(round_)))
+    features = query_features(answered["sample_id"].to_list(), synthetic, read_asked(round_), data)
+    proba = analysis.model.proba(features)
     counts = analysis.dataset.class_counts
     if data.meta.multi:
         paid = multilabel.payoff(proba, said, counts)

@@ -6,13 +6,12 @@ import numpy as np
 import polars as pl
 
 from adde_ray.analysis import Analysis
-from adde_ray.asked import asked_rows
 from adde_ray.config import Config
-from adde_ray.data import Data, Dataset
+from adde_ray.data import Data, Dataset, asked_then
 from adde_ray.methods import census, diversity, drift, gaps
 from adde_ray.methods.census import Census, Places
 from adde_ray.methods.clustering import Space, fit_space
-from adde_ray.methods.evaluation import evaluate
+from adde_ray.methods.evaluation import evaluate, regressions
 from adde_ray.methods.gap_tracking import track
 from adde_ray.methods.learner import Model
 from adde_ray.pool import Shard
@@ -74,6 +73,7 @@ def analyse(
     tracked = gaps.from_frame(round_.once("gaps.parquet", gaps_now))
 
     def measure() -> dict:
+        before = round_.run.round(round_.t - 1).metrics if round_.t else None
         held_out = {
             name: evaluate(data.labels(name), model.proba(data.splits[name].features), data.meta.classes)
             if name in data.splits
@@ -91,6 +91,7 @@ def analyse(
             "num_synthetic": dataset.num_synthetic,
             "per_class": dict(zip(data.meta.classes, map(int, dataset.class_counts), strict=True)),
             **held_out,
+            "regressions": regressions(before.get("val", {}), held_out["val"]) if before else {},
             "diversity": {name: round(float(value), 6) for name, value in spread.items()},
             "drift": drifted(space, labelled.points, model, data, config, round_),
             "gaps": {
@@ -140,7 +141,7 @@ def take_census(
         return None
     in_dataset = set(dataset.table["sample_id"].to_list())
     answered, kept = [data.splits["seed"].features], [np.ones(len(data.splits["seed"]), dtype=bool)]
-    for asked in asked_rows(round_.run, round_.t):
+    for asked in asked_then(round_.run, round_.t, data):
         answered.append(asked.features)
         kept.append(np.array([i in in_dataset for i in asked.ids], dtype=bool))
     points = space.reduce(model.embed(np.concatenate(answered)))

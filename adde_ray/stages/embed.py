@@ -2,7 +2,8 @@
 
 encoder.safetensors and encoder.json hold the fitted encoder (the JSON is written last); <split>.parquet, and
 pool/part-*.parquet of a pool that is streamed, hold sample_id and features in the order of ingest. What is there is
-not computed again: a killed run goes on with the next shard.
+not computed again: a killed run goes on with the next shard. Where the encoder is fine-tuned, every round encodes
+again, into rounds/t/embeddings/.
 """
 
 from __future__ import annotations
@@ -10,22 +11,28 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import polars as pl
+from safetensors.numpy import load_file
 
+from adde_ray.asked import asked_before
 from adde_ray.config import Config
-from adde_ray.encoding import Encoding
+from adde_ray.data import Data, load_dataset
+from adde_ray.encoding import CHUNK, Encoding
 from adde_ray.errors import Halted, UserError
 from adde_ray.features import read_features, write_features
 from adde_ray.methods import encoders
-from adde_ray.pool import FileShard, MemoryShard, Pool
+from adde_ray.methods.finetune import Recipe
+from adde_ray.methods.shortlist import shortlist
+from adde_ray.pool import Block, FileShard, MemoryShard, Pool
 from adde_ray.progress import Bar
 from adde_ray.ray_session import ensure_ray
-from adde_ray.rundir import RunDir, derive_seed, fingerprint, read_table
+from adde_ray.rundir import TUNED, RoundDir, RunDir, derive_seed, fingerprint, read_table
 from adde_ray.schema import SPLITS, Meta, Split
 from adde_ray.sharding import part_files
 
@@ -88,6 +95,75 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
     stream = config.stream
     embed_parts(_parts(run, encode), encode, rows=meta.num_rows["pool"], workers=stream.workers, gpu=stream.gpu)
     return Embedding(run, meta, encode)
+
+
+class Actors(Protocol):
+    """What `stages.encoder_pool.EncoderPool` offers."""
+
+    def serves(self, num_rows: int) -> bool: ...
+
+    def encode(self, recipe: Recipe, weights: dict[str, np.ndarray], payloads: pl.Series, chunk: int) -> np.ndarray: ...
+
+    def rest(self) -> None: ...
+
+
+def embed_again(data: Data, config: Config, round_: RoundDir, actors: Actors) -> Data:
+    """`data` with the features of round t's fine-tuned encoder, which are kept in rounds/t/embeddings/."""
+    encode = data.encode.tuned(config.train, round_.root / TUNED)
+
+    def again(name: str, table: pl.DataFrame) -> Split:
+        path, payloads = round_.root / "embeddings" / f"{name}.parquet", table[data.meta.modality]
+        if not path.exists():
+            if actors.serves(len(payloads)):
+                features = actors.encode(encode.recipe(), load_file(encode.weights), payloads, CHUNK)
+            else:
+                features = encode(payloads, title=f"embedding {name}")
+            write_features(path, table["sample_id"], features)
+        return Split(table, read_features(path)[1])
+
+    splits = {name: again(name, split.table) for name, split in data.splits.items()}
+    if config.train.reembed == "shortlist":
+        listed = again("pool", _shortlisted(data, config, round_))
+        actors.rest()
+        pool = Pool((MemoryShard(listed, data.meta.subgroups),), len(listed), listed)
+        return Data(data.meta, splits, pool, encode, data.left_out, frozen=data)
+    sample = again("pool", data.pool.sample.table)
+    shards = (MemoryShard(sample, data.meta.subgroups),)
+    if data.pool.is_streamed:
+        folder = round_.root / "embeddings" / PARTS
+        shards = tuple(replace(shard, features=folder / shard.rows.name) for shard in data.pool.shards)
+        files, stream = [(shard.rows, shard.features) for shard in shards], config.stream
+        embed_parts(files, encode, rows=data.pool.num_rows, workers=stream.workers, gpu=stream.gpu)
+    actors.rest()
+    return Data(data.meta, splits, Pool(shards, data.pool.num_rows, sample), encode, data.left_out, frozen=data)
+
+
+def _shortlisted(data: Data, config: Config, round_: RoundDir) -> pl.DataFrame:
+    """The pool's rows that are encoded again this round: a shortlist, and all that the round must know of."""
+    path = round_.root / "embeddings" / "pool.parquet"
+    if path.exists():
+        listed = read_features(path)[0].to_list()
+    else:
+        before = round_.run.round(round_.t - 1).read("gaps.parquet", "anchors") if round_.t else None
+        anchors = set() if before is None else set(before["anchors"].explode().drop_nulls())
+        needed = asked_before(round_.run, round_.t) | anchors
+        blind = config.select.selector == "random"  # chosen at random, so listed at random
+        listed = needed | set(
+            shortlist(
+                (_without(needed | data.left_out, shard.read()) for shard in data.pool.shards),
+                load_dataset(round_.run, round_.t, data).features,
+                rows=config.train.shortlist_rows,
+                at_random=1.0 if blind else config.train.shortlist_random,
+                seed=derive_seed(config.run.seed, round_.t, "reembed"),
+            )
+        )
+    found = [shard.take(sorted(listed)).table for shard in data.pool.shards]
+    return pl.concat(found, how="diagonal_relaxed").sort("sample_id")
+
+
+def _without(ids: set[str], block: Block) -> tuple[pl.Series, np.ndarray]:
+    left = ~block.ids.is_in(list(ids))
+    return block.ids.filter(left), block.features[left.to_numpy()]
 
 
 def embed_parts(

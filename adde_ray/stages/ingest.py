@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from adde_ray import sharding
-from adde_ray.config import Config
+from adde_ray.config import Config, Simulate
 from adde_ray.errors import UserError, choose
 from adde_ray.labels import count as count_labels
 from adde_ray.methods import gates
@@ -25,6 +25,7 @@ from adde_ray.schema import REJECTED, SPLITS, Meta, frame
 from adde_ray.sharding import arranged
 from adde_ray.sources import SOURCES, WHERE, Rows
 from adde_ray.sources.rows import count, identify, listing, read_all
+from adde_ray.sources.simulate import thin
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,17 @@ def prepare(config: Config) -> Prepared:
     pool = read_all(rows.pool_chunks[:1])[0] if streamed else splits.get("pool", pl.DataFrame())
     _check(splits, rows.classes, config, needed=("seed", "val") if streamed else tuple(NEEDED))
 
+    told = []
+    if config.simulate != Simulate():
+        if streamed or rows.task != "single":
+            raise UserError(
+                "works on pools in memory, of single-label tasks", where="simulate",
+                remedy="Leave [simulate] out, or raise stream.min_rows",
+            )  # fmt: skip
+        splits["pool"], told = thin(splits["pool"], config.simulate, rows.classes, seed=config.run.seed)
+        splits = {name: table for name, table in splits.items() if len(table)}
+        _check(splits, rows.classes, config, needed=("pool",))
+
     splits = {name: arranged(table, rows.modality) for name, table in splits.items()}
     oracle = pl.DataFrame() if streamed else splits["pool"].select("sample_id", "label").drop_nulls()
     if not streamed:
@@ -85,7 +97,7 @@ def prepare(config: Config) -> Prepared:
         has_oracle=len(pool) > 0 and pool["label"].is_not_null().any(),
         task=rows.task,
     )
-    notes = [*rows.notes, *_notes(splits, rows.classes, meta.multi)]
+    notes = [*rows.notes, *told, *_notes(splits, rows.classes, meta.multi)]
     read = {name: len(rows.splits[name]) for name in SPLITS if name in rows.splits} | at_most
     rejected = frame(rejected, REJECTED)
     return Prepared(meta, splits, oracle, rejected, gated, read, notes, rows if streamed else None)

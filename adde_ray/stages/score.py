@@ -11,7 +11,7 @@ import polars as pl
 from adde_ray import labels
 from adde_ray.analysis import Analysis, Shortlist
 from adde_ray.config import Config
-from adde_ray.data import Data
+from adde_ray.data import Data, synthetic_rows
 from adde_ray.methods import selectors, terms
 from adde_ray.methods.acquisition import quality_scores
 from adde_ray.methods.adaptation import Policy
@@ -37,9 +37,9 @@ def score(
     made = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
     # Q: nothing is more real than what is real.
     real = best.table.with_columns(pl.lit("real").alias("origin"), pl.lit(1.0).alias("Q"))
-    synthetic = _score_synthetic(made, scorer, config, round_)
+    features = synthetic_rows(made, data)
+    synthetic = _score_synthetic(made, features, scorer, config, round_)
     table = pl.concat([frame(part.to_dict(as_series=False), CANDIDATES) for part in (real, synthetic)])
-    features = np.array(made["features"].to_list(), dtype=np.float32).reshape(len(made), best.features.shape[1])
     shards = np.concatenate([best.table["shard"].to_numpy(), np.full(len(made), -1)])
     order = table["sample_id"].arg_sort().to_numpy()
     shortlist = Shortlist(table[order], np.concatenate([best.features, features])[order], shards[order])
@@ -92,11 +92,12 @@ def _scorer(analysis: Analysis, policy: Policy, data: Data, config: Config, roun
     )
 
 
-def _score_synthetic(kept: pl.DataFrame, scorer: Scorer, config: Config, round_: RoundDir) -> pl.DataFrame:
+def _score_synthetic(
+    kept: pl.DataFrame, features: np.ndarray, scorer: Scorer, config: Config, round_: RoundDir
+) -> pl.DataFrame:
     """`kept` with the columns of CANDIDATES."""
     if kept.is_empty():
         return kept.clear()
-    features = np.array(kept["features"].to_list(), dtype=np.float32)
     of = scorer.terms(features, {})
     signals = [kept[c].to_numpy() for c in SIGNALS]
     q = quality_scores(*signals, past_decisions(round_), config.quality_control)

@@ -10,6 +10,7 @@ import polars as pl
 from adde_ray.analysis import Analysis, Shortlist
 from adde_ray.asked import keep_asked
 from adde_ray.config import Config
+from adde_ray.data import Data
 from adde_ray.methods import selectors
 from adde_ray.methods.adaptation import Policy
 from adde_ray.pool import Pool
@@ -18,7 +19,7 @@ from adde_ray.schema import QUERY, Split, frame
 
 
 def select(
-    shortlist: Shortlist | None, analysis: Analysis, policy: Policy, pool: Pool, config: Config, round_: RoundDir
+    shortlist: Shortlist | None, analysis: Analysis, policy: Policy, data: Data, config: Config, round_: RoundDir
 ) -> pl.DataFrame:
     """QUERY: the batch people are asked about, best first. shortlist: None when that has been chosen already."""
 
@@ -26,7 +27,10 @@ def select(
         assert shortlist is not None
         rows = best_batch(shortlist, analysis, policy, config, round_)
         # First, so that a query never stands there without what it asks about.
-        keep_asked(fetch(pool, shortlist, rows), round_)
+        asked = fetch(data.pool, shortlist, rows)
+        if data.frozen is not None:  # what is kept outlives this round's encoder
+            asked = Split(asked.table, data.frozen.encode(asked.table[data.meta.modality]))
+        keep_asked(asked, round_)
         chosen = shortlist.table[rows] if len(rows) else shortlist.table.clear()
         return frame(chosen.with_columns(rank=pl.int_range(1, len(rows) + 1)), QUERY)
 

@@ -43,7 +43,7 @@ def fitted(name, modality, dims, payloads=None, seed=0):
 
 
 def test_every_encoder_is_covered():
-    assert {name for name, _, _ in CASES} | {"transformer"} == set(ENCODERS)
+    assert {name for name, _, _ in CASES} | {"transformer", "convnet"} == set(ENCODERS)
     assert {modality: resolve(Settings(), modality) for modality in DATA} == AUTO
 
 

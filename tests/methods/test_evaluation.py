@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from adde_ray.methods.evaluation import calibration_error, evaluate
+from adde_ray.methods.evaluation import calibration_error, evaluate, regressions
 
 CLASSES = ("a", "b", "c")
 
@@ -20,6 +20,12 @@ def test_one_class_missed_entirely():
     assert record["recall"] == {"a": 1, "b": 0.5}  # c does not occur
     assert record["worst_class_recall"] == 0.5 and record["accuracy"] == 0.75
     assert record["macro_f1"] == pytest.approx((0.8 + 2 / 3) / 2, abs=1e-6)
+
+
+def test_regressions_are_the_classes_that_fell():
+    before, now = {"recall": {"a": 1.0, "b": 0.5, "c": 0.2}}, {"recall": {"a": 0.8, "b": 0.5, "c": 0.3, "d": 0.0}}
+    assert regressions(before, now) == {"a": {"from": 1.0, "to": 0.8}}
+    assert regressions({}, now) == regressions(before, {}) == {}
 
 
 def test_no_rows():

@@ -64,6 +64,61 @@ def test_temperature_undoes_overconfidence():
     assert learner.fit_temperature(logits[:0], labels[:0]) == 1
 
 
+@pytest.mark.parametrize("settings", [{}, {"learner": "mlp"}, {"learner": "mlp", "dropout": 0.5}], ids=str)
+def test_members_have_their_own_opinions_and_f_is_one_model(settings):
+    config = Train(ensemble=4, hidden=8, **settings)
+    network = learner.build(6, 3, config, seed=1)
+    with torch.no_grad():
+        network.head.weight.normal_(generator=torch.Generator().manual_seed(0))
+    model = Model(network, 2.0, ensemble=config.ensemble)
+    features = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    members = model.member_proba(features)
+    assert members.shape == (5, 4, 3) and members.dtype == np.float32
+    np.testing.assert_allclose(members.sum(axis=2), 1, rtol=1e-5)
+    assert all(not np.allclose(members[:, 0], members[:, k]) for k in range(1, 4))
+    np.testing.assert_array_equal(members, model.member_proba(features))
+    np.testing.assert_allclose(members[[3, 0]], model.member_proba(features[[3, 0]]), rtol=1e-5)
+    assert model.proba(features).shape == (5, 3) and model.logits(features[:0]).shape == (0, 3)
+    assert model.embed(features).shape == (5, 8 if model.moves else 6)
+
+
+def test_one_member_is_f_itself():
+    model = Model(learner.build(6, 3, Train(learner="mlp"), seed=1), 1.5)
+    features = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    np.testing.assert_array_equal(model.member_proba(features)[:, 0], model.proba(features))
+
+
+def test_row_weights_are_repetitions():
+    logits, labels = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 0])
+    weights, times = torch.tensor([1.0, 2.0, 0.5]), torch.tensor([1, 3, 0, 2])
+    twice = learner.weighted_loss(logits.repeat_interleave(times, 0), labels.repeat_interleave(times), weights)
+    assert learner.weighted_loss(logits, labels, weights, times.float()) == pytest.approx(float(twice), rel=1e-6)
+
+
+@pytest.mark.parametrize(("batch_size", "share"), [(8, 0.5), (8, 0.3), (100, 0.5), (100, 0.05), (1, 0.5), (2, 0.9)])
+def test_rehearsal_draws_its_share_of_the_first_rows(batch_size, share):
+    first = np.array([0, 3, 7, 11])
+    drawn = list(learner.batches(40, batch_size, 60, seed=3, rehearsed=first, share=share))
+    again = list(learner.batches(40, batch_size, 60, seed=3, rehearsed=first, share=share))
+    assert len(drawn) == 60 and all((a == b).all() for a, b in zip(drawn, again, strict=True))
+    held = np.isin(np.concatenate(drawn), first).mean()
+    if batch_size == 100:  # taken whole, so a smaller share than they have anyway changes nothing
+        assert held == pytest.approx(max(share, 0.1), abs=0.02)
+        assert all(set(range(40)) == set(batch.tolist()) for batch in drawn)
+    elif batch_size > 1:
+        assert all(len(batch) == batch_size and abs(np.isin(batch, first).mean() - share) <= 0.5 for batch in drawn)
+        assert held == pytest.approx(min(max(round(share * batch_size), 1), batch_size - 1) / batch_size)
+    assert set(np.concatenate(drawn).tolist()) == set(range(40))
+
+
+@pytest.mark.parametrize("first", [None, [], list(range(10))], ids=str)
+def test_rehearsal_of_nothing_or_of_everything_is_none(first):
+    rows = None if first is None else np.array(first, dtype=int)
+    plain = learner.batches(10, 4, 7, seed=0)
+    rehearsed = learner.batches(10, 4, 7, seed=0, rehearsed=rows, share=0.5)
+    assert all((a == b).all() for a, b in zip(plain, rehearsed, strict=True))
+
+
 NAN = float("nan")
 
 

@@ -11,11 +11,18 @@ from adde_ray.methods.terms import Situation
 def test_every_name_works_for_both_tasks():
     assert UNCERTAINTY.keys() == terms.UNCERTAINTY.keys()
     proba = np.full((2, 3), 0.5, dtype=np.float32)
-    for name in UNCERTAINTY:
+    for name in UNCERTAINTY.keys() - set(terms.OF_MEMBERS):
         np.testing.assert_allclose(terms.uncertainty(proba, name, multi=True), 1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", UNCERTAINTY)
+def test_bald_is_high_where_members_disagree_on_a_class():
+    members = np.array([[[0.9, 0.1], [0.9, 0.1]], [[1, 0.1], [0, 0.1]], [[0.5, 0.5], [0.5, 0.5]]], dtype=np.float32)
+    u = UNCERTAINTY["bald"](members)
+    assert u[0] == pytest.approx(0, abs=1e-3) == u[2] and u[1] == pytest.approx(0.5**0.5, abs=1e-3)
+    assert UNCERTAINTY["bald"](members[:, 0]).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("name", [name for name in UNCERTAINTY if name not in terms.OF_MEMBERS])
 class TestUncertainty:
     def test_shape_range_and_order(self, name):
         proba = np.random.default_rng(0).random((40, 5)).astype(np.float32)

@@ -5,7 +5,7 @@ import pytest
 
 from adde_ray.errors import UserError
 from adde_ray.methods import terms
-from adde_ray.methods.terms import DIVERSITY, UNCERTAINTY, Situation
+from adde_ray.methods.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY, Situation
 
 
 def situation(n=40, m=12, classes=5, gaps=3, seed=0) -> Situation:
@@ -24,7 +24,32 @@ def take(s: Situation, rows) -> Situation:
     return Situation(s.proba[rows], s.embedding[rows], s.dataset_embedding, s.class_counts, s.membership[rows], 2.0)
 
 
-@pytest.mark.parametrize("name", UNCERTAINTY)
+def test_bald_is_high_where_members_disagree_and_not_where_all_are_unsure():
+    sure, other, unsure = [0.98, 0.01, 0.01], [0.01, 0.98, 0.01], [1 / 3] * 3
+    members = np.array([[sure, sure], [sure, other], [unsure, unsure], [sure, unsure]], dtype=np.float32)
+    u = terms.bald(members)
+    assert u[0] == pytest.approx(0, abs=1e-3) == u[2] and 0.9 < u[1] <= 1 and 0 < u[3] < u[1]
+    assert terms.bald(members[:0]).shape == (0,)
+    certain = np.eye(3, dtype=np.float32)[np.array([[0, 0], [0, 1]])]
+    assert terms.bald(certain).tolist() == [0, 1]
+    # many members, few classes and the other way round
+    for k, c in ((30, 2), (2, 30)):
+        u = terms.bald(np.random.default_rng(0).dirichlet(np.ones(c) * 0.01, (50, k)).astype(np.float32))
+        assert np.isfinite(u).all() and u.min() >= 0 and u.max() <= 1
+
+
+def test_members_are_asked_for_only_by_who_needs_them():
+    proba = situation().proba
+
+    def never():
+        raise AssertionError
+
+    assert terms.uncertainty(proba, "margin", members=never).shape == (40,)
+    members = np.stack([proba, proba[::-1]], axis=1)
+    np.testing.assert_array_equal(terms.uncertainty(proba, "bald", members=lambda: members), terms.bald(members))
+
+
+@pytest.mark.parametrize("name", [name for name in UNCERTAINTY if name not in OF_MEMBERS])
 class TestUncertainty:
     def test_shape_range_and_order(self, name):
         proba = situation().proba

@@ -1,5 +1,10 @@
 """Training f: the same weights every time, in this process or over Ray Train workers; kept as safetensors."""
 
+import contextlib
+import signal
+import threading
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -60,6 +65,61 @@ def test_workers_give_what_one_process_gives(samples, ray_cluster):
     assert alone.keys() == together.keys()
     for name in alone:
         np.testing.assert_allclose(together[name], alone[name], rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.timeout(180)
+def test_a_fit_that_loses_a_worker_goes_on_from_what_was_kept(samples, ray_cluster, monkeypatch):
+    """A worker is killed once a state has been kept; the end is that of a fit that was left alone, and the kept
+    state is taken up, not the beginning."""
+    import psutil
+    import ray
+
+    settings = {"batch_size": 33, "steps": 800, "checkpoint_steps": 10}
+    alone = weights(samples, **settings)
+    killed, steps = [], []
+    original = stage._kept_state
+
+    @contextlib.contextmanager
+    def watched(config):
+        with original(config) as keeper:
+            threading.Thread(target=strike, args=(keeper,), daemon=True).start()
+            yield keeper
+
+    def strike(keeper) -> None:
+        with contextlib.suppress(ray.exceptions.RayActorError):  # the fit is over
+            while True:
+                if (state := ray.get(keeper.get.remote())) is not None:
+                    steps.append(state["step"])
+                if steps and not killed:
+                    workers = [p for p in psutil.process_iter(["cmdline"]) if _is_worker(p.info["cmdline"])]
+                    killed.append(workers[0].pid)
+                    workers[0].send_signal(signal.SIGKILL)
+                time.sleep(0.1)
+
+    monkeypatch.setattr(stage, "_kept_state", watched)
+    survived = weights(samples, **settings, workers=2)
+    assert killed and steps[0] < 800 and steps == sorted(steps)
+    for name in alone:
+        np.testing.assert_allclose(survived[name], alone[name], rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def _is_worker(cmdline: list[str] | None) -> bool:
+    return "RayTrainWorker" in " ".join(cmdline or [])
+
+
+MEMBERS = [{"ensemble": 3}, {"ensemble": 3, "learner": "mlp", "dropout": 0.3}]
+
+
+@pytest.mark.parametrize("settings", MEMBERS, ids=str)
+def test_members_learn_and_are_the_same_every_time(samples, settings):
+    config = Train(**settings)
+    network = learner.build(6, 4, config, seed=7)
+    trained = weights(samples, steps=200, **settings)
+    assert equal(trained, weights(samples, steps=200, **settings))
+    network.load_state_dict(trained)
+    members = learner.Model(network, 1.0, ensemble=config.ensemble).member_proba(samples[0])
+    assert all((members[:, k].argmax(axis=1) == samples[1]).mean() > 0.75 for k in range(3))
+    assert 0 < np.abs(members[:, 0] - members[:, 1]).max() < 1
 
 
 @pytest.mark.parametrize("name", LEARNERS)

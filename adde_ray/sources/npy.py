@@ -1,0 +1,210 @@
+"""Vectors in .npy files. Only the rows that are needed are read, here as in a bucket; nothing is unpickled.
+
+Out: vector, label, and the other columns of the table of labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from adde_ray.config import CsvData, NpyData
+from adde_ray.errors import UserError
+from adde_ray.sources.files import AnyPath, at, matching, walk
+from adde_ray.sources.parts import TableFile
+from adde_ray.sources.readers import READERS, read_file
+from adde_ray.sources.rows import WHERE, Reject, Rows
+from adde_ray.sources.table import assemble
+
+ROWS = 8192
+"""Rows of a part."""
+
+VECTOR = "_vector_of_ours"
+
+
+def read(config: NpyData, *, seed: int) -> Rows:
+    """The file's rows. Raises UserError: no such file, no plain matrix, labels that do not belong to it."""
+    path = at(config.path)
+    path = path / "vectors.npy" if path.is_dir() else path
+    if not path.is_file():
+        raise UserError("no such file", where=path, remedy="Give a .npy file, or a folder that holds vectors.npy")
+    try:
+        matrix = _header(path)
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror or error}", where=path, remedy="Check its rights") from None
+    table = _labels(config, path)
+    if len(table) != matrix.num_rows:
+        raise UserError(
+            f"{len(table)} labels for {matrix.num_rows} vectors", where=path,
+            remedy="Give one row of labels for each vector, in the same order",
+        )  # fmt: skip
+    for column in (config.label_column, config.split_column):
+        if column is not None and column not in table.columns:
+            raise UserError("the labels have no such column", where="data", value=column,
+                            remedy=f"Columns: {', '.join(table.columns)}")  # fmt: skip
+    table = table.with_columns(pl.int_range(len(table), dtype=pl.Int64).alias(VECTOR))
+    # What is no string and no number `assemble` will tell of
+    text = pl.col(config.split_column or config.label_column).cast(pl.String, strict=False).str.strip_chars()
+    in_pool = (text == "pool") if config.split_column else text.is_null() | (text == "")
+    known, pool = table.filter(~in_pool.fill_null(False)), table.filter(in_pool.fill_null(False))
+
+    files = [_file(path, path.name, matrix, pool)]
+    rejected: list[Reject] = []
+    for more, name in _more(config, path):
+        try:
+            other = _header(more)
+            if other.dims != matrix.dims:
+                raise UserError(f"vectors of {other.dims} numbers where {path.name} has {matrix.dims}", where=more)
+            rows = pl.DataFrame({VECTOR: pl.int_range(other.num_rows, dtype=pl.Int64, eager=True)})
+            files.append(_file(more, name, other, rows))
+        except UserError as error:
+            rejected.append({"where": name, "reason": error.what})
+        except OSError as error:
+            rejected.append({"where": name, "reason": f"cannot be read: {error.strerror or error}"})
+    try:
+        known, lost = NpyPart(path, path.name, matrix, known).read()
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror or error}", where=path, remedy="Check its rights") from None
+    as_table = CsvData(
+        source="table", path=config.path, vector_column=VECTOR, label_column=config.label_column,
+        split_column=config.split_column, classes=config.classes, subgroup_columns=config.subgroup_columns,
+        val_fraction=config.val_fraction, test_fraction=config.test_fraction, max_rejected=config.max_rejected,
+    )  # fmt: skip
+    return assemble(known, rejected + lost, as_table, path, seed=seed, pool=files)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What a .npy file says of itself."""
+
+    num_rows: int
+    dims: int
+    kind: str  # numpy's name of the type
+    start: int  # byte of the first number
+
+
+@dataclass(frozen=True)
+class NpyPart:
+    """Some rows of a .npy file, with the columns of the labels."""
+
+    path: AnyPath
+    file_name: str
+    matrix: Matrix
+    rows: pl.DataFrame  # VECTOR: number of the row; and the labels' columns
+
+    @property
+    def name(self) -> str:
+        numbers = self.rows[VECTOR]
+        return f"{self.file_name}: rows {numbers[0] + 1}-{numbers[-1] + 1}" if len(numbers) else self.file_name
+
+    @property
+    def num_rows(self) -> int:
+        return len(self.rows)
+
+    def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        numbers, dims = self.rows[VECTOR].to_numpy(), self.matrix.dims
+        kind = np.dtype(self.matrix.kind)
+        wanted, there = [np.zeros((0, dims), np.float32)], np.zeros(len(numbers), bool)
+        with self.path.open("rb") as file:
+            for start in range(0, len(numbers), ROWS):  # of a span full of gaps no more than this is in memory
+                some = numbers[start : start + ROWS]
+                for run in np.split(some, np.flatnonzero(np.diff(some) > ROWS) + 1):
+                    file.seek(self.matrix.start + int(run[0]) * dims * kind.itemsize)
+                    data = file.read((int(run[-1]) - int(run[0]) + 1) * dims * kind.itemsize)
+                    whole = len(data) // (dims * kind.itemsize)
+                    values = np.frombuffer(data, kind, whole * dims).reshape(whole, dims)
+                    found = run[run - run[0] < whole]
+                    wanted.append(values[found - run[0]].astype(np.float32))
+                    there[np.searchsorted(numbers, found)] = True
+        vectors = pl.Series(VECTOR, np.concatenate(wanted), dtype=pl.Array(pl.Float32, dims))
+        table = self.rows.filter(pl.Series(there)).with_columns(vectors.cast(pl.List(pl.Float32)))
+        names = pl.Series(WHERE, [f"{self.file_name}: row {i + 1}" for i in numbers[there]], dtype=pl.String)
+        lost = [
+            {"where": f"{self.file_name}: row {i + 1}", "reason": "the file ends before it"} for i in numbers[~there]
+        ]
+        return table.with_columns(names), lost
+
+
+def _header(path: AnyPath) -> Matrix:
+    """Raises UserError when it is no matrix of plain numbers, OSError when it cannot be read."""
+    with path.open("rb") as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            read_rest = (
+                np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            )
+            shape, fortran, kind = read_rest(file)
+        except ValueError as error:
+            what = f"cannot be read as .npy: {str(error).splitlines()[0]}"
+            raise UserError(what, where=path, remedy="Write it with numpy.save") from None
+        start = file.tell()
+    remedy = "Write it with numpy.save(path, array.astype('float32')), one row a sample"
+    if kind.kind not in "fiub":
+        raise UserError(f"holds {kind}, no plain numbers", where=path, remedy=remedy)
+    if len(shape) != 2 or not shape[1]:
+        raise UserError("is no table of vectors", where=path, value=shape, remedy=remedy)
+    if fortran and min(shape) > 1:
+        raise UserError("is kept column by column", where=path, remedy="Write it with numpy.ascontiguousarray(array)")
+    return Matrix(shape[0], shape[1], kind.str, start)
+
+
+def _file(path: AnyPath, name: str, matrix: Matrix, rows: pl.DataFrame) -> TableFile:
+    parts = tuple(NpyPart(path, name, matrix, rows[i : i + ROWS]) for i in range(0, len(rows), ROWS))
+    return TableFile(path, name, parts, rows.clear().cast({VECTOR: pl.List(pl.Float32)}))
+
+
+def _more(config: NpyData, main: AnyPath) -> list[tuple[AnyPath, str]]:
+    """The files of data.pool, with their names for messages. Raises UserError when there are none."""
+    if config.pool is None:
+        return []
+    pool = at(config.pool)
+    if pool.is_file():
+        return [(pool, f"{pool.parent.name}/{pool.name}")]
+    root, names = (pool, walk(pool)) if pool.is_dir() else matching(pool)
+    found = sorted((root / name, f"{root.name}/{name}") for name in names if name.lower().endswith(".npy"))
+    found = [(path, name) for path, name in found if str(path) != str(main)]
+    if not found:
+        raise UserError(
+            "no .npy file there", where="data.pool", value=str(pool), remedy="Give a file, folder or pattern"
+        )
+    return found
+
+
+def _labels(config: NpyData, vectors: AnyPath) -> pl.DataFrame:
+    """The table of labels. Raises UserError when a row of it cannot be read: the rest would slip."""
+    if config.labels is not None:
+        path = at(config.labels)
+    else:
+        beside = [vectors.parent / f"labels{suffix}" for suffix in (".npy", *READERS)]
+        path = next((p for p in beside if p.is_file()), None)
+        if path is None:
+            raise UserError(
+                "no labels beside it",
+                where=vectors,
+                remedy="Put labels.csv there, a row for each vector, or set data.labels",
+            )
+    if path.suffix.lower() == ".npy":
+        try:
+            values = np.load(_buffer(path), allow_pickle=False)
+        except (OSError, ValueError) as error:
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(f"cannot be read as .npy: {first}", where=path, remedy="Write strings or numbers") from None
+        if values.ndim != 1 or values.dtype.kind not in "USiub":
+            raise UserError("is no list of labels", where=path, value=f"{values.dtype} {values.shape}",
+                            remedy="Write strings or whole numbers, one a vector")  # fmt: skip
+        texts = values.astype(str) if values.dtype.kind != "S" else np.char.decode(values, "utf-8")
+        return pl.DataFrame({config.label_column: pl.Series(texts.tolist(), dtype=pl.String)})
+    table, rejected = read_file(path)
+    if rejected:
+        raise UserError(
+            f"{rejected[0]['where']}: {rejected[0]['reason']}", where=path, remedy="Mend it: rows are matched by number"
+        )
+    return table.drop(WHERE)
+
+
+def _buffer(path: AnyPath):
+    import io
+
+    return io.BytesIO(path.read_bytes())
