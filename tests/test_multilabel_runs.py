@@ -22,7 +22,7 @@ from adde_ray.config import ChexpertData, Config, CsvData, HubData
 from adde_ray.errors import UserError
 from adde_ray.loop import run
 from adde_ray.methods.learner import LEARNERS
-from adde_ray.methods.terms import UNCERTAINTY
+from adde_ray.methods.terms import OF_MEMBERS, UNCERTAINTY
 from adde_ray.rundir import RunDir, read_json
 from adde_ray.schema import Meta
 from adde_ray.sources import SOURCES, WHERE
@@ -406,7 +406,8 @@ def settings(tmp_path, splits, **sections):
 @pytest.mark.parametrize("name", UNCERTAINTY)
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_every_learner_and_uncertainty(tmp_path, name, learner):
-    chosen = {"train": {"learner": learner, "steps": 20, "hidden": 8}, "select": {"uncertainty": name, "batch": 5}}
+    train = {"learner": learner, "steps": 20, "hidden": 8, "ensemble": 3 if name in OF_MEMBERS else 1}
+    chosen = {"train": train, "select": {"uncertainty": name, "batch": 5}}
     finish(tmp_path / "run", settings(tmp_path, SPLITS, **chosen, review={"error_rate": 0.2}))
 
 
