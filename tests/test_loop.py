@@ -287,14 +287,18 @@ def test_equal_seeds_draw_equal_splits_in_whatever_order_lines_come(tmp_path):
 def test_only_the_simulated_annotator_reads_the_hidden_labels(tmp_path, data, monkeypatch):
     reads = []
 
-    def spy(path, *columns):
-        reads.append((Path(path).name, sys._getframe(1).f_code.co_qualname))
-        return read_table(path, *columns)
+    def spied(read):
+        def spy(path, *args, **kwargs):
+            reads.append((Path(path).name, sys._getframe(1).f_code.co_qualname))
+            return read(path, *args, **kwargs)
+
+        return spy
 
     for module in [m for name, m in sys.modules.items() if name.startswith("adde_ray") and hasattr(m, "read_table")]:
-        monkeypatch.setattr(module, "read_table", spy)
+        monkeypatch.setattr(module, "read_table", spied(read_table))
+    monkeypatch.setattr(pl, "scan_parquet", spied(pl.scan_parquet))
     finish(tmp_path / "run", config(data))
-    assert {who for name, who in reads if name == "oracle.parquet"} == {"Simulated.__init__"}
+    assert {who for name, who in reads if name == "oracle.parquet"} == {"Simulated._truth"}
     assert "pool.parquet" in {name for name, _ in reads}
     assert read_table(tmp_path / "run" / "ingest" / "pool.parquet")["label"].null_count() == 60
 

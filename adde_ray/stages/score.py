@@ -68,8 +68,9 @@ def _best_of_shard(shard: Shard, scorer: Scorer, taken: set[str], at_most: int) 
 
 def _at_most(pool: Pool, config: Config) -> int:
     """A selector that does not look at the score chooses from all of a pool in memory, else from a sample of it."""
-    at_random = config.select.selector in selectors.FROM_ALL
-    return pool.num_rows if at_random and not pool.is_streamed else max(config.select.shortlist, config.select.batch)
+    if config.select.selector in selectors.FROM_ALL and not pool.is_streamed:
+        return pool.num_rows
+    return min(max(config.select.shortlist, config.select.batch), pool.num_rows)
 
 
 def _scorer(analysis: Analysis, policy: Policy, data: Data, config: Config, round_: RoundDir) -> Scorer:
