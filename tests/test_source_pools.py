@@ -9,7 +9,7 @@ from test_sources import picture
 
 from adde_ray.config import CsvData, FolderData
 from adde_ray.errors import UserError
-from adde_ray.sources import WHERE, image_folder, parts, readers, table
+from adde_ray.sources import WHERE, image_folder, parts, readers, table, table_pool
 from adde_ray.sources.rows import count
 
 LABELLED = "text,label,site\nhello,greet,north\nhi,greet,south\nbye,leave,north\nfarewell,leave,south\nwell,,west\n"
@@ -49,7 +49,7 @@ def write_pool(folder, n=3000, **columns):
 
 def test_a_pool_of_three_formats(main, tmp_path, monkeypatch):
     expected = write_pool(tmp_path / "pool")
-    monkeypatch.setattr(table, "TEXT_ROWS", 150)
+    monkeypatch.setattr(table_pool, "TEXT_ROWS", 150)
     rows = read(main, tmp_path / "pool")
     assert "pool" not in rows.splits and len(rows.pool_chunks) > 15
     assert len({chunk.name for chunk in rows.pool_chunks}) == len(rows.pool_chunks)

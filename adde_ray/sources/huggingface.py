@@ -23,7 +23,8 @@ from adde_ray.rundir import derive_rng, fingerprint
 from adde_ray.sources.files import AnyPath, at, walk
 from adde_ray.sources.parts import LISTERS, Part, TableFile, list_parts
 from adde_ray.sources.rows import WHERE, Reject, Rows, draw, identify, listing
-from adde_ray.sources.table import assemble, rows_per_chunk
+from adde_ray.sources.table import assemble
+from adde_ray.sources.table_pool import rows_per_chunk
 
 SYNONYMS = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "validation"}
 

@@ -1,0 +1,199 @@
+"""A user's columns as ours: payload, label, split and subgroups under our names and types, and rows that do not fit.
+
+What a file holds in, as `readers` gives it; text, vector or image, label, _split, `WHERE` and the user's other columns
+out. A column of the user's that is called like one of ours (sample_id, label, the payload) is kept as `source_<name>`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import polars as pl
+
+from adde_ray import labels as codec
+from adde_ray.config import CsvData
+from adde_ray.errors import UserError
+from adde_ray.sources.files import AnyPath, beside
+from adde_ray.sources.pictures import read_images
+from adde_ray.sources.rows import WHERE, Reject, listing
+
+
+def as_ours(table: pl.DataFrame, config: CsvData, path: AnyPath) -> tuple[pl.DataFrame, str]:
+    """Ours under our names and types (payload, label, _split, WHERE), then the user's; and the modality."""
+    payloads = {"text": config.text_column, "vector": config.vector_column, "image": config.image_column}
+    [(modality, payload)] = [(kind, name) for kind, name in payloads.items() if name is not None]
+    given = {f"{modality}_column": payload, "label_column": config.label_column, "split_column": config.split_column}
+    given = {key: name for key, name in given.items() if name is not None}
+    there = [name for name in table.columns if name != WHERE]
+    wanted = [*given.items(), *(("subgroup_columns", name) for name in config.subgroup_columns)]
+    for i, (key, name) in enumerate(wanted):
+        where = f"data.{key}"
+        if name not in there:
+            raise UserError(
+                f"{path.name} has no such column", where=where, value=name, remedy=f"Columns: {listing(there)}"
+            )
+        if name in [other for _, other in wanted[:i]]:
+            raise UserError("column is named twice", where=where, value=name, remedy="Give each column one part")
+        if key == "subgroup_columns" and name in _reserved(modality):
+            raise UserError("name is reserved", where=where, value=name, remedy="Rename the column")
+
+    label = table[config.label_column]
+    if config.label_separator and isinstance(label.dtype, pl.List) and not label.dtype.inner.is_nested():
+        label = _joined(label, config)
+    label = _as_text(label, config)
+    if config.label_separator:
+        label = pl.Series([_several(one, config) for one in label], dtype=pl.String)
+    ours = [label.alias("label"), table[WHERE]]
+    if config.split_column:
+        ours.append(_as_text(table[config.split_column], config).alias("_split"))
+    ours.append(PAYLOADS[modality](table[payload]))
+    theirs = [
+        _as_text(table[name], config) if name in config.subgroup_columns else table[name]
+        for name in there
+        if name not in given.values()
+    ]
+    if modality == "image" and ours[-1].dtype == pl.String and "file" not in there:  # people may want the original
+        theirs.append(ours[-1].alias("file"))
+    taken = set(there) | set(_reserved(modality))
+    renamed = [s.alias(_free(s.name, taken)) if s.name in _reserved(modality) else s for s in theirs]
+    return pl.DataFrame([*ours, *renamed]), modality
+
+
+def usual_length(vectors: pl.Series) -> int:
+    """How many numbers most of the vectors have."""
+    lengths = Counter(vectors.list.len().drop_nulls().to_list())
+    return max(lengths, key=lambda n: (lengths[n], n), default=0)
+
+
+def usable(
+    table: pl.DataFrame, modality: str, config: CsvData, length: int, folder: AnyPath
+) -> tuple[pl.DataFrame, list[Reject]]:
+    """Rows with a payload that can be used, and the others with the reason. Paths are relative to `folder`."""
+    if modality == "image":
+        return _decoded(table, config, folder)
+    payload = pl.col(modality)
+    if modality == "text":
+        reason = pl.when(payload.is_null() | (payload.str.strip_chars() == "")).then(pl.lit("no text"))
+    else:
+        broken = payload.list.eval(pl.element().is_null() | ~pl.element().is_finite()).list.any()
+        reason = (
+            pl.when(payload.is_null() | (payload.list.len() == 0))
+            .then(pl.lit("no vector"))
+            .when(payload.list.len() != length)
+            .then(pl.format("a vector of {} numbers where most have " + str(length), payload.list.len()))
+            .when(broken)
+            .then(pl.lit("a number that is missing, not finite or beyond float32"))
+        )
+    return set_aside(table, reason)
+
+
+def set_aside(table: pl.DataFrame, reason: pl.Expr) -> tuple[pl.DataFrame, list[Reject]]:
+    table = table.with_columns(reason.otherwise(None).alias("_reason"))
+    aside = table.filter(pl.col("_reason").is_not_null())
+    rejected = aside.select(pl.col(WHERE).alias("where"), pl.col("_reason").alias("reason")).to_dicts()
+    return table.filter(pl.col("_reason").is_null()).drop("_reason"), rejected
+
+
+# --- columns --------------------------------------------------------------------------------------------
+
+
+def _reserved(modality: str) -> tuple[str, ...]:
+    return ("sample_id", "label", modality, WHERE, "_split")
+
+
+def _free(name: str, taken: set[str]) -> str:
+    name = f"source_{name}"
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _as_text(column: pl.Series, config: CsvData) -> pl.Series:
+    """Trimmed strings, blank = null. Whole numbers stay whole, also where gaps made floats of them."""
+    if column.dtype.is_nested() or column.dtype == pl.Binary:
+        raise UserError(
+            f"column holds {column.dtype}", where=config.path, value=column.name, remedy="Make it strings or numbers"
+        )
+    if column.dtype.is_float():
+        column = column.fill_nan(None)
+        if ((column.abs() < 2**53) & (column == column.round())).all():
+            column = column.cast(pl.Int64)
+    column = column.cast(pl.String).str.strip_chars()
+    return column.set(column == "", None)
+
+
+def _texts(column: pl.Series) -> pl.Series:
+    if column.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
+        raise _wrong("text", column, "not texts")
+    return column.cast(pl.String).alias("text")
+
+
+def _vectors(column: pl.Series) -> pl.Series:
+    inner = getattr(column.dtype, "inner", None)
+    if inner is None or not inner.is_numeric():
+        raise _wrong("vector", column, "not lists of numbers")
+    return column.cast(pl.List(pl.Float32), strict=False).alias("vector")
+
+
+def _images(column: pl.Series) -> pl.Series:
+    """Encoded bytes or paths, not decoded yet."""
+    if isinstance(column.dtype, pl.Struct) and "bytes" in [f.name for f in column.dtype.fields]:  # Hugging Face's form
+        column = column.struct.field("bytes").alias(column.name)
+    if column.dtype not in (pl.Binary, pl.String, pl.Categorical, pl.Enum, pl.Null):
+        raise _wrong("image", column, "neither encoded images nor paths")
+    return column.cast(pl.Binary if column.dtype == pl.Binary else pl.String).alias("image")
+
+
+PAYLOADS = {"text": _texts, "vector": _vectors, "image": _images}
+
+
+PAYLOAD_KINDS = {"text": pl.String, "vector": pl.List(pl.Float32), "image": pl.Binary}
+"""Their types once they are usable."""
+
+
+def _wrong(modality: str, column: pl.Series, what: str) -> UserError:
+    where = f"data.{modality}_column"
+    return UserError(f"holds {column.dtype}, {what}", where=where, value=column.name, remedy="Name another column")
+
+
+# --- rows -----------------------------------------------------------------------------------------------
+
+
+def _decoded(table: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
+    """Images as PNGs of one size and mode."""
+    given = table["image"].to_list()
+    paths = table["image"].dtype == pl.String
+    images: list[bytes | None] = [None] * len(given)
+    reasons: list[str | None] = ["no image"] * len(given)
+    found: dict[int, AnyPath | bytes] = {}
+    for i, value in enumerate(given):
+        if value is not None and (not paths or value.strip()):
+            try:
+                found[i] = beside(folder, value.strip()) if paths else value
+            except UserError as error:
+                reasons[i] = f"{value.strip()}: {error.what}"
+    pictures = read_images(list(found.values()), size=config.size, mode=config.mode, min_side=config.min_side)
+    for i, image in zip(found, pictures, strict=True):
+        if isinstance(image, str):
+            reasons[i] = f"{given[i].strip()} {image}" if paths else image
+        else:
+            images[i], reasons[i] = image, None
+    table = table.with_columns(
+        pl.Series("image", images, dtype=pl.Binary), pl.Series("_reason", reasons, dtype=pl.String)
+    )
+    return set_aside(table, pl.when(pl.col("_reason").is_not_null()).then(pl.col("_reason")))
+
+
+def _joined(column: pl.Series, config: CsvData) -> pl.Series:
+    """Lists of classes as one string each, as a table without lists has them."""
+    texts = column.cast(pl.List(pl.String)).list.drop_nulls().list.join(config.label_separator)
+    return texts.set(texts == "", codec.NONE)
+
+
+def _several(label: str | None, config: CsvData) -> str | None:
+    """A user's multi-label label in the form it has everywhere else."""
+    if label is None or label.lower() == codec.NONE:
+        return None if label is None else ""
+    if config.label_separator != codec.SEPARATOR and codec.SEPARATOR in label:
+        codec.check_classes([label], where=f"{config.path}, column {config.label_column}")
+    return codec.join(*codec.split(label.replace(config.label_separator, codec.SEPARATOR)))
