@@ -18,9 +18,7 @@ def ensure_ray() -> None:
 
     if ray.is_initialized():
         return
-    # A local Ray announces token authentication, its metrics agent and more; none of it is about the run. Nor is what
-    # its core writes to the terminal about Ray Data's own actors.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # A local Ray announces token authentication, its metrics agent and more; none of it is about the run.
     quiet = {"configure_logging": True, "logging_level": logging.ERROR, "log_to_driver": False}
     address = os.environ.get("RAY_ADDRESS")
     if not address:

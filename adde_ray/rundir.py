@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -248,7 +249,11 @@ class RoundDir:
     def read(self, name: str, *columns: str) -> pl.DataFrame | None:
         """A table of this round, or some columns of it; None where the round has none."""
         path = self.root / name
-        return read_table(path, *columns) if path.exists() else None
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            return None
+        return _kept(path, found.st_mtime_ns, found.st_size, columns)
 
     @property
     def manifest(self) -> dict:
@@ -260,6 +265,12 @@ class RoundDir:
 
     def commit(self, manifest: dict) -> None:
         write_json(self.root / MANIFEST, manifest)
+
+
+@functools.lru_cache(maxsize=256)
+def _kept(path: Path, mtime_ns: int, size: int, columns: tuple[str, ...]) -> pl.DataFrame:
+    """A round's table, which never changes once it is there: every later round reads it."""
+    return read_table(path, *columns)
 
 
 def _first_difference(kept: dict, given: dict, at: str = "") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -16,9 +16,9 @@ IN_FLIGHT = 2
 
 
 def each(
-    function: Callable[..., Result], items: Sequence[Item], *common: object, workers: int | None
+    function: Callable[..., Result], items: Iterable[Item], *common: object, workers: int | None
 ) -> Iterator[tuple[int, Result]]:
-    """(row, function(item, *common)) of every item, in whatever order they are done.
+    """(row, function(item, *common)) of every item, in whatever order they are done; items are taken as they are due.
 
     workers: 0 = one after the other in this process; None = as many as the Ray cluster has CPUs. `common` travels to
     each machine once. Raises what `function` raises.

@@ -21,7 +21,7 @@ from common import arguments, finish, show
 
 from adde_ray import Config, run
 from adde_ray.data import Data
-from adde_ray.methods import adaptation, diversity, gaps, learner, selectors, stopping, terms
+from adde_ray.methods import adaptation, diversity, drift, gaps, learner, selectors, stopping, terms
 from adde_ray.methods.acquisition import aim, plan_requests, quality_control, quality_scores
 from adde_ray.methods.adaptation import Evidence, Policy
 from adde_ray.methods.annotators import Judges, SimulatedAnnotator
@@ -118,6 +118,12 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
         spread = diversity.measure(
             space, everyone, labelled, reference.features, x, classes=classes, config=config.diversity
         )
+        space_of_val, drift_rng = space.reduce(val), derive_rng(seed, t, "drift")
+        drift.measure(
+            {"pool": space.points, "dataset": labelled.points, "val": space_of_val},
+            {"pool": space.cells, "dataset": space.cell_of(labelled.points), "val": space.cell_of(space_of_val)},
+            len(space.centroids), rng=drift_rng, max_rows=config.gates.drift_rows,
+        )  # fmt: skip
         history.append({"num_labels": len(asked), "val": quality["val"], "diversity": spread})
         if stopping.first_reason(history, 0.0, config.stop):
             break

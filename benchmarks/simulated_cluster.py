@@ -58,7 +58,7 @@ class TracedShard:
     def read(self):
         block = self.shard.read()
         self.trace.write_text(ray.get_runtime_context().get_node_id())
-        time.sleep(0.05)  # scoring a shard of a real pool takes that long; here start-up would decide who gets it
+        time.sleep(0.2)  # as scoring a shard of 8,192 x 384 does; else start-up would decide who gets it
         return block
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 import polars as pl
+import torch
 
 from adde_ray.config import Diversity, Gaps
 from adde_ray.labels import holds
@@ -129,7 +130,10 @@ def membership(
     points (n, r), proba (n, C), subgroups: column -> n values. Regions: 1 at the centroid, 1/2 at the radius,
     steep around it. Classes: p(class | x). Subgroups: 1 for those that belong.
     """
-    share = np.zeros((len(points), len(gaps)))
+    share = np.zeros((len(points), len(gaps)), dtype=np.float32)
+    regions = [column for column, gap in enumerate(gaps) if gap.is_open and gap.kind not in ("class", "subgroup")]
+    if regions:
+        share[:, regions] = _kernels(points, [gaps[column] for column in regions])
     for column, gap in enumerate(gaps):
         if not gap.is_open:
             continue
@@ -138,19 +142,21 @@ def membership(
         elif gap.kind == "subgroup":
             for name, values in subgroups.items():
                 share[:, column] += [value is not None and f"{name}={value}" == gap.subgroup for value in values]
-        else:
-            share[:, column] = _kernel(points, gap)
         share[:, column] *= gap.severity
     return np.clip(share, 0, 1)
 
 
-def _kernel(points: np.ndarray, gap: Gap) -> np.ndarray:
-    centroid = np.asarray(gap.centroid)
-    distances = np.linalg.norm(points.astype(np.float64) - centroid, axis=1)
+def _kernels(points: np.ndarray, gaps: list[Gap]) -> np.ndarray:
+    centroids = np.array([gap.centroid for gap in gaps], dtype=np.float32)
     # A region of equal rows has no extent: only float32 rounding may separate a member from it.
-    rounding = 1e-5 * max(float(np.abs(centroid).max(initial=0)), 1e-30)
-    # The fourth power: in many dimensions all members lie near the radius, and the next cell not far beyond.
-    return np.exp2(-(np.minimum(distances / max(gap.radius, rounding), 10) ** 4))
+    rounding = 1e-5 * np.maximum(np.abs(centroids).max(axis=1, initial=0), 1e-30)
+    radii = np.maximum([gap.radius for gap in gaps], rounding).astype(np.float32)
+    # Plain differences: a product would lose the small distances of a tight region far from the origin.
+    plain = "donot_use_mm_for_euclid_dist"
+    distances = torch.cdist(torch.from_numpy(np.float32(points)), torch.from_numpy(centroids), compute_mode=plain)
+    # The fourth power: in many dimensions all members lie near the radius, and the next cell not far beyond. Torch's
+    # exp2 has another last bit for what does not fill a vector register, so not that one.
+    return np.exp2(-(np.square(np.square(np.minimum(distances.numpy() / radii, 10)))))
 
 
 # --- finding -------------------------------------------------------------------------------------------

@@ -8,12 +8,18 @@ the kernel no longer changes, a row's product is the same in any batch, in any o
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
 MIN_ROWS = 32
 COLUMNS = 16
 """Found by trial with MKL and OpenBLAS: from these sizes on, all rows go through one kernel."""
+
+SMALL = 4_000_000
+"""Multiply-adds below which one thread is the fastest: more would wait for each other."""
 
 BLOCK = 1024
 """Rows at a time where an intermediate result is wider than what is kept of it: it should stay in the cache."""
@@ -22,6 +28,25 @@ BLOCK = 1024
 def product(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """(n, k) = x (n, d) @ w (d, k), each row the same whatever the other rows are."""
     n, k = x.shape[0], w.shape[1]
+    with threads_for(n * x.shape[1] * k):
+        return _padded(x, w, n, k)
+
+
+@contextlib.contextmanager
+def threads_for(work: float) -> Iterator[None]:
+    """Torch on one thread when there are fewer multiply-adds than `SMALL`."""
+    before = torch.get_num_threads()
+    if work >= SMALL or before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _padded(x: torch.Tensor, w: torch.Tensor, n: int, k: int) -> torch.Tensor:
     if k % COLUMNS:
         w = torch.nn.functional.pad(w, (0, COLUMNS - k % COLUMNS))
     if n < MIN_ROWS:
@@ -39,12 +64,14 @@ def nearest_distance(x: np.ndarray | torch.Tensor, y: np.ndarray | torch.Tensor)
     x, y = _tensor(x), _tensor(y)
     center = y.mean(0)  # distances between points far from the origin would be lost in rounding
     y = y - center
-    norms, turned = (y * y).sum(1), (-2.0 * y.T).contiguous()
+    # One more dimension makes the product |y|² - 2xy at once; |x|² is added to the smallest of a row alone. This
+    # product is the cost of novelty.
+    turned = torch.cat([-2.0 * y.T, (y * y).sum(1)[None]])
     found = []
     for part in x.split(BLOCK):
         part = part - center
-        # |y|² - 2xy in place, and |x|² only for the smallest of a row: this product is the cost of novelty.
-        found.append((product(part, turned).add_(norms).amin(1) + (part * part).sum(1)).clamp_(min=0.0).sqrt_())
+        longer = torch.nn.functional.pad(part, (0, 1), value=1.0)
+        found.append((product(longer, turned).amin(1) + (part * part).sum(1)).clamp_(min=0.0).sqrt_())
     return torch.cat(found).numpy() if found else np.zeros(0, dtype=np.float32)
 
 

@@ -79,11 +79,20 @@ class Scorer:
         return Terms(proba, embedding, membership, u, terms.diversity(situation, self.diversity))
 
     def best(
-        self, ids: pl.Series, features: np.ndarray, subgroups: pl.DataFrame, taken: set[str], at_most: int
+        self,
+        ids: pl.Series,
+        features: np.ndarray,
+        subgroups: pl.DataFrame,
+        taken: set[str],
+        at_most: int,
+        floor: float = -1.0,
     ) -> Best:
-        """The `at_most` best of n real rows that are not in `taken`. subgroups: their subgroup columns."""
+        """The `at_most` best of n real rows that are not in `taken`. subgroups: their subgroup columns.
+
+        floor: rows that rank below it may be left out, since so many better ones are known elsewhere.
+        """
         free = np.flatnonzero(~ids.is_in(list(taken)).to_numpy())
-        found, floor = [self._score(ids, features, subgroups, free[:0], -1.0)], -1.0
+        found = [self._score(ids, features, subgroups, free[:0], floor)]
         for start in range(0, len(free), ROWS):
             found.append(self._score(ids, features, subgroups, free[start : start + ROWS], floor))
             if sum(len(part.table) for part in found) >= 2 * at_most:  # what is under the floor need not be kept

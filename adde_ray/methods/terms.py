@@ -82,7 +82,10 @@ def balance(s: Situation, power: float = 0.6) -> np.ndarray:
     """
     rarity = (1.0 / (1.0 + s.class_counts)) ** power
     rarity = (rarity / rarity.max()).astype(np.float32)
-    return multilabel.rarity(s.proba, rarity) if s.multi else np.minimum(s.proba @ rarity, 1.0)
+    if s.multi:
+        return multilabel.rarity(s.proba, rarity)
+    # Row by row: a matrix-vector product adds in an order that depends on how many rows there are.
+    return np.minimum((s.proba * rarity).sum(axis=1), 1.0)
 
 
 def novelty(s: Situation) -> np.ndarray:

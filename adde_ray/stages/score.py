@@ -5,6 +5,8 @@ One pass over the pool's shards; each gives its best, and a shortlist of bounded
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 
@@ -54,16 +56,23 @@ def best_of_pool(pool: Pool, scorer: Scorer, taken: set[str], at_most: int, *, w
     """
     workers = workers if pool.is_streamed else 0
     found: list[Best] = []
-    for row, part in each(_best_of_shard, pool.shards, scorer, taken, at_most, workers=workers):
+
+    def tasks() -> Iterator[tuple[Shard, float]]:
+        for shard in pool.shards:  # each told, when its turn comes, what would be of no use any more
+            full = found and len(found[0].table) == at_most
+            yield shard, found[0].table["rank"].min() if full else -1.0
+
+    for row, part in each(_best_of_shard, tasks(), scorer, taken, at_most, workers=workers):
         part = Best(part.table.with_columns(pl.lit(row).alias("shard")), part.features)
-        found = [merge([*found, part], at_most)]
+        found[:] = [merge([*found, part], at_most)]
     [best] = found
     return best
 
 
-def _best_of_shard(shard: Shard, scorer: Scorer, taken: set[str], at_most: int) -> Best:
+def _best_of_shard(task: tuple[Shard, float], scorer: Scorer, taken: set[str], at_most: int) -> Best:
+    shard, floor = task
     block = shard.read()
-    return scorer.best(block.ids, block.features, block.subgroups, taken, at_most)
+    return scorer.best(block.ids, block.features, block.subgroups, taken, at_most, floor)
 
 
 def _at_most(pool: Pool, config: Config) -> int:

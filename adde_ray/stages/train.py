@@ -32,6 +32,7 @@ from adde_ray.data import Data, Dataset
 from adde_ray.errors import UserError
 from adde_ray.methods import finetune, learner
 from adde_ray.methods.finetune import Recipe
+from adde_ray.methods.products import threads_for
 from adde_ray.rundir import TUNED, RoundDir, atomic, derive_seed, read_json, write_json
 
 if TYPE_CHECKING:
@@ -43,9 +44,6 @@ BACKBONE = "backbone."
 
 MAX_FAILURES = 3
 """Times a fit goes on from its last kept state after it lost a worker."""
-
-SMALL = 4_000_000
-"""Multiply-adds of a step below which one thread is the fastest: more would wait for each other."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +189,7 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
     )  # fmt: skip
     keeper = settings["keeper"]
     begun = _resume(keeper, part, optimiser, schedule) if keeper else 0
-    with _threads_for(part.work):
+    with threads_for(part.work):
         for step, rows in itertools.islice(enumerate(batches), begun, None):
             masks = learner.draw_masks(drops, network, len(rows), seed=settings["seed"] + step)
             shard = np.arange(len(rows))[rank::world]
@@ -365,13 +363,3 @@ def _room_for_a_worker(config: Train) -> dict[str, float]:
             f"needs {needed} GPUs and there are {gpus:g}", where="train.gpu", value=True, remedy="Set train.gpu = false"
         )
     return {"CPU": min(1.0, 0.5 * cpus / needed)}
-
-
-@contextlib.contextmanager
-def _threads_for(work: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if work < SMALL else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
