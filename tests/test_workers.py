@@ -3,11 +3,11 @@
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 import ray
+import torch
 
 from adde_ray.errors import UserError
 from adde_ray.workers import each
@@ -29,11 +29,17 @@ def die_once(number, folder):
     return number
 
 
-def test_in_this_process_one_at_a_time_and_in_order():
+def test_in_this_process_in_order_and_as_they_are_due():
+    before = torch.get_num_threads()
     assert list(each(square, [1, 2, 3], 1, workers=0)) == [(0, 2), (1, 5), (2, 10)]
     assert list(each(square, [], 1, workers=0)) == []
-    lazy = each(lambda _: threading.get_ident(), range(10**9), workers=0)
-    assert next(lazy) == (0, threading.get_ident())
+    taken = []
+    lazy = each(lambda n: n, (taken.append(n) or n for n in range(10**9)), workers=0)
+    assert next(lazy) == (0, 0) and next(lazy) == (1, 1) and len(taken) <= 2 + before
+    lazy.close()
+    with pytest.raises(ZeroDivisionError):
+        list(each(lambda n: 1 // n, [2, 1, 0, 1], workers=0))
+    assert torch.get_num_threads() == before
 
 
 def test_in_workers(ray_cluster):
