@@ -111,7 +111,8 @@ class Scorer:
         kept = np.flatnonzero(rank >= floor)
         suggested, confidence = labels.likeliest(of.proba[kept], self.classes, multi=self.multi)
         table = {
-            "sample_id": ids[rows[kept]],
+            # Copied: rows taken out of a column would hold on to all of its text, shard after shard.
+            "sample_id": pl.Series(ids[rows[kept]].to_list(), dtype=pl.String),
             "rank": rank[kept],
             "U": of.u[kept].astype(np.float32),
             "Div": of.div[kept].astype(np.float32),
