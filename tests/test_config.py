@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from adde_ray import config as config_module
+from adde_ray import data_config
 from adde_ray.config import Config
 from adde_ray.errors import UserError
 
@@ -75,14 +76,15 @@ def test_a_config_survives_its_json():
 
 
 def sections() -> list[type[BaseModel]]:
-    return [c for c in vars(config_module).values() if isinstance(c, type) and issubclass(c, config_module.Section)]
+    found = {**vars(config_module), **vars(data_config)}.values()
+    return [c for c in found if isinstance(c, type) and issubclass(c, data_config.Section)]
 
 
 def fields() -> list[tuple[str, str]]:
     return [
         (section.__name__, name)
         for section in sections()
-        if section not in (Config, config_module.Section)
+        if section not in (Config, data_config.Section)
         for name in section.model_fields
     ]
 
@@ -102,5 +104,7 @@ def test_every_field_says_what_it_does():
 def test_no_field_is_silently_unused(section, name):
     if name == "source":
         return  # the discriminator: looked up as data.source
-    code = "\n".join(p.read_text() for p in (ROOT / "adde_ray").rglob("*.py") if p.stem not in ("config", "check"))
+    code = "\n".join(
+        p.read_text() for p in (ROOT / "adde_ray").rglob("*.py") if p.stem not in ("config", "data_config", "check")
+    )
     assert re.search(rf"\.{name}\b", code), f"{section}.{name} is read nowhere"

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 from adde_ray import labels as codec
 from adde_ray.cli import app
-from adde_ray.config import ChexpertData, Config, CsvData, HubData
+from adde_ray.config import Config
+from adde_ray.data_config import ChexpertData, CsvData, HubData
 from adde_ray.errors import UserError
 from adde_ray.loop import run
 from adde_ray.methods.learner import LEARNERS

@@ -9,7 +9,8 @@ import pytest
 from fake_bucket import serve
 from test_sources import picture
 
-from adde_ray.config import Config, CsvData, FolderData
+from adde_ray.config import Config
+from adde_ray.data_config import CsvData, FolderData
 from adde_ray.errors import UserError
 from adde_ray.sources import files, image_folder, table
 

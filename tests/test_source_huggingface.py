@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from test_sources import picture
 
-from adde_ray.config import HubData
+from adde_ray.data_config import HubData
 from adde_ray.errors import UserError
 from adde_ray.methods.images import decode_images
 from adde_ray.sources import huggingface, parts

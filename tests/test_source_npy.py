@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from fake_bucket import serve
 
-from adde_ray.config import NpyData
+from adde_ray.data_config import NpyData
 from adde_ray.errors import UserError
 from adde_ray.sources import npy
 from adde_ray.sources.rows import count

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from test_sources import picture
 
-from adde_ray.config import CsvData, FolderData
+from adde_ray.data_config import CsvData, FolderData
 from adde_ray.errors import UserError
 from adde_ray.sources import WHERE, image_folder, parts, readers, table, table_pool
 from adde_ray.sources.rows import count

@@ -9,7 +9,8 @@ import tifffile
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from adde_ray.config import Config, Generate, TilesData
+from adde_ray.config import Config, Generate
+from adde_ray.data_config import TilesData
 from adde_ray.errors import UserError
 from adde_ray.methods import encoders
 from adde_ray.methods.generators import GENERATORS, FitData

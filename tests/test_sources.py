@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from adde_ray.config import CsvData, DigitsData, FolderData
+from adde_ray.data_config import CsvData, DigitsData, FolderData
 from adde_ray.errors import UserError
 from adde_ray.methods.images import decode_images
 from adde_ray.sources import SOURCES, WHERE, digits, image_folder

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from adde_ray.config import ChexpertData
+from adde_ray.data_config import ChexpertData
 from adde_ray.errors import UserError
 from adde_ray.labels import check_classes, join
 from adde_ray.rundir import derive_rng

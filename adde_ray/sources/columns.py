@@ -11,7 +11,7 @@ from collections import Counter
 import polars as pl
 
 from adde_ray import labels as codec
-from adde_ray.config import CsvData
+from adde_ray.data_config import CsvData
 from adde_ray.errors import UserError
 from adde_ray.sources.files import AnyPath, beside
 from adde_ray.sources.pictures import read_images

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from adde_ray.config import DigitsData
+from adde_ray.data_config import DigitsData
 from adde_ray.errors import UserError
 from adde_ray.methods.images import encode_images
 from adde_ray.rundir import derive_rng

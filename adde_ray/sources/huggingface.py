@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adde_ray.config import CsvData, HubData
+from adde_ray.data_config import CsvData, HubData
 from adde_ray.errors import UserError
 from adde_ray.labels import NONE, SEPARATOR, foreign, in_words, join, rarest, split
 from adde_ray.rundir import derive_rng, fingerprint

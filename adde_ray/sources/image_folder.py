@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from adde_ray.config import FolderData, TilesData
+from adde_ray.data_config import FolderData, TilesData
 from adde_ray.errors import UserError
 from adde_ray.rundir import derive_rng
 from adde_ray.sources.files import AnyPath, at, walk

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from adde_ray.config import CsvData, NpyData
+from adde_ray.data_config import CsvData, NpyData
 from adde_ray.errors import UserError
 from adde_ray.sources.files import AnyPath, at, matching, walk
 from adde_ray.sources.parts import TableFile

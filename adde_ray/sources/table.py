@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from adde_ray import labels as codec
-from adde_ray.config import CsvData
+from adde_ray.data_config import CsvData
 from adde_ray.errors import UserError
 from adde_ray.rundir import derive_rng
 from adde_ray.schema import SPLITS

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from adde_ray.config import CsvData
+from adde_ray.data_config import CsvData
 from adde_ray.errors import UserError
 from adde_ray.sources.columns import PAYLOAD_KINDS, as_ours, set_aside, usable
 from adde_ray.sources.files import at

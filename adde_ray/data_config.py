@@ -1,0 +1,276 @@
+"""What `[data]` may hold: one section for each source. Part of the tree in `config`, which says how it is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+def _location(value: object) -> Path | str:
+    """A pathlib path, except for what is in a bucket: pathlib makes one slash of two."""
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise ValueError("input should be a path, or a location such as s3://bucket/folder")
+    return value if isinstance(value, str) and "://" in value else Path(value)
+
+
+Location = Annotated[Path | str, PlainValidator(_location), WithJsonSchema({"type": "string"})]
+
+
+class DigitsData(Section):
+    """scikit-learn's 1,797 handwritten digits as a long-tailed pool; needs no files."""
+
+    source: Literal["digits"]
+    test_fraction: float = Field(0.3, gt=0, lt=0.9)
+    """Share held out for test, class-balanced."""
+    val_fraction: float = Field(0.1, gt=0, lt=0.9)
+    """Share held out for val, class-balanced."""
+    longtail_ratio: float = Field(30.0, ge=1)
+    """Rows of the most common class in the pool over rows of the rarest; the class order is drawn by the seed."""
+    seed_classes: int = Field(5, ge=1, le=10)
+    """The seed set holds only this many of the most common classes."""
+    seed_per_class: int = Field(2, ge=1)
+    """Labelled samples of each of those classes."""
+
+
+class FolderData(Section):
+    """Images in class folders, plus a folder of unlabelled ones.
+
+    `<path>/labelled/<class>/*.png`, `<path>/unlabelled/**/*.png`; optionally `<path>/val/<class>/`,
+    `<path>/test/<class>/` and `<path>/ood/<class>/` (without val and test they are drawn from labelled).
+    """
+
+    source: Literal["image_folder"]
+    path: Location
+    """The folder, here or in a bucket (s3://bucket/folder, gs://bucket/folder)."""
+    size: int = Field(32, ge=4, le=1024)
+    """Images are resized to size x size pixels on reading."""
+    min_side: int = Field(1, ge=1)
+    """Images whose shorter side has fewer pixels than this are set aside."""
+    mode: Literal["L", "RGB"] = "RGB"
+    """Colour mode images are converted to."""
+    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    """Share of labelled drawn for val when there is no val folder."""
+    test_fraction: float = Field(0.0, ge=0, lt=0.9)
+    """Share of labelled drawn for test when there is no test folder; 0 = no test split."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unreadable files above which the data is refused; below it they are set aside with their reason."""
+
+
+class TilesData(Section):
+    """GeoTIFF or TIFF tiles of any number of bands, in the folders of `image_folder`."""
+
+    source: Literal["tiles"]
+    path: Location
+    """The folder, here or in a bucket."""
+    bands: tuple[Annotated[int, Field(ge=1)], ...] = Field((4, 3, 2), min_length=1, max_length=64)
+    """Bands to keep, counted from 1, in this order. The first three are what people see as red, green and blue."""
+    scale: tuple[float, float] | tuple[tuple[float, float], ...] = (0.0, 10000.0)
+    """Values that become black and white: [low, high] for all bands, or a pair for each. Values beyond are clipped."""
+    size: int = Field(64, ge=4, le=1024)
+    """Every band is resized to size x size pixels."""
+    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    """Share of labelled drawn for val when there is no val folder."""
+    test_fraction: float = Field(0.0, ge=0, lt=0.9)
+    """Share of labelled drawn for test when there is no test folder; 0 = no test split."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unreadable files above which the data is refused."""
+
+    @model_validator(mode="after")
+    def _ranges(self):
+        if len(set(self.bands)) < len(self.bands):
+            raise ValueError("a band is named twice")
+        pairs = self.ranges
+        if len(pairs) != len(self.bands):
+            raise ValueError(f"scale needs one pair, or one for each of {len(self.bands)} bands")
+        if any(low >= high for low, high in pairs):
+            raise ValueError("scale needs low below high")
+        return self
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float], ...]:
+        """(low, high) of each band."""
+        return self.scale if isinstance(self.scale[0], tuple) else (self.scale,) * len(self.bands)
+
+
+class CsvData(Section):
+    """Texts, vectors or images in a CSV, JSON Lines or Parquet file; rows without a label are the pool.
+
+    A column named by `split_column`, when given, says seed, pool, val, test or ood for each row.
+    """
+
+    source: Literal["csv", "table"]
+    path: Location
+    """A .csv, .tsv, .jsonl or .parquet file, here or in a bucket (s3://, gs://)."""
+    pool: Location | None = None
+    """More files of pool rows, read piece by piece: a file, a folder or a pattern (pool/*.parquet), same columns."""
+    text_column: str | None = None
+    """Column with the text. Give this, `vector_column` or `image_column`."""
+    vector_column: str | None = None
+    """Column with a list of floats (Parquet or JSON Lines), instead of a text."""
+    image_column: str | None = None
+    """Column with encoded images (Parquet) or with their paths, relative to the file, instead of a text."""
+    size: int = Field(32, ge=4, le=1024)
+    """image_column: images are resized to size x size pixels on reading."""
+    min_side: int = Field(1, ge=1)
+    """image_column: images whose shorter side has fewer pixels than this are set aside."""
+    mode: Literal["L", "RGB"] = "RGB"
+    """image_column: colour mode images are converted to."""
+    label_column: str = "label"
+    """Class of each row; empty or null means unlabelled."""
+    label_separator: str | None = Field(None, min_length=1)
+    """Makes it a multi-label task: what stands between the classes of a label, as "|"; lists are read too. `none` or an
+    empty list = no class holds, and ?Name = class Name is not known."""
+    split_column: str | None = None
+    """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
+    classes: tuple[str, ...] = ()
+    """The label list. Empty: every label that occurs in the labelled rows."""
+    subgroup_columns: tuple[str, ...] = ()
+    """Attributes whose representation is watched (sex, site, …)."""
+    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    """Share of the labelled rows drawn for val when no split column says."""
+    test_fraction: float = Field(0.0, ge=0, lt=0.9)
+    """Share of the labelled rows drawn for test; 0 = no test split."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unusable rows above which the data is refused."""
+
+    @model_validator(mode="after")
+    def _one_payload(self):
+        if [self.text_column, self.vector_column, self.image_column].count(None) != 2:
+            raise ValueError("give exactly one of text_column, vector_column and image_column")
+        return self
+
+
+Uncertain = Literal["ignore", "zeros", "ones"]
+
+
+class ChexpertData(Section):
+    """Images in CheXpert's layout, a multi-label task: `<path>/train.csv`, optionally `valid.csv` and `test.csv`.
+
+    Training images are split by patient into seed set and pool, and into val and test where these have no file.
+    """
+
+    source: Literal["chexpert"]
+    path: Location
+    """The folder that holds train.csv."""
+    observations: tuple[str, ...] = ()
+    """Which observations are the classes; empty = all that train.csv has a column for."""
+    uncertain: Uncertain | dict[str, Uncertain] = "ignore"
+    """What -1 means, for all observations or by observation (ignore where none is given):
+    ignore (not known), zeros (not there), ones (there)."""
+    blank: Literal["zeros", "ignore"] = "zeros"
+    """What an empty cell means: zeros (not mentioned, so not there) or ignore (not known)."""
+    size: int = Field(64, ge=4, le=1024)
+    """Images are resized to size x size pixels on reading."""
+    mode: Literal["L", "RGB"] = "L"
+    """Colour mode images are converted to."""
+    seed_fraction: float = Field(0.05, gt=0, lt=0.9)
+    """Share of the training patients whose images are the seed set."""
+    val_fraction: float = Field(0.1, gt=0, lt=0.9)
+    """Share of the training patients drawn for val when there is no valid.csv."""
+    test_fraction: float = Field(0.2, ge=0, lt=0.9)
+    """Share of the training patients drawn for test when there is no test.csv; 0 = no test split."""
+    age_edges: tuple[int, ...] = (20, 40, 60, 80)
+    """Ages at which a new age band begins."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unusable rows above which the data is refused; below it they are set aside with their reason."""
+
+    @model_validator(mode="after")
+    def _rising(self):
+        if list(self.age_edges) != sorted(set(self.age_edges)) or any(edge < 1 for edge in self.age_edges):
+            raise ValueError("age_edges must rise, from 1 or more")
+        return self
+
+
+class NpyData(Section):
+    """Vectors in a .npy file (n x d), of which rows are read as they are needed; labels in a table beside it."""
+
+    source: Literal["npy"]
+    path: Location
+    """A .npy file, or a folder that holds vectors.npy; here or in a bucket."""
+    labels: Location | None = None
+    """A row for each vector: .csv, .jsonl, .parquet, or .npy of strings or numbers (labels alone). Left out: the file
+    called labels beside the vectors. Its other columns travel along."""
+    pool: Location | None = None
+    """More vectors, without labels: a .npy file, a folder or a pattern."""
+    label_column: str = "label"
+    """Class of each row; empty or null means unlabelled: the pool."""
+    split_column: str | None = None
+    """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
+    classes: tuple[str, ...] = ()
+    """The label list. Empty: every label that occurs in the labelled rows."""
+    subgroup_columns: tuple[str, ...] = ()
+    """Attributes whose representation is watched."""
+    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    """Share of the labelled rows drawn for val when no split column says."""
+    test_fraction: float = Field(0.0, ge=0, lt=0.9)
+    """Share of the labelled rows drawn for test; 0 = no test split."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unusable rows above which the data is refused."""
+
+
+class HubData(Section):
+    """A dataset folder of Hugging Face's `datasets`: what save_to_disk writes, or one laid out as on the Hub."""
+
+    source: Literal["huggingface"]
+    path: Location
+    """The folder, here or in a bucket. On the Hub's layout with several configurations: that of one."""
+    splits: dict[Literal["seed", "pool", "val", "test", "ood"], str] = {
+        "pool": "train",
+        "val": "validation",
+        "test": "test",
+    }
+    """Which of the folder's splits serves as which of ours; `val` and `test` may be absent there."""
+    seed_per_class: int | None = Field(None, ge=1)
+    """Where no split is the seed set: so many labelled rows of each class are drawn from the pool's split, and the
+    other labels are hidden truth. Without it every labelled row there is in the seed set."""
+    text_column: str | None = None
+    """Column with the text. Without it, `image_column` and `vector_column`: the one column that can be a payload."""
+    image_column: str | None = None
+    """Column with images (an Image feature, encoded bytes or paths)."""
+    vector_column: str | None = None
+    """Column with lists of numbers."""
+    label_column: str = "label"
+    """Class of each row: a ClassLabel feature or strings. Null and -1 mean unlabelled. Lists of either make it a
+    multi-label task; a column `unknown` of the same kind has the classes nobody could tell."""
+    classes: tuple[str, ...] = ()
+    """The label list. Empty: the names of the ClassLabel feature, else every label there is."""
+    subgroup_columns: tuple[str, ...] = ()
+    """Attributes whose representation is watched."""
+    size: int = Field(32, ge=4, le=1024)
+    """Images are resized to size x size pixels on reading."""
+    mode: Literal["L", "RGB"] = "RGB"
+    """Colour mode images are converted to."""
+    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    """Share of the labelled rows of the pool's split drawn for val when no split serves as val."""
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unusable rows above which the data is refused."""
+
+    @model_validator(mode="after")
+    def _needs_a_pool(self):
+        if "pool" not in self.splits:
+            raise ValueError("splits must say which split is the pool")
+        if [self.text_column, self.vector_column, self.image_column].count(None) < 2:
+            raise ValueError("give at most one of text_column, vector_column and image_column")
+        return self
+
+
+SECTIONS: dict[str, Any] = {
+    "digits": DigitsData,
+    "image_folder": FolderData,
+    "csv": CsvData,
+    "table": CsvData,
+    "chexpert": ChexpertData,
+    "huggingface": HubData,
+    "tiles": TilesData,
+    "npy": NpyData,
+}
+
+Data = Annotated[
+    DigitsData | FolderData | CsvData | ChexpertData | HubData | TilesData | NpyData, Field(discriminator="source")
+]
