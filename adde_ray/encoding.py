@@ -71,9 +71,9 @@ class Encoding:
 
     def shard(self, ids: pl.Series, payloads: pl.Series, out: Path) -> None:
         """Encode a shard's payloads and write their features, as float16."""
-        parts = [self._encode(payloads[start : start + CHUNK]) for start in range(0, len(payloads), CHUNK)]
+        features = _in_chunks(self._encode, payloads, lambda rows: None)
         limit = np.finfo(np.float16).max  # an outlier beyond it is as far away as can be said
-        write_features(out, ids, np.clip(np.concatenate(parts), -limit, limit).astype(np.float16))
+        write_features(out, ids, np.clip(features, -limit, limit).astype(np.float16))
 
     def __reduce__(self) -> tuple:
         return Encoding, (self.settings, self.modality, self.folder)
@@ -96,11 +96,17 @@ class Tuned(Encoding):
 
 def in_chunks(encode: Callable[[pl.Series], np.ndarray], payloads: pl.Series, *, title: str) -> np.ndarray:
     """What `encode` gives for each `CHUNK` of the payloads, together."""
-    if len(payloads) <= CHUNK:
+    with Bar(title, len(payloads)) as bar:
+        return _in_chunks(encode, payloads, bar.advance)
+
+
+def _in_chunks(
+    encode: Callable[[pl.Series], np.ndarray], payloads: pl.Series, done: Callable[[int], None]
+) -> np.ndarray:
+    if len(payloads) <= CHUNK:  # none at all included: the encoder knows its dimensions
         return encode(payloads)
     parts = []
-    with Bar(title, len(payloads)) as bar:
-        for start in range(0, len(payloads), CHUNK):
-            parts.append(encode(payloads[start : start + CHUNK]))
-            bar.advance(len(parts[-1]))
+    for start in range(0, len(payloads), CHUNK):
+        parts.append(encode(payloads[start : start + CHUNK]))
+        done(len(parts[-1]))
     return np.concatenate(parts)

@@ -246,3 +246,16 @@ def test_small_and_strange_pools(folder, tmp_path, pool):
         with pytest.raises(UserError, match="no unlabelled sample"):
             run(settings, tmp_path / "run")
         assert not (tmp_path / "run").exists()
+
+
+def test_a_part_of_which_nothing_is_left(folder, tmp_path, monkeypatch):
+    shutil.copytree(folder, tmp_path / "data")
+    for row in range(4):  # the last files of the pool: a part of their own
+        (tmp_path / "data" / "pool" / "9" / f"z{row}.png").write_bytes(b"no image")
+    monkeypatch.setattr(image_folder, "CHUNK", 4)
+    files = sorted(p.relative_to(tmp_path / "data").as_posix() for p in (tmp_path / "data/pool").rglob("*.png"))
+    for name in files[: len(files) % 4]:
+        (tmp_path / "data" / name).unlink()
+    run(config(tmp_path / "data", shard_rows=4), tmp_path / "run")
+    sizes = [len(pl.read_parquet(p)) for p in sharding.part_files(tmp_path / "run/ingest")]
+    assert 0 in sizes and len(RunDir.at(tmp_path / "run").dataset()) > 60

@@ -10,8 +10,9 @@ learned as C yes-or-no questions on one body: sigmoids and binary cross-entropy,
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -250,13 +251,14 @@ class Model:
         if self.network.heads > 1:
             logits = self._each(features)
             return np.stack([self._squash(logits[:, k]) for k in range(self.network.heads)], axis=1)
-        drops = dropouts(self.network)
-        if not drops or self.ensemble == 1:
+        if not dropouts(self.network) or self.ensemble == 1:
             return self.proba(features)[:, None]
-        members = []
+        # A network of its own: masks are set in it, and several threads score shards with this one at a time.
+        own, members = replace(self, network=copy.deepcopy(self.network)), []
+        drops = dropouts(own.network)
         for k in range(self.ensemble):
-            with masked(drops, draw_masks(drops, self.network, 1, seed=k)):
-                members.append(self.proba(features))
+            with masked(drops, draw_masks(drops, own.network, 1, seed=k)):
+                members.append(own.proba(features))
         return np.stack(members, axis=1)
 
     def embed(self, features: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Learners: shapes, determinism, class balance, calibration, the embedding."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -80,6 +82,18 @@ def test_members_have_their_own_opinions_and_f_is_one_model(settings):
     np.testing.assert_allclose(members[[3, 0]], model.member_proba(features[[3, 0]]), rtol=1e-5)
     assert model.proba(features).shape == (5, 3) and model.logits(features[:0]).shape == (0, 3)
     assert model.embed(features).shape == (5, 8 if model.moves else 6)
+
+
+def test_threads_do_not_see_each_others_masks():
+    """Shards are scored by several threads at a time, with one model."""
+    config = Train(learner="mlp", dropout=0.5, ensemble=4)
+    model = Model(learner.build(12, 3, config, seed=0), 1.0, ensemble=4)
+    x = np.random.default_rng(0).normal(size=(2000, 12)).astype(np.float32)
+    f, members = model.proba(x), model.member_proba(x)
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(model.member_proba if i % 2 else model.proba, x) for i in range(40)]
+    for i, answer in enumerate(asked):
+        np.testing.assert_array_equal(answer.result(), members if i % 2 else f)
 
 
 def test_one_member_is_f_itself():
