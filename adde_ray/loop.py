@@ -33,6 +33,7 @@ from adde_ray.stages.review import Annotator, make_annotator, review
 from adde_ray.stages.score import score
 from adde_ray.stages.select import select
 from adde_ray.stages.train import train
+from adde_ray.strategies import strategy
 from adde_ray.summary import summarise
 
 Watcher = Callable[[RunDir, dict, dict], None]
@@ -174,11 +175,6 @@ def commit(
 
 def at_random(config: Config, run_: RunDir) -> Config:
     """The same run with the labels it bought spent on randomly chosen real samples."""
-    bought = summarise(run_)["num_labels"]
-    tree = config.model_dump(mode="json")
-    tree["select"]["selector"] = "random"
-    tree["generate"]["generator"] = "none"
-    tree["adapt"]["rules"] = []
-    tree["compare"]["random"] = False
-    tree["stop"] = {"labels": bought, "rounds": config.stop.rounds}
-    return Config.parse(tree)
+    spent = {"labels": summarise(run_)["num_labels"], "rounds": config.stop.rounds}
+    tree = strategy("random").over(config).model_dump(mode="json")
+    return Config.parse(tree | {"compare": {"random": False}, "stop": spent})
