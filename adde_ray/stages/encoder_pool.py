@@ -15,6 +15,7 @@ import polars as pl
 from adde_ray.config import Train
 from adde_ray.errors import UserError
 from adde_ray.methods.finetune import Recipe, load_weights
+from adde_ray.workers import stop
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -75,11 +76,7 @@ class EncoderPool:
 
     def close(self) -> None:
         """Stop the actors and give their resources back."""
-        import ray
-
-        if ray.is_initialized():
-            for actor in self._actors:
-                ray.kill(actor)
+        stop(self._actors)
         self._actors = []
 
     def _start(self, recipe: Recipe) -> None:
