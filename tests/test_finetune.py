@@ -9,8 +9,9 @@ import tiny
 import torch
 from safetensors.numpy import load_file
 
+from adde_ray.asked import read_asked
 from adde_ray.config import Encoder, Train
-from adde_ray.encoding import Encoding
+from adde_ray.encoding import Encoding, Tuned
 from adde_ray.features import read_features
 from adde_ray.fitting import Tuning, fit
 from adde_ray.loop import run
@@ -164,16 +165,22 @@ def test_a_shortlist_is_all_that_is_encoded_and_asked_about(tmp_path, data, bert
 
 
 @pytest.mark.parametrize("reembed", ["all", "shortlist"])
-def test_a_streamed_pool_is_seen_by_this_rounds_encoder_too(tmp_path, reembed):
+def test_a_streamed_pool_is_seen_by_this_rounds_encoder_too(tmp_path, monkeypatch, reembed):
     source = tiny.folder(tmp_path / "images")
     stream = {"min_rows": 20, "shard_rows": 16, "sample_rows": 30, "workers": 0}
     config = settings(
         None, tiny.vit(tmp_path / "vit"), train={"reembed": reembed, "shortlist_rows": 20}, stream=stream,
         data={"source": "image_folder", "path": str(source), "size": 12, "mode": "L"},
     )  # fmt: skip
-    folder = tmp_path / "run"
-    assert run(config, folder)["num_labels"] == 12
+    folder, encoded = tmp_path / "run", []
+    encode = Tuned.__call__
+    with monkeypatch.context() as patch:
+        patch.setattr(Tuned, "__call__", lambda self, x, **more: (encoded.append(set(x)), encode(self, x, **more))[1])
+        assert run(config, folder)["num_labels"] == 12
     first = RunDir(folder).round(0)
+    asked = set(read_asked(first).table["image"])
+    # As the query when it is learned from, then for D_t and the census of each later round: once each.
+    assert encoded.count(asked) == len(RunDir(folder).rounds())
     frozen = next((folder / "embeddings").iterdir())
     parts = sorted(p.name for p in (frozen / "pool").iterdir())
     assert parts
