@@ -43,7 +43,8 @@ def kept_state(config: Train) -> Iterator[ActorHandle | None]:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    # A soft wish is not heard of an actor that needs no resources: Ray would put it on any machine, and lose it there.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     keeper = ray.remote(Keeper).options(num_cpus=0, scheduling_strategy=here).remote()
     try:
         yield keeper
