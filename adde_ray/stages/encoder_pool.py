@@ -88,6 +88,7 @@ class EncoderPool:
         # They reserve no CPU: they never work while the trainers do, who would else wait for their room for ever.
         remote = ray.remote(_Actor).options(
             num_cpus=0,
+            memory=1,  # a byte: of an actor that needs nothing at all, Ray does not hear that it is to be spread
             num_gpus=1 if self._config.gpu else 0,
             scheduling_strategy="SPREAD",
             max_restarts=MAX_RESTARTS,
