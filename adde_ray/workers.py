@@ -1,4 +1,7 @@
-"""The same function over many items: in this process, or as Ray tasks on whatever machines there are. Actors' end."""
+"""The same function over many items: in this process, or as Ray tasks on whatever machines there are.
+
+Besides, what stops a run's actors.
+"""
 
 from __future__ import annotations
 
