@@ -59,13 +59,15 @@ class Data:
 
 @dataclass(frozen=True)
 class Dataset:
-    """D_t, sorted by sample_id, row-aligned."""
+    """D_t, sorted by sample_id, row-aligned; and what the pool was asked for to get there."""
 
     table: pl.DataFrame  # DATASET and payload columns
     features: np.ndarray  # (m, d) float32
     labels: np.ndarray  # (m,) class rows, or (m, C) targets of a multi-label task
     subgroups: dict[str, list[str | None]]  # of synthetic rows: unknown
     class_counts: np.ndarray  # (C,) samples of which each class holds
+    asked_ids: list[str]  # the pool's rows people were asked about before, whether they are in D_t or not
+    asked_features: np.ndarray  # (q, d) float32, of those
 
     @property
     def num_synthetic(self) -> int:
@@ -85,29 +87,24 @@ def load_dataset(run: RunDir, t: int, data: Data) -> Dataset:
     table = run.dataset(t).sort("sample_id")
     ids, seed = table["sample_id"].to_list(), data.splits["seed"]
     made = table.filter(pl.col("origin") == "synthetic")
+    asked = [then for then in asked_rows(run, t) if len(then)]
+    if data.frozen is not None:
+        asked = [Split(then.table, data.encode(then.table[data.meta.modality])) for then in asked]
+    asked_ids = [i for then in asked for i in then.ids]
+    asked_features = np.concatenate([seed.features[:0], *(then.features for then in asked)])
     known = dict(zip(seed.ids, seed.features, strict=True)) | _made_features(made, run, t, data)
-    groups = [_groups(seed.table, data)]
-    for asked in asked_then(run, t, data):
-        known |= dict(zip(asked.ids, asked.features, strict=True))
-        groups.append(_groups(asked.table, data))
+    known |= dict(zip(asked_ids, asked_features, strict=True))
+    groups = [_groups(split.table, data) for split in (seed, *asked)]
     features = np.stack([known[i] for i in ids]).astype(np.float32)
     of_sample = table.select("sample_id").join(pl.concat(groups), on="sample_id", how="left", maintain_order="left")
     labels = data.meta.numbers(table["label"])
     counts = holds(labels, len(data.meta.classes)).sum(axis=0)
-    return Dataset(table, features, labels, data.subgroups(of_sample), counts)
+    return Dataset(table, features, labels, data.subgroups(of_sample), counts, asked_ids, asked_features)
 
 
 def _groups(table: pl.DataFrame, data: Data) -> pl.DataFrame:
     columns = {"sample_id": table["sample_id"], **data.subgroups(table)}
     return pl.DataFrame(columns, schema_overrides=dict.fromkeys(data.meta.subgroups, pl.String))
-
-
-def asked_then(run: RunDir, before: int, data: Data) -> list[Split]:
-    """The pool's rows in the queries of rounds < `before`, with features as `data` has them."""
-    found = asked_rows(run, before)
-    if data.frozen is None:
-        return found
-    return [Split(asked.table, data.encode(asked.table[data.meta.modality])) for asked in found]
 
 
 def query_features(sample_ids: list[str], synthetic: pl.DataFrame, asked: Split, data: Data) -> np.ndarray:

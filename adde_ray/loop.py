@@ -23,12 +23,13 @@ from adde_ray.rundir import RoundDir, RunDir
 from adde_ray.stages.acquire import acquire
 from adde_ray.stages.adapt import adapt
 from adde_ray.stages.analyse import Spaces, analyse, history
-from adde_ray.stages.embed import embed, embed_again
+from adde_ray.stages.embed import embed
 from adde_ray.stages.encoder_pool import EncoderPool
 from adde_ray.stages.generate import GeneratorPool
 from adde_ray.stages.grow import grow
 from adde_ray.stages.ingest import ingest
 from adde_ray.stages.leave_out import leave_out
+from adde_ray.stages.reembed import embed_again
 from adde_ray.stages.review import Annotator, make_annotator, review
 from adde_ray.stages.score import score
 from adde_ray.stages.select import select

@@ -1,12 +1,18 @@
-"""The same function over many items: in this process, or as Ray tasks on whatever machines there are."""
+"""The same function over many items: in this process, or as Ray tasks on whatever machines there are.
+
+Besides, what stops a run's actors.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -50,6 +56,17 @@ def each(
     finally:
         for reference in running:
             ray.cancel(reference, force=False)
+
+
+def stop(actors: Sequence[ActorHandle]) -> None:
+    """End actors and give their resources back; where Ray has been shut down, they are gone already."""
+    if not actors:
+        return
+    import ray
+
+    if ray.is_initialized():
+        for actor in actors:
+            ray.kill(actor)
 
 
 def _here(function: Callable[..., Result], items: Iterable[Item], common: tuple) -> Iterator[tuple[int, Result]]:

@@ -31,7 +31,7 @@ from adde_ray.methods.images import encode_images
 from adde_ray.ray_session import ensure_ray
 from adde_ray.rundir import write_table
 from adde_ray.schema import sample_id
-from adde_ray.stages.embed import embed_parts
+from adde_ray.streaming import embed_parts
 
 PART_ROWS = 1024
 

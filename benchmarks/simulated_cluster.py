@@ -31,7 +31,7 @@ from adde_ray.encoding import Encoding
 from adde_ray.pool import Pool
 from adde_ray.rundir import write_table
 from adde_ray.stages import score
-from adde_ray.stages.embed import embed_parts
+from adde_ray.streaming import embed_parts
 
 NODES = (1, 2, 4)
 

@@ -9,14 +9,16 @@ import tiny
 import torch
 from safetensors.numpy import load_file
 
+from adde_ray.asked import read_asked
 from adde_ray.config import Encoder, Train
-from adde_ray.encoding import Encoding
+from adde_ray.encoding import Encoding, Tuned
 from adde_ray.features import read_features
+from adde_ray.fitting import Tuning, fit
 from adde_ray.loop import run
 from adde_ray.methods import finetune
 from adde_ray.methods.finetune import Recipe
 from adde_ray.rundir import RunDir
-from adde_ray.stages import encoder_pool, train
+from adde_ray.stages import encoder_pool
 
 MODES = ("lora", "full")
 
@@ -109,9 +111,9 @@ def fitted(bert, *, batch_size=64, **options) -> dict[str, torch.Tensor]:
     config = Train(**{"mode": "lora", "tune_steps": 4, "tune_batch": 9, "steps": 5, "backbone_lr": 0.01} | options)
     features, classes = recipe.build(Train(mode="full")).encode(pl.Series(texts)), sorted(set(labels))
     rows = np.array([classes.index(c) for c in labels])
-    head = {name: w.numpy() for name, w in train.fit(features, rows, 3, Train(steps=5), seed=3).items()}
-    tuning = train.Tuning(recipe, pl.Series("text", texts), head)
-    return train.fit(features, rows, 3, config, seed=3, tuning=tuning)
+    head = {name: w.numpy() for name, w in fit(features, rows, 3, Train(steps=5), seed=3).items()}
+    tuning = Tuning(recipe, pl.Series("text", texts), head)
+    return fit(features, rows, 3, config, seed=3, tuning=tuning)
 
 
 def test_what_is_in_memory_at_once_changes_nothing(bert):
@@ -163,16 +165,22 @@ def test_a_shortlist_is_all_that_is_encoded_and_asked_about(tmp_path, data, bert
 
 
 @pytest.mark.parametrize("reembed", ["all", "shortlist"])
-def test_a_streamed_pool_is_seen_by_this_rounds_encoder_too(tmp_path, reembed):
+def test_a_streamed_pool_is_seen_by_this_rounds_encoder_too(tmp_path, monkeypatch, reembed):
     source = tiny.folder(tmp_path / "images")
     stream = {"min_rows": 20, "shard_rows": 16, "sample_rows": 30, "workers": 0}
     config = settings(
         None, tiny.vit(tmp_path / "vit"), train={"reembed": reembed, "shortlist_rows": 20}, stream=stream,
         data={"source": "image_folder", "path": str(source), "size": 12, "mode": "L"},
     )  # fmt: skip
-    folder = tmp_path / "run"
-    assert run(config, folder)["num_labels"] == 12
+    folder, encoded = tmp_path / "run", []
+    encode = Tuned.__call__
+    with monkeypatch.context() as patch:
+        patch.setattr(Tuned, "__call__", lambda self, x, **more: (encoded.append(set(x)), encode(self, x, **more))[1])
+        assert run(config, folder)["num_labels"] == 12
     first = RunDir(folder).round(0)
+    asked = set(read_asked(first).table["image"])
+    # As the query when it is learned from, then for D_t and the census of each later round: once each.
+    assert encoded.count(asked) == len(RunDir(folder).rounds())
     frozen = next((folder / "embeddings").iterdir())
     parts = sorted(p.name for p in (frozen / "pool").iterdir())
     assert parts
@@ -246,8 +254,8 @@ def test_multi_label_targets_fine_tune_too(bert, ensemble):
     config = Train(mode="full", tune_steps=4, tune_batch=8, steps=5, backbone_lr=0.01, ensemble=ensemble)
     targets = np.array([[c == "sat", c != "ran", float("nan")] for c in labels], dtype=np.float32)
     features = recipe.build(config).encode(pl.Series(texts))
-    head = {name: w.numpy() for name, w in train.fit(features, targets, 3, config, seed=3).items()}
-    tuning = train.Tuning(recipe, pl.Series("text", texts), head)
-    whole = train.fit(features, targets, 3, config, seed=3, tuning=tuning)
+    head = {name: w.numpy() for name, w in fit(features, targets, 3, config, seed=3).items()}
+    tuning = Tuning(recipe, pl.Series("text", texts), head)
+    whole = fit(features, targets, 3, config, seed=3, tuning=tuning)
     assert all(torch.isfinite(value).all() for value in whole.values())
     assert any(not np.array_equal(whole[name].numpy(), head[name]) for name in head)

@@ -23,7 +23,7 @@ LAYERS = [
         "data",
         "analysis",
     },
-    {"ray_session", "workers", "sharding"},
+    {"ray_session", "workers", "sharding", "streaming", "keeper", "fitting"},
     {"review"},
     {"stages"},
     {"check", "report", "export"},

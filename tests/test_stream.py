@@ -22,7 +22,7 @@ from adde_ray.errors import Halted, UserError
 from adde_ray.rundir import RunDir, read_json
 from adde_ray.sources import image_folder
 from adde_ray.stages import score
-from adde_ray.stages.embed import embed_parts
+from adde_ray.streaming import embed_parts
 
 KEPT = ("gaps", "candidates", "query", "asked", "decisions")
 

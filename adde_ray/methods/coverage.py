@@ -8,11 +8,10 @@ The picks are those of the plain computation (lazy evaluation, Minoux 1978), at 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from functools import cache
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
+
+from adde_ray.methods.threads import one_thread
 
 DIGITS = 10
 """Squared distances are exact to so many digits of the largest squared norm; closer rows are copies."""
@@ -120,16 +119,6 @@ def central_row(z: np.ndarray) -> int:
     coverage.add(z.mean(axis=0, dtype=np.float64))
     coverage.refresh(np.arange(len(z)))
     return int(np.argmin(coverage.squared))
-
-
-def one_thread() -> AbstractContextManager:
-    """Numeric libraries use one thread within."""
-    return _libraries().limit(limits=1)
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()  # looking for them takes longer than many a selection
 
 
 def _squares(x: np.ndarray) -> np.ndarray:

@@ -6,10 +6,11 @@ its pool is. It says what a figure on val stands for.
 
 from __future__ import annotations
 
-import functools
 import itertools
 
 import numpy as np
+
+from adde_ray.methods.threads import one_thread
 
 PERMUTATIONS = 199
 """Relabellings behind a p-value, which is at least 1 / 200."""
@@ -60,7 +61,7 @@ def measure(
     held = {name: shares(where, num_cells) for name, where in cells.items() if len(where)}
     found: dict = {"shares": {name: np.round(share, 4).tolist() for name, share in held.items()}}
     for a, b in itertools.combinations(held, 2):
-        with _threads().limit(limits=1):  # for matrices this small, more only wait for each other
+        with one_thread():  # for matrices this small, more only wait for each other
             tested = mmd(points[a], points[b], rng=rng, max_rows=max_rows)
         moved = float(np.abs(held[a] - held[b]).sum() / 2)
         mmd2, p = tested if tested is not None else (None, None)
@@ -68,13 +69,6 @@ def measure(
             "mmd2": None if mmd2 is None else round(mmd2, 6), "p": p, "moved": round(moved, 6),
         }  # fmt: skip
     return found
-
-
-@functools.cache
-def _threads():
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()  # looks through all loaded libraries: once is enough
 
 
 def _kernel(points: np.ndarray) -> np.ndarray:

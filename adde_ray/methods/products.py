@@ -8,18 +8,14 @@ the kernel no longer changes, a row's product is the same in any batch, in any o
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import numpy as np
 import torch
+
+from adde_ray.methods.threads import threads_for
 
 MIN_ROWS = 32
 COLUMNS = 16
 """Found by trial with MKL and OpenBLAS: from these sizes on, all rows go through one kernel."""
-
-SMALL = 4_000_000
-"""Multiply-adds below which one thread is the fastest: more would wait for each other."""
 
 BLOCK = 1024
 """Rows at a time where an intermediate result is wider than what is kept of it: it should stay in the cache."""
@@ -30,20 +26,6 @@ def product(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     n, k = x.shape[0], w.shape[1]
     with threads_for(n * x.shape[1] * k):
         return _padded(x, w, n, k)
-
-
-@contextlib.contextmanager
-def threads_for(work: float) -> Iterator[None]:
-    """Torch on one thread when there are fewer multiply-adds than `SMALL`."""
-    before = torch.get_num_threads()
-    if work >= SMALL or before == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _padded(x: torch.Tensor, w: torch.Tensor, n: int, k: int) -> torch.Tensor:

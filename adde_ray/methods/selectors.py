@@ -12,7 +12,8 @@ from typing import Protocol
 import numpy as np
 
 from adde_ray.errors import choose
-from adde_ray.methods.coverage import Coverage, central_row, greedy, one_thread
+from adde_ray.methods.coverage import Coverage, central_row, greedy
+from adde_ray.methods.threads import one_thread
 
 
 @dataclass(frozen=True)

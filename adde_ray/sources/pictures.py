@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,14 +16,20 @@ from adde_ray.sources.files import AnyPath, RemotePath
 REMOTE_THREADS = 32
 """Files of a bucket fetched at a time: waiting costs no processor."""
 
+_ALONE = threading.Lock()
+"""What Python warns of is the whole process's: two at a time would put back each other's."""
+
 
 def read_images(given: Sequence[AnyPath | bytes], *, size: int, mode: str, min_side: int = 1) -> list[bytes | str]:
     """PNG of each file or encoded image, size × size pixels of mode L or RGB; or why there is none.
 
     One whose shorter side has fewer than `min_side` pixels is none.
     """
+    from PIL import Image
+
+    Image.init()  # all formats: one that a thread loads while another looks for it is none to that other
     workers = REMOTE_THREADS if any(isinstance(image, RemotePath) for image in given) else None
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as threads:
+    with _ALONE, warnings.catch_warnings(), ThreadPoolExecutor(workers) as threads:
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters ends as a reason
         return list(threads.map(lambda image: _read_one(image, size, mode, min_side), given))
 

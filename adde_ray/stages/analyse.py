@@ -7,7 +7,7 @@ import polars as pl
 
 from adde_ray.analysis import Analysis
 from adde_ray.config import Config
-from adde_ray.data import Data, Dataset, asked_then
+from adde_ray.data import Data, Dataset
 from adde_ray.methods import census, diversity, drift, gaps
 from adde_ray.methods.census import Census, Places
 from adde_ray.methods.clustering import Space, fit_space
@@ -60,7 +60,7 @@ def analyse(
     def gaps_now() -> pl.DataFrame:
         in_dataset = set(labelled.ids)
         taken = np.array([i in asked or i in in_dataset for i in reference.ids])
-        counted = take_census(space, real, dataset, model, data, round_)
+        counted = take_census(space, real, dataset, model, data)
         found = gaps.find_gaps(
             space, everyone, labelled, asked=taken, proba=proba, classes=data.meta.classes,
             config=config.gaps, diversity=config.diversity, census=counted,
@@ -133,19 +133,14 @@ def _places_of_shard(shard: Shard, space: Space, model: Model) -> Places:
     return census.total(space, found)
 
 
-def take_census(
-    space: Space, real: Places, dataset: Dataset, model: Model, data: Data, round_: RoundDir
-) -> Census | None:
+def take_census(space: Space, real: Places, dataset: Dataset, model: Model, data: Data) -> Census | None:
     """What is counted where; None when the reference is all there is, and speaks for itself."""
     if not data.pool.is_streamed:
         return None
-    in_dataset = set(dataset.table["sample_id"].to_list())
-    answered, kept = [data.splits["seed"].features], [np.ones(len(data.splits["seed"]), dtype=bool)]
-    for asked in asked_then(round_.run, round_.t, data):
-        answered.append(asked.features)
-        kept.append(np.array([i in in_dataset for i in asked.ids], dtype=bool))
-    points = space.reduce(model.embed(np.concatenate(answered)))
-    taken, rejected = census.count(space, points), census.count(space, points[~np.concatenate(kept)])
+    in_dataset, seed = set(dataset.table["sample_id"].to_list()), data.splits["seed"].features
+    points = space.reduce(model.embed(np.concatenate([seed, dataset.asked_features])))
+    rejected = np.array([False] * len(seed) + [i not in in_dataset for i in dataset.asked_ids], dtype=bool)
+    taken, rejected = census.count(space, points), census.count(space, points[rejected])
     return Census(real, taken, rejected)
 
 

@@ -15,6 +15,7 @@ import polars as pl
 from adde_ray.config import Train
 from adde_ray.errors import UserError
 from adde_ray.methods.finetune import Recipe, load_weights
+from adde_ray.workers import stop
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -75,11 +76,7 @@ class EncoderPool:
 
     def close(self) -> None:
         """Stop the actors and give their resources back."""
-        import ray
-
-        if ray.is_initialized():
-            for actor in self._actors:
-                ray.kill(actor)
+        stop(self._actors)
         self._actors = []
 
     def _start(self, recipe: Recipe) -> None:
@@ -91,6 +88,7 @@ class EncoderPool:
         # They reserve no CPU: they never work while the trainers do, who would else wait for their room for ever.
         remote = ray.remote(_Actor).options(
             num_cpus=0,
+            memory=1,  # a byte: of an actor that needs nothing at all, Ray does not hear that it is to be spread
             num_gpus=1 if self._config.gpu else 0,
             scheduling_strategy="SPREAD",
             max_restarts=MAX_RESTARTS,

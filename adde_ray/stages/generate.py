@@ -16,6 +16,7 @@ from adde_ray.config import Generate
 from adde_ray.errors import UserError
 from adde_ray.methods.generators import GENERATORS, FitData, generator_for
 from adde_ray.rundir import derive_seed
+from adde_ray.workers import stop
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -78,11 +79,7 @@ class GeneratorPool:
 
     def close(self) -> None:
         """Stop the actors and give their resources back."""
-        import ray
-
-        if ray.is_initialized():
-            for actor in self._actors:
-                ray.kill(actor)
+        stop(self._actors)
         self._actors = []
 
     def synthesise(

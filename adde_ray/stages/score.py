@@ -33,9 +33,10 @@ def score(
     """The shortlist of real samples and all kept synthetic ones; None when the query has been chosen already."""
     if round_.read("query.parquet", "sample_id") is not None:
         return None
-    scorer = _scorer(analysis, policy, data, config, round_)
-    taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list()) | data.left_out
-    best = best_of_pool(data.pool, scorer, taken, _at_most(data.pool, config), workers=config.stream.workers)
+    taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list())
+    scorer = _scorer(analysis, taken, policy, data, config, round_)
+    at_most, workers = _at_most(data.pool, config), config.stream.workers
+    best = best_of_pool(data.pool, scorer, taken | data.left_out, at_most, workers=workers)
     made = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
     # Q: nothing is more real than what is real.
     real = best.table.with_columns(pl.lit("real").alias("origin"), pl.lit(1.0).alias("Q"))
@@ -82,8 +83,9 @@ def _at_most(pool: Pool, config: Config) -> int:
     return min(max(config.select.shortlist, config.select.batch), pool.num_rows)
 
 
-def _scorer(analysis: Analysis, policy: Policy, data: Data, config: Config, round_: RoundDir) -> Scorer:
-    taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list())
+def _scorer(
+    analysis: Analysis, taken: set[str], policy: Policy, data: Data, config: Config, round_: RoundDir
+) -> Scorer:
     free = np.array([i not in taken for i in data.reference.ids], dtype=bool)
     chance = derive_seed(config.run.seed, round_.t, "shortlist")
     return Scorer(

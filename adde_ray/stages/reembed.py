@@ -1,0 +1,101 @@
+"""Encodes every split again by a round's fine-tuned encoder: its weights in → rounds/t/embeddings/ out.
+
+Files are those of `embeddings/<fingerprint>/` (see `stages/embed.py`). With `train.reembed` "shortlist" pool.parquet
+has the pool's rows that are worth it, and the round's pool is these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+from safetensors.numpy import load_file
+
+from adde_ray.asked import asked_before
+from adde_ray.config import Config
+from adde_ray.data import Data, load_dataset
+from adde_ray.encoding import CHUNK, Tuned
+from adde_ray.features import read_features, write_features
+from adde_ray.methods.finetune import Recipe
+from adde_ray.methods.shortlist import shortlist
+from adde_ray.pool import Block, FileShard, MemoryShard, Pool
+from adde_ray.rundir import TUNED, RoundDir, derive_seed
+from adde_ray.schema import Split
+from adde_ray.streaming import PARTS, embed_parts
+
+
+class Actors(Protocol):
+    """What `stages.encoder_pool.EncoderPool` offers."""
+
+    def serves(self, num_rows: int) -> bool: ...
+
+    def encode(self, recipe: Recipe, weights: dict[str, np.ndarray], payloads: pl.Series, chunk: int) -> np.ndarray: ...
+
+    def rest(self) -> None: ...
+
+
+def embed_again(data: Data, config: Config, round_: RoundDir, actors: Actors) -> Data:
+    """`data` with the features of round t's fine-tuned encoder, which are kept in rounds/t/embeddings/."""
+    encode = data.encode.tuned(config.train, round_.root / TUNED)
+
+    def again(name: str, table: pl.DataFrame) -> Split:
+        path, payloads = round_.root / "embeddings" / f"{name}.parquet", table[data.meta.modality]
+        if not path.exists():
+            if actors.serves(len(payloads)):
+                features = actors.encode(encode.recipe(), load_file(encode.weights), payloads, CHUNK)
+            else:
+                features = encode(payloads, title=f"embedding {name}")
+            write_features(path, table["sample_id"], features)
+        return Split(table, read_features(path)[1])
+
+    splits = {name: again(name, split.table) for name, split in data.splits.items()}
+    if config.train.reembed == "shortlist":
+        listed = again("pool", _shortlisted(data, config, round_))
+        pool = Pool((MemoryShard(listed, data.meta.subgroups),), len(listed), listed)
+    else:
+        sample = again("pool", data.pool.sample.table)
+        shards = (MemoryShard(sample, data.meta.subgroups),)
+        if data.pool.is_streamed:
+            shards = _shards_again(data.pool, encode, config, round_)
+        pool = Pool(shards, data.pool.num_rows, sample)
+    actors.rest()
+    return Data(data.meta, splits, pool, encode, data.left_out, frozen=data)
+
+
+def _shards_again(pool: Pool, encode: Tuned, config: Config, round_: RoundDir) -> tuple[FileShard, ...]:
+    """The shards of a streamed pool with features by `encode`."""
+    folder, stream = round_.root / "embeddings" / PARTS, config.stream
+    shards = tuple(replace(shard, features=folder / shard.rows.name) for shard in pool.shards)
+    files = [(shard.rows, shard.features) for shard in shards]
+    embed_parts(files, encode, rows=pool.num_rows, workers=stream.workers, gpu=stream.gpu)
+    return shards
+
+
+def _shortlisted(data: Data, config: Config, round_: RoundDir) -> pl.DataFrame:
+    """The pool's rows that are encoded again this round: a shortlist, and all that the round must know of."""
+    path = round_.root / "embeddings" / "pool.parquet"
+    if path.exists():
+        listed = read_features(path)[0].to_list()
+    else:
+        before = round_.run.round(round_.t - 1).read("gaps.parquet", "anchors") if round_.t else None
+        anchors = set() if before is None else set(before["anchors"].explode().drop_nulls())
+        needed = asked_before(round_.run, round_.t) | anchors
+        blind = config.select.selector == "random"  # chosen at random, so listed at random
+        listed = needed | set(
+            shortlist(
+                (_without(needed | data.left_out, shard.read()) for shard in data.pool.shards),
+                load_dataset(round_.run, round_.t, data).features,
+                rows=config.train.shortlist_rows,
+                at_random=1.0 if blind else config.train.shortlist_random,
+                seed=derive_seed(config.run.seed, round_.t, "reembed"),
+            )
+        )
+    found = [shard.take(sorted(listed)).table for shard in data.pool.shards]
+    return pl.concat(found, how="diagonal_relaxed").sort("sample_id")
+
+
+def _without(ids: set[str], block: Block) -> tuple[pl.Series, np.ndarray]:
+    left = ~block.ids.is_in(list(ids))
+    return block.ids.filter(left), block.features[left.to_numpy()]
