@@ -38,7 +38,7 @@ from adde_ray.rundir import TUNED, RoundDir, atomic, derive_seed, read_json, wri
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-WEIGHTS, SETTINGS = "model.safetensors", "model.json"
+WEIGHTS, MEMBERS, SETTINGS = "model.safetensors", "members.safetensors", "model.json"
 BACKBONE = "backbone."
 """Marks the encoder's weights among the trained ones."""
 
@@ -65,26 +65,29 @@ def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> lea
         classes, dims = data.meta.classes, dataset.features.shape[1]
         seed = derive_seed(config.run.seed, round_.t, "train")
         samples = {"seed": seed, "rehearsed": np.flatnonzero((dataset.table["round"] == 0).to_numpy())}
+        f = config.train.model_copy(update={"ensemble": 1})  # members are trained beside it, and leave it as it is
         # Before fine-tuning, the head is a matter of a second: not worth a start of the workers.
-        alone = (
-            config.train
-            if config.train.mode == "head"
-            else config.train.model_copy(update={"workers": 0, "min_workers": 0})
-        )
-        weights = fit(dataset.features, dataset.labels, len(classes), alone, **samples)
-        val = data.splits["val"].features
-        if config.train.mode != "head":
+        here = {} if f.mode == "head" else {"workers": 0, "min_workers": 0}
+        weights = fit(dataset.features, dataset.labels, len(classes), f.model_copy(update=here), **samples)
+        seen, val = dataset.features, data.splits["val"].features
+        if f.mode != "head":
             head = {name: value.numpy() for name, value in weights.items()}
             recipe = data.encode.recipe()
             tuning = Tuning(recipe, dataset.table[data.meta.modality], head)
-            both = fit(dataset.features, dataset.labels, len(classes), config.train, **samples, tuning=tuning)
+            both = fit(dataset.features, dataset.labels, len(classes), f, **samples, tuning=tuning)
             weights = {name: value for name, value in both.items() if not name.startswith(BACKBONE)}
             tuned = {name.removeprefix(BACKBONE): value for name, value in both.items() if name not in weights}
             with atomic(round_.root / TUNED) as temporary:
                 save_file(tuned, temporary)
-            encoder = recipe.build(config.train, load_file(round_.root / TUNED))
+            encoder = recipe.build(f, load_file(round_.root / TUNED))
             val = encoder.encode(data.splits["val"].table[data.meta.modality])
-        network = learner.build(dims, len(classes), config.train, seed=seed)
+            if learner.num_heads(config.train) > 1:
+                seen = encoder.encode(dataset.table[data.meta.modality])
+        if learner.num_heads(config.train) > 1:
+            members = fit(seen, dataset.labels, len(classes), config.train.model_copy(update=here), **samples)
+            with atomic(folder / MEMBERS) as temporary:
+                save_file(members, temporary)
+        network = learner.build(dims, len(classes), f, seed=seed)
         network.load_state_dict(weights)
         val_logits = learner.Model(network, 1.0).logits(val)
         temperature = learner.fit_temperature(val_logits, data.labels("val"))
@@ -98,12 +101,17 @@ def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> lea
 def load(folder: Path, config: Train) -> learner.Model:
     """A kept model."""
     settings = read_json(folder / SETTINGS)
-    network = learner.build(settings["dims"], len(settings["classes"]), config, seed=0)
-    network.load_state_dict(load_file(folder / WEIGHTS))
+
+    def network(name: str, of: Train) -> learner.Network:
+        built = learner.build(settings["dims"], len(settings["classes"]), of, seed=0)
+        built.load_state_dict(load_file(folder / name))
+        return built
+
     return learner.Model(
-        network,
+        network(WEIGHTS, config.model_copy(update={"ensemble": 1})),
         settings["temperature"],
         ensemble=config.ensemble,
+        members=network(MEMBERS, config) if learner.num_heads(config) > 1 else None,
         tuned=config.mode != "head",
         multi=settings.get("task") == "multi",
     )
