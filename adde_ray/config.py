@@ -152,7 +152,8 @@ class Train(Section):
     balance: float = Field(1.0, ge=0, le=1)
     """Class-balanced loss: a sample of class c weighs n_c^-balance. 0 = plain, 1 = every class counts alike."""
     ensemble: int = Field(1, ge=1, le=64)
-    """Members whose disagreement `select.uncertainty = "bald"` measures: heads trained on reweighted copies of D_t."""
+    """Members whose disagreement `select.uncertainty = "bald"` measures: heads trained on reweighted copies of D_t,
+    beside f, which stays as it is without them."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """mlp: share of hidden units dropped in training; the members are then one network under as many fixed masks."""
     rehearsal: float = Field(0.0, ge=0, lt=1)
@@ -216,12 +217,14 @@ class Diversity(Section):
 
 
 class Generate(Section):
-    """Synthetic candidates aimed at the open gaps."""
+    """Synthetic candidates."""
 
     generator: str = "auto"
     """auto (cvae for images and vectors, none for texts), cvae, or none = real candidates only."""
+    target: Literal["gaps", "dataset"] = "gaps"
+    """What is aimed at: the open gaps; or nothing in particular, each class as often as D_t has it."""
     per_round: int = Field(32, ge=1)
-    """Candidates drawn each round, spread over the open gaps by severity."""
+    """Candidates drawn each round, spread over the open gaps by severity, or over the classes by their share."""
     max_share: float = Field(0.3, ge=0, le=1)
     """At most this share of a query, and of all a run asks about, is synthetic; 0 = none. Runs start at half of it."""
     actors: int = Field(1, ge=1)
@@ -267,22 +270,27 @@ class Select(Section):
     diversity: dict[str, Share] = Field({"balance": 0.5, "gaps": 0.3, "novelty": 0.2})
     """Div: shares of class balance, gap membership and novelty."""
     selector: str = "batch_greedy"
-    """batch_greedy, top_k, random, k_center (CoreSet), badge or ranked_batch. k_center, badge and random pass over the
-    score; with ranked_batch it is what distance to the dataset is weighed against."""
+    """batch_greedy, top_k, random, k_center (CoreSet), badge, ranked_batch, typiclust, prob_cover, cluster_margin,
+    uncertainty_herding or most_confident. k_center, badge, typiclust, prob_cover, most_confident and random pass over
+    the score; to ranked_batch it is what distance to the dataset is weighed against, to uncertainty_herding how much
+    it counts that a candidate is covered."""
     redundancy: float = Field(0.5, ge=0)
     """batch_greedy: the score is multiplied by (1 - similarity to the batch so far) to this power; 0 = none."""
     batch: int = Field(10, ge=1)
     """Samples people are asked about each round."""
     shortlist: int = Field(1000, ge=1)
-    """Real candidates that reach the selector: the best by score; never fewer than the batch. random, k_center, badge
-    and ranked_batch see all of a pool in memory, and of a streamed one so many at random."""
+    """Real candidates that reach the selector: the best by score; never fewer than the batch. All but batch_greedy,
+    top_k and cluster_margin see all of a pool in memory, and of a streamed one so many at random."""
 
 
 class Review(Section):
     """Who answers."""
 
     annotator: str = "simulated"
-    """simulated: the pool's hidden labels. file: people, through rounds/NNN/review.csv; the run waits for them."""
+    """simulated: the pool's hidden labels. file: people, through rounds/NNN/review.csv; the run waits for them.
+    model: nobody; the label f suggests is taken where f is sure of it (pseudo-labels), and no annotation is bought."""
+    min_confidence: float = Field(0.5, ge=0, le=1)
+    """model: calibrated confidence from which the suggested label is taken; what is below is rejected."""
     error_rate: float | dict[str, float] = 0.0
     """simulated: chance of a wrong class, for all classes or by class."""
     reject_unrealistic: bool = True
@@ -294,6 +302,11 @@ class Review(Section):
         if any(not 0 <= rate <= 1 for rate in rates):
             raise ValueError("error_rate must lie in [0, 1]")
         return self
+
+    @property
+    def by_people(self) -> bool:
+        """Whether answers are annotations of people, or simulate them."""
+        return self.annotator != "model"
 
 
 class Adapt(Section):
@@ -313,7 +326,8 @@ class Stop(Section):
     """When the run ends. The first rule that holds is recorded as the reason."""
 
     labels: int | None = Field(None, ge=0)
-    """Annotations to buy at most, rejected ones included; the seed set is not counted."""
+    """Samples to ask about at most, rejected ones included: annotations, where people are asked. The seed set is not
+    counted."""
     rounds: int = Field(50, ge=1)
     """Rounds at most."""
     seconds: float | None = Field(None, gt=0)

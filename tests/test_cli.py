@@ -22,9 +22,10 @@ from adde_ray.rundir import RunDir
 COMMANDS = ("run", "check", "config", "summary", "report", "export")
 
 # What scripts may rely on in `adde summary --json`.
-KEYS = {"run", "status", "stop_reason", "num_rounds", "num_labels", "dataset_fingerprint", "rounds"}
+KEYS = {"run", "status", "stop_reason", "num_rounds", "num_asked", "num_labels", "dataset_fingerprint", "rounds"}
 ROUND_KEYS = {
-    "round", "num_labels", "num_synthetic", "weights", "diversity", "quality", "test", "gaps", "adaptation", "seconds",
+    "round", "num_asked", "num_labels", "num_synthetic", "weights", "diversity", "quality", "test", "gaps",
+    "adaptation", "seconds",
 }  # fmt: skip
 
 
@@ -136,12 +137,12 @@ MISTAKES = {  # name: (overrides, what is done to the files before, what the lin
     "unknown uncertainty": (["select.uncertainty=x"], None, "select.uncertainty: .*entropy, least_confidence, margin"),
     "unknown term": (["select.diversity.x=1"], None, r"select.diversity: .*'x'.*balance, gaps, novelty"),
     "negative share": (["select.diversity.gaps=-1"], None, r"select.diversity.gaps: .*got -1"),
-    "unknown selector": (["select.selector=x"], None, r"select.selector: .*'x'.*badge, batch_greedy, k_center, random"),
+    "unknown selector": (["select.selector=x"], None, r"select.selector: .*'x'.*badge, batch_greedy.*random"),
     "unknown learner": (["train.learner=x"], None, "train.learner: .*linear, mlp"),
     "unknown encoder": (["encoder.name=x"], None, "encoder.name: .*tfidf"),
     "an encoder of other data": (["encoder.name=tfidf"], None, "encoder.name: .*tfidf"),
     "unknown generator": (["generate.generator=x"], None, "generate.generator: .*cvae"),
-    "unknown annotator": (["review.annotator=x"], None, "review.annotator: .*file, simulated"),
+    "unknown annotator": (["review.annotator=x"], None, "review.annotator: .*file, model, simulated"),
     "unknown rule": (['adapt.rules=["x"]'], None, "adapt.rules: .*broaden"),
     "weights of 0": (["select.alpha=0", "select.beta=0", "select.gamma=0"], None, "every weight is 0"),
     "people asked twice": (["compare.random=true", "review.annotator=file"], None, "compare.random: .*asked twice"),
