@@ -26,7 +26,8 @@ GRID = 20
 class Sensitivity:
     """explained: share of the objective's variance foretold in trials held out; 0 or less = nothing was learned.
 
-    importance: by key, what of that variance is lost when the key's values are shuffled among trials held out.
+    importance: by key, the share of the variance that goes through it, about 0 to 1: half of what the squared error
+    grows by when its values are shuffled among trials held out (the total effect, after Jansen 1999).
     dependence: by key, its values and the objective expected there, over the other settings as they were drawn.
     """
 
@@ -62,7 +63,7 @@ def sensitivity(settings: dict[str, Sequence], objective: Sequence[float], *, se
         grid = column.grid()
         found = partial_dependence(whole, x, [i], custom_values={i: grid}, kind="average", method="brute")
         dependence[key] = [column.named(code) for code in grid], found["average"][0].tolist()
-    importance = dict(zip(columns, (lost / scale).tolist(), strict=True))
+    importance = dict(zip(columns, (lost / (2 * scale)).tolist(), strict=True))
     return Sensitivity(float(1 - missed.sum() / scale), importance, dependence)
 
 

@@ -62,11 +62,14 @@ class Ranking:
     n: int
 
 
-def mean_interval(values: Sequence[float], level: float = LEVEL) -> Mean:
-    """Student's interval of the mean of (n,) finite values."""
+def mean_interval(
+    values: Sequence[float], level: float = LEVEL, within: tuple[float, float] = (-np.inf, np.inf)
+) -> Mean:
+    """Student's interval of the mean of (n,) finite values, cut to what the mean can be (`within`)."""
     x = np.asarray(values, dtype=float)
     half = _half_width(x.std(ddof=1) / np.sqrt(len(x)), len(x) - 1, level) if len(x) > 1 else None
-    return Mean(float(x.mean()), *_around(float(x.mean()), half), len(x))
+    low, high = _around(float(x.mean()), half)
+    return Mean(float(x.mean()), *(low if low is None else float(np.clip(v, *within)) for v in (low, high)), len(x))
 
 
 def median_interval(values: Sequence[float], level: float = LEVEL) -> Median:
