@@ -66,7 +66,7 @@ def _of_strategies(found: dict, notes: list[str], drawn: dict[str, dict]) -> lis
     trial = verdicts.on_trial(found)
     return [
         Section("about", "How far to trust this", [*verdicts.honesty(found), *notes]),
-        *([trial] if trial else []), curves, verdicts.what_lost(found), levels, tables.values(found), *about.values(),
+        *([trial] if trial else []), verdicts.what_lost(found), curves, levels, tables.values(found), *about.values(),
         ranking, *beside, tables.stability(found), tables.cost(found),
     ]  # fmt: skip
 

@@ -79,9 +79,7 @@ def _checked(table: pl.DataFrame, file: Path, num_failures: int) -> pl.DataFrame
         remedy = "It is not a table of `adde ablate` or `adde sweep`"
         raise UserError(f"lacks the columns {', '.join(missing)}", where=file, remedy=remedy)
     if table.is_empty():
-        failed = (
-            f"{num_failures} trials failed, see failures.json beside it" if num_failures else "No trial is done yet"
-        )
+        failed = f"Failed: {num_failures}, see failures.json beside it" if num_failures else "No trial is done yet"
         raise UserError("holds no rows", where=file, remedy=failed)
     try:
         table = table.with_columns(pl.col(name).cast(kind) for name, kind in COLUMNS.items())

@@ -74,8 +74,7 @@ def _levels(name: str, d: dict, targets: dict[str, str]) -> Table:
 
     def cells(r: dict) -> tuple[str, ...]:
         mean = words.labels(r["labels"])
-        never = f", {r['never']} of {len(r['by_seed'])} never" if r["never"] else ""
-        return (mean if mean == words.NEVER else f"{mean} ({words.share(r['share'])})", words.seed_median(r) + never)
+        return mean if mean == words.NEVER else f"{mean} ({words.share(r['share'])})", words.seed_median(r)
 
     head = [h for whose in targets.values() for h in (f"to {whose}'s end", "median over the seeds")]
     ends = [

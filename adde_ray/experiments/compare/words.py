@@ -50,12 +50,15 @@ def share(x: float) -> str:
 
 
 def seed_median(row: dict) -> str:
-    """The median over the seeds between the values that enclose it; the spread alone says nothing of one seed."""
-    e = row["per_seed"]
+    """The median over the seeds between the values that enclose it, and how many seeds never get there."""
+    e, never = row["per_seed"], row["never"]
     found = labels(e["median"])
     if e["n"] == 1:
         return found
-    return f"{found} [{labels(e['low'])}, {labels(e['high'])}]"
+    if never == e["n"]:
+        return f"{NEVER}, all {never}"
+    some = f", {never} of {e['n']} never" if never else ""
+    return f"{found} [{labels(e['low'])}, {labels(e['high'])}]{some}"
 
 
 def p_value(p: float | None) -> str:
