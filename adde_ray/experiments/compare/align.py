@@ -61,6 +61,7 @@ def align(table: pl.DataFrame, wanted: str | None) -> tuple[list[Dataset], list[
     if table["strategy"].n_unique() < 2:
         raise UserError("there is one strategy only, nothing to compare it with", value=table["strategy"][0])
     datasets, notes = [], []
+    table = table.sort("dataset", "strategy", "seed", "round")  # seeds of a strategy may come from several experiments
     for part in table.partition_by("dataset", maintain_order=True):
         name = part["dataset"][0]
         metric = metric_of(part, wanted)

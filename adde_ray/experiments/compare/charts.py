@@ -26,7 +26,7 @@ from adde_ray.report.drawing import (
     short,
 )
 
-MANY = 6  # strategies, from which on not every one has its band
+MANY = 6  # strategies; of more, only the main ones have their bands
 
 
 def styles(found: dict) -> dict[str, dict]:
@@ -47,7 +47,7 @@ def styles(found: dict) -> dict[str, dict]:
 def learning_curves(d: dict, found: dict, lines: dict[str, dict]) -> dict:
     """Means over the seeds with their intervals, and the level at which the reference ends."""
     bands, data = [], []
-    shown = [s for s in d["strategies"] if len(lines) <= MANY or s in _main(d, found)]
+    shown = _with_bands(d, found)
     for s, row in sorted(d["strategies"].items(), key=lambda item: list(lines).index(item[0])):
         curve = row["curve"]
         hover = f"<b>{plain(s)}</b>, %{{x}} labels: %{{y:.3f}}%{{customdata}}"
@@ -66,8 +66,9 @@ def learning_curves(d: dict, found: dict, lines: dict[str, dict]) -> dict:
     )
 
 
-def _main(d: dict, found: dict) -> set[str | None]:
-    return {found["reference"], found["subject"], d["best_baseline"]}
+def _with_bands(d: dict, found: dict) -> set[str | None]:
+    few = len(found["strategies"]) <= MANY
+    return set(d["strategies"]) if few else {found["reference"], found["subject"], d["best_baseline"]}
 
 
 def labels_needed(d: dict, level: str) -> dict | None:
@@ -167,7 +168,7 @@ def _bar(x0: float, x1: float, y0: float, y1: float, width: int) -> dict:
     return {"type": "line", "x0": x0, "x1": x1, "y0": y0, "y1": y1, "line": {"color": GREY, "width": width}}
 
 
-def over_rounds(d: dict, name: str, lines: dict[str, dict]) -> dict:
+def over_rounds(d: dict, name: str, found: dict, lines: dict[str, dict]) -> dict:
     """A figure round by round, every strategy; the dotted line is 0."""
     bands, data, last = [], [], 0
     for s, row in d["strategies"].items():
@@ -177,7 +178,7 @@ def over_rounds(d: dict, name: str, lines: dict[str, dict]) -> dict:
         x = list(range(len(points)))
         last = max(last, x[-1])
         data.append(line(x, [p["mean"] for p in points], plain(short(s, 28)), lines[s], f"{plain(s)}: %{{y:.3f}}"))
-        if all(p["low"] is not None for p in points):
+        if s in _with_bands(d, found) and all(p["low"] is not None for p in points):
             bands.append(band(x, [p["low"] for p in points], [p["high"] for p in points], lines[s]["color"], s))
         data[-1]["legendgroup"] = s
     shapes = [dotted(0, last, 0, 0, GREY)]

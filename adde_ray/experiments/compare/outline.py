@@ -59,7 +59,7 @@ def _of_strategies(found: dict, notes: list[str], drawn: dict[str, dict]) -> lis
                 names = dict.fromkeys(n for row in d["strategies"].values() for n in row["by_round"])
                 for j, figure in enumerate(list(names)[: tables.MAX_COLUMNS]):
                     caption = f"{name}: {words.title(figure)}, by round"
-                    draw(section, f"rounds-{i}-{j}", caption, charts.over_rounds(d, figure, lines))
+                    draw(section, f"rounds-{i}-{j}", caption, charts.over_rounds(d, figure, found, lines))
     for measure, r in found["ranking"].items():
         if r:
             draw(ranking, f"ranks-{measure}", words.MEASURE[measure].capitalize(), charts.ranks(r, lines))

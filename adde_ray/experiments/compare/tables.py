@@ -61,7 +61,7 @@ def levels(found: dict) -> Section:
 
 
 def targets(found: dict, d: dict) -> dict[str, str]:
-    # Whose ends there are to reach, by level; the best baseline may be the reference itself.
+    """Whose ends there are to reach, by level; the best baseline may be the reference itself."""
     whose = {"reference": found["reference"], "best": d["best_baseline"]}
     whose = {level: s for level, s in whose.items() if s in d["strategies"]}
     return {level: s for level, s in whose.items() if level == "reference" or s != whose.get("reference")}
@@ -129,7 +129,7 @@ def _about(group: str, found: dict) -> list[str]:
         return [f"{what} ({listed})."] if rare else ["Which classes are rare is not in the results."]
     parts = words.joined([words.title(f"diversity.{n}").lower() for n in IN_M_DIV])
     return {
-        "diversity": [f"Of the dataset each strategy ends with. M_div is the mean of {parts}."],
+        "diversity": [f"Of the dataset each strategy ends with. M_div is the mean of {parts}, where measured."],
         "shift": ["The figure on val less that on ood: less is better."],
         "fairness": ["Less is better."],
         "amplification": ["Above 0, dataset or model exaggerate what they started from; best is none at all."],
@@ -141,16 +141,11 @@ def stability(found: dict) -> Section:
     section = Section("stability", "Stability over the rounds")
     for name, d in found["datasets"].items():
         rows = [
-            (
-                s,
-                words.estimate(x["largest_fall"]),
-                words.number(x["worst"]),
-                words.estimate(x["end_below_best"]),
-                str(x["rounds"]),
-            )
+            (s, words.estimate(x["largest_fall"]), words.number(x["worst"]), words.estimate(x["end_below_best"]),
+             str(x["rounds"]))
             for s, row in d["strategies"].items()
             if (x := row["stability"])
-        ]
+        ]  # fmt: skip
         head = ("strategy", "largest fall below the best so far", "in the worst seed", "end below the best", "rounds")
         section.tables.append(Table(f"{name}: {words.title(d['metric'])}", head, rows))
     return section
@@ -161,16 +156,11 @@ def cost(found: dict) -> Section:
     section = Section("cost", "Cost")
     for name, d in found["datasets"].items():
         rows = [
-            (
-                s,
-                f"{c['labels']:,.0f}",
-                f"{c['samples']:,.0f}",
-                words.estimate(c["synthetic_share"]),
-                words.estimate(c["seconds"]),
-            )
+            (s, f"{c['labels']:,.0f}", f"{c['samples']:,.0f}", words.estimate(c["synthetic_share"]),
+             words.estimate(c["seconds"]))
             for s, row in d["strategies"].items()
             if (c := row["cost"])
-        ]
+        ]  # fmt: skip
         head = ("strategy", "labels", "samples", "synthetic share", "seconds a run")
         section.tables.append(Table(name, head, rows))
     section.text.append(
@@ -180,5 +170,6 @@ def cost(found: dict) -> Section:
 
 
 def failed(failures: list[tuple[str, str, str]]) -> Section:
+    """failures: experiment, trial, reason."""
     rows = [(trial, reason, experiment) for experiment, trial, reason in failures]
     return Section("failures", "Trials that failed", tables=[Table("", ("trial", "reason", "experiment"), rows)])

@@ -102,7 +102,8 @@ def on_trial(found: dict) -> Section | None:
         best = d["best_baseline"]
         cells += [words.judged(_difference(d, s, to, "final")) for to in (reference, best)]
         rows.append(tuple(cells))
-    rows.append(("median", "", *(words.share(middle(x)) if x else words.NONE for x in shares.values()), "", ""))
+    if len(rows) > 1:
+        rows.append(("median", "", *(words.share(middle(x)) if x else words.NONE for x in shares.values()), "", ""))
     head = (
         "dataset", "best baseline", f"labels to {reference}'s end", "labels to the best baseline's end",
         f"end, against {reference}", "end, against the best baseline",
@@ -119,14 +120,10 @@ def on_trial(found: dict) -> Section | None:
 
 def _beside(found: dict) -> Table | None:
     s, reference = found["subject"], found["reference"]
-    names = [n for d in found["datasets"].values() for n in d["subject_at_end"]]
-    names = [
-        n
-        for n in dict.fromkeys(names)
-        if n in ("rare_recall", "diversity.m_div", "drop") or n.endswith(".worst_class_recall")
-    ]
-    names += [n for n in dict.fromkeys(n for d in found["datasets"].values() for n in d["subject_at_end"])
-              if {"fairness", "amplification"} & set(n.split("."))][:MAX_FIGURES]  # fmt: skip
+    known = dict.fromkeys(n for d in found["datasets"].values() for n in d["subject_at_end"])
+    main = ("rare_recall", "diversity.m_div", "drop")
+    names = [n for n in known if n in main or n.endswith(".worst_class_recall")]
+    names += [n for n in known if {"fairness", "amplification"} & set(n.split("."))][:MAX_FIGURES]
     rows = []
     for name in names:
         for dataset, d in found["datasets"].items():
@@ -139,20 +136,9 @@ def _beside(found: dict) -> Table | None:
                 rows.append((words.title(name), dataset, *judged, shown, better))
     if not rows:
         return None
-    head = (
-        "figure at the end",
-        "dataset",
-        f"against {reference}",
-        "against the best baseline",
-        "against the best in it",
-        "",
-    )
-    return Table(
-        "Beside it",
-        head,
-        rows,
-        f"Differences of {s}, paired over the seeds; each is one test, not corrected for the others.",
-    )
+    whom = (f"against {reference}", "against the best baseline", "against the baseline best in it")
+    note = f"Differences of {s}, paired over the seeds; each is one test, not corrected for the others."
+    return Table("Beside it", ("figure at the end", "dataset", *whom, ""), rows, note)
 
 
 def what_lost(found: dict) -> Section:
@@ -186,7 +172,8 @@ def differences(found: dict, against: str) -> Section:
     fewest = min((len(d["seeds"]) for d in found["datasets"].values() if against in d["differences"]), default=0)
     section.text.append(
         "Paired over the seeds. p is Student's, as the interval is, with Holm's correction over all strategies held "
-        f"against {against} on the dataset. Noise: above .05 after the correction."
+        f"against {against} on the dataset. Noise: above .05 after the correction; an interval is of one difference, "
+        "without it, and may leave out 0 all the same."
     )
     if 1 < fewest < 6:
         section.text.append(

@@ -82,6 +82,8 @@ def title(name: str) -> str:
         return name_of(rest)
     if first in ("val", "test", "ood"):
         return f"{name_of(rest.replace('.', ' '))}, {first}"
+    if first in ("fairness", "amplification"):
+        return f"{name_of(first)}: {rest.replace('_', ' ').replace('.', ', ')}"
     return name_of((rest or name).replace(".", ", "))
 
 
