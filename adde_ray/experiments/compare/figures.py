@@ -17,7 +17,6 @@ from adde_ray.methods.diversity import IN_M_DIV
 MEASURES = ("area", "final")
 """What strategies are compared by: the mean over the curve, and its last value."""
 
-
 SHARES = (
     "macro_f1", "micro_f1", "accuracy", "worst_class_recall", "rare_recall", "macro_auroc", "macro_auprc", "m_div",
     "share", *IN_M_DIV,
@@ -258,5 +257,7 @@ def _cost(d: Dataset, strategy: str) -> dict:
 
 
 def _mean(values: np.ndarray, figure: str) -> dict:
-    within = (0.0, 1.0) if figure.rpartition(".")[2] in SHARES else (-np.inf, np.inf)
+    first, _, last = figure.rpartition(".")
+    is_share = last in SHARES and first in ("", "val", "test", "ood", "diversity")  # not a difference of shares
+    within = (0.0, 1.0) if is_share else (-np.inf, np.inf)
     return asdict(statistics.mean_interval(values, within=within))

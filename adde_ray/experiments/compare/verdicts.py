@@ -94,11 +94,7 @@ def on_trial(found: dict) -> Section | None:
         for level in shares:
             row = _to_level(d, s, level)
             shares[level] += [row["share"]] if row else []
-            cells.append(
-                f"{words.labels(row['labels'])} of {row['spent']:,} ({words.share(row['share'])})"
-                if row
-                else words.NONE
-            )
+            cells.append(words.of_budget(row) if row else words.NONE)
         best = d["best_baseline"]
         cells += [words.judged(_difference(d, s, to, "final")) for to in (reference, best)]
         rows.append(tuple(cells))

@@ -49,6 +49,13 @@ def share(x: float) -> str:
     return NEVER if math.isinf(x) else f"{x:.0%}"
 
 
+def of_budget(row: dict) -> str:
+    """Labels to a level, of those that whoever ends there spent."""
+    return (
+        NEVER if math.isinf(row["labels"]) else f"{labels(row['labels'])} of {row['spent']:,} ({share(row['share'])})"
+    )
+
+
 def seed_median(row: dict) -> str:
     """The median over the seeds between the values that enclose it, and how many seeds never get there."""
     e, never = row["per_seed"], row["never"]
