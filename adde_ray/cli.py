@@ -1,4 +1,4 @@
-"""The command line: adde run · check · config · summary · report · export.
+"""The command line: adde run · check · config · summary · report · export · compare.
 
 Exit codes: 0 done (or waiting for people), 2 the user's mistake (one line says which), 1 ours.
 Heavy imports stay inside the commands, so that `--help` is there at once.
@@ -144,6 +144,38 @@ def export(
 
     path = export_run(RunDir.at(run), out_)
     _say(f"dataset: {path}")
+
+
+@command(
+    "Compare strategies and look into sweeps: one page that works offline, the same as Markdown, all figures as JSON.",
+    "adde compare experiments/headline",
+)
+def compare(
+    results: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of `adde ablate` and `adde sweep`, or tables of results.", metavar="RESULTS…"),
+    ],
+    out_: Annotated[
+        Path | None, typer.Option("--out", help="A folder. Default: that of the first results.", show_default=False)
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="What curves show, as test.accuracy. Default: macro_f1 on test, ood or val.", show_default=False
+        ),
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Whom the others are held against. Default: random.", show_default=False)
+    ] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="The strategy on trial. Default: adde.", show_default=False)
+    ] = None,
+) -> None:
+    from adde_ray.experiments.compare import compare as compare_results
+
+    with out.status("comparing"):
+        path = compare_results(results, out_, metric=metric, reference=reference, subject=subject)
+    _say(f"comparison: {path}, with compare.md and compare.json beside it")
 
 
 def _tell(record: dict, folder: Path) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import asdict, dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from pages import Page, wait_for
 from PIL import Image
 
 from adde_ray.config import Config
@@ -273,31 +271,6 @@ def run(request, tmp_path) -> RunDir:
     return fake_run(tmp_path / "run", STATES[request.param])
 
 
-class Page(HTMLParser):
-    """What a browser would find: tags with their attributes, the text, and the JSON the scripts read."""
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.tags: list[tuple[str, dict]] = []
-        self.text, self.scripts, self._inside = "", [], ""
-        self.feed(html)
-        self.data = json.loads(next(s for a, s in self.scripts if a.get("type") == "application/json"))
-        self.ids = {a["id"] for _, a in self.tags if "id" in a}
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self._inside = tag
-
-    def handle_data(self, data):
-        if self._inside == "script":
-            self.scripts.append((self.tags[-1][1], data))
-        elif self._inside != "style":
-            self.text += data
-
-    def handle_endtag(self, tag):
-        self._inside = ""
-
-
 def test_page_is_whole_in_every_state(run):
     import plotly.graph_objects as go
 
@@ -306,9 +279,9 @@ def test_page_is_whole_in_every_state(run):
     page = Page(path.read_text(encoding="utf-8"))
     # Offline: nothing is linked, and the policy forbids loading and running anything else.
     assert not [a for tag, a in page.tags if tag == "link" or a.get("src") or a.get("href", "#")[0] != "#"]
-    assert [tag for tag, _ in page.tags].count("script") == 3
+    assert [tag for tag, _ in page.tags].count("script") == 4
     policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
-    assert policy.startswith("default-src 'none'") and policy.count("'sha256-") == 2
+    assert policy.startswith("default-src 'none'") and policy.count("'sha256-") == 3
     # Every place for a chart has one, every chart has a place, and plotly knows every property.
     places = {i.removeprefix("chart-") for i in page.ids if i.startswith("chart-")}
     assert places == set(page.data["charts"])
@@ -562,36 +535,6 @@ def test_umap_keeps_groups_apart_and_repeats_itself(real_umap):
 
 
 # --- in a browser ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """A headless Chromium, where there is one."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("needs chromium and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    profile = tmp_path_factory.mktemp("profile")
-    for flag in ("headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking"):
-        options.add_argument(f"--{flag}")
-    options.add_argument(f"--user-data-dir={profile}")
-    options.add_argument("--window-size=1200,900")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield started
-    started.quit()
-
-
-def wait_for(browser, script: str):
-    """The value of a JavaScript expression as soon as it is true; fails after 10 s."""
-    for _ in range(100):
-        if value := browser.execute_script(f"return {script}"):
-            return value
-        time.sleep(0.1)
-    raise AssertionError(f"never true: {script}")
 
 
 POINT = """(() => {

@@ -6,10 +6,6 @@ report.html beside them.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-from importlib import resources
 from pathlib import Path
 
 from adde_ray.rundir import RunDir, atomic
@@ -34,9 +30,7 @@ def write_report(run: RunDir, out: Path | None = None) -> Path:
 def render(story) -> str:
     """The page for a `read.Story`."""
     # The command line imports this module at its start; what takes time to load is loaded here.
-    from jinja2 import Environment, PackageLoader
-
-    from adde_ray.report import figures, gallery, gates, latent, tables
+    from adde_ray.report import figures, gallery, gates, latent, page, tables
     from adde_ray.report.read import final_labels
 
     charts, quality, diversity, drift = _charts(story)
@@ -46,10 +40,9 @@ def render(story) -> str:
     gaps, falls = tables.gap_rows(story), tables.regression_rows(story)
     set_aside, near_copies = gates.gate_rows(story), gates.pairs(story)
 
-    data = {"charts": charts, "map": points, "samples": samples}
-    scripts = [_plotly(), _asset("page.js")]
-    environment = Environment(loader=PackageLoader("adde_ray", "report"), autoescape=True, trim_blocks=True)
-    return environment.get_template("page.html").render(
+    return page.assemble(
+        "report",
+        data={"map": points, "samples": samples},
         story=story,
         sentence=tables.sentence(story),
         figures=tables.key_figures(story),
@@ -77,10 +70,6 @@ def render(story) -> str:
         config=tables.flat(story.config),
         provenance=tables.flat(story.provenance),
         num_dataset=len(final_labels(story)),
-        css=_asset("page.css"),
-        data=_json(data),
-        scripts=scripts,
-        hashes=[_hash(s) for s in scripts],
     )
 
 
@@ -123,22 +112,3 @@ def _samples(story, in_tiles: list[str], points: dict | None) -> tuple[dict, int
         on_map = [points["ids"][i] for i in sorted(range(len(rank)), key=lambda i: (rank[i], i))]
     ids = [*in_tiles, *on_map]
     return show_all(ids, read_payloads(story, set(ids)), story.meta.modality, PICTURE_BUDGET)
-
-
-def _json(value: object) -> str:
-    # Inside <script>: no user's text may end the element or open a comment.
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _plotly() -> str:
-    return resources.files("plotly").joinpath("package_data/plotly.min.js").read_text(encoding="utf-8")
-
-
-def _asset(name: str) -> str:
-    return resources.files("adde_ray.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(script: str) -> str:
-    """The script's hash, as a content security policy names it: no other script may run."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -65,6 +65,15 @@ def line(x: Iterable, y: Iterable, name: str, line: dict, hover: str) -> dict:
     return trace | {"marker": {"size": 6, "color": line["color"]}, "hovertemplate": f"{hover}<extra></extra>"}
 
 
+def band(x: Iterable, low: Iterable, high: Iterable, colour: str, group: str) -> dict:
+    """The area between two curves, faint, shown and hidden with the line of its legend `group`."""
+    x, low, high = list(x), list(low), list(high)
+    edge = {"x": x + x[::-1], "y": high + low[::-1], "line": {"width": 0}, "hoverinfo": "skip"}
+    return {"type": "scatter", "mode": "lines", "fill": "toself", "fillcolor": colour, "opacity": 0.14, **edge} | {
+        "legendgroup": group, "showlegend": False,
+    }  # fmt: skip
+
+
 def bar(x: list, y: list, name: str, colour: str, hover: str) -> dict:
     """One series of bars."""
     hover = f"{name}: {hover}<extra></extra>"

@@ -1,40 +1,10 @@
-// Draws the charts, moves the map through the rounds and puts the pictures in. Everything is in #data.
+// Puts the pictures in and moves the map through the rounds.
 "use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const { data, draw } = page;
   const literal = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const short = (text) => (text.length > 28 ? `${text.slice(0, 27)}…` : text);
   const narrow = () => window.innerWidth < 700;
-  const bare = { responsive: true, displaylogo: false, displayModeBar: false };
-
-  // --- charts: colours of text and grid follow the page --------------------------------------------
-  function themed(layout) {
-    const title = { font: { size: 13 }, standoff: 8 };
-    const axis = { gridcolor: style("--grid"), linecolor: style("--rule"), zerolinecolor: style("--rule") };
-    const legend = { bgcolor: "rgba(0,0,0,0)", traceorder: "normal", ...layout.legend };
-    const hover = { bgcolor: style("--panel"), bordercolor: style("--rule"), font: { color: style("--text") } };
-    return {
-      ...layout,
-      paper_bgcolor: "rgba(0,0,0,0)",
-      plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: style("--text") },
-      xaxis: { ...axis, ...layout.xaxis, title: { ...title, ...layout.xaxis.title } },
-      yaxis: { ...axis, ...layout.yaxis, title: { ...title, ...layout.yaxis.title } },
-      hoverlabel: { align: "left", ...hover },
-      legend,
-      dragmode: layout.dragmode ?? false,
-    };
-  }
-
-  const drawn = [];
-  function draw(element, figure) {
-    if (!element) return;
-    drawn.push([element, figure]);
-    Plotly.newPlot(element, figure.data, themed(figure.layout), bare);
-  }
-
-  for (const [id, figure] of Object.entries(data.charts)) draw(document.getElementById(`chart-${id}`), figure);
 
   // --- pictures ------------------------------------------------------------------------------------
   function picture(id, image) {
@@ -45,10 +15,6 @@
   for (const image of document.querySelectorAll("img[data-id]")) picture(image.dataset.id, image);
 
   if (data.map) map(data.map);
-
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    for (const [element, figure] of drawn) Plotly.react(element, element.data, themed(figure.layout));
-  });
 
   // --- the map -------------------------------------------------------------------------------------
   function map(points) {

@@ -1,0 +1,126 @@
+"""Experiments from disk: folders with results.parquet, or such files → checked tables and what failed.
+
+One row per (trial, round): `COLUMNS`, then numeric figures with dotted names (`test.macro_f1`), null where a dataset
+has none, and `config.<dotted key>` of sweeps. Beside it experiment.json (name, kind) and failures.json.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from adde_ray.errors import UserError
+from adde_ray.rundir import read_table
+
+COLUMNS = {
+    "trial": pl.String, "dataset": pl.String, "strategy": pl.String, "seed": pl.Int64, "round": pl.Int64,
+    "num_labels": pl.Int64, "num_samples": pl.Int64, "num_synthetic": pl.Int64, "seconds": pl.Float64,
+}  # fmt: skip
+SETTING = "config."
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """kind: ablation or sweep. failures: trial and reason of each trial without results."""
+
+    name: str
+    kind: str
+    path: Path
+    table: pl.DataFrame
+    failures: tuple[tuple[str, str], ...] = ()
+
+
+def read_experiments(paths: Sequence[Path]) -> list[Experiment]:
+    """All of them, with strategies told apart by the experiment's name where two have the same trials."""
+    found = [_read(Path(path)) for path in paths]
+    if len({e.path.resolve() for e in found}) < len(found):
+        twice = next(e.path for i, e in enumerate(found) if e.path.resolve() in {f.path.resolve() for f in found[:i]})
+        raise UserError("named twice", where=twice)
+    return _apart(found)
+
+
+def _read(path: Path) -> Experiment:
+    file = path / "results.parquet" if path.is_dir() else path
+    if not file.exists():
+        what = "no results.parquet in this folder" if path.is_dir() else "there is no such folder or file"
+        raise UserError(what, where=path, remedy="Give the folder of `adde ablate` or `adde sweep`, or its table")
+    try:
+        table = read_table(file)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise UserError("is not a Parquet file that can be read", where=file, value=str(error)[:80]) from None
+    told = _json(file.parent / "experiment.json", dict) or {}
+    failures = [
+        (str(f.get("trial", "?")), str(f.get("reason", "?"))) if isinstance(f, dict) else ("?", str(f))
+        for f in _json(file.parent / "failures.json", list) or []
+    ]
+    table = _checked(table, file, len(failures))
+    sweeps = any(name.startswith(SETTING) for name in table.columns)
+    kind = told.get("kind") if told.get("kind") in ("ablation", "sweep") else "sweep" if sweeps else "ablation"
+    return Experiment(str(told.get("name") or file.parent.resolve().name), kind, file, table, tuple(failures))
+
+
+def _json(path: Path, kind: type) -> object:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    except ValueError as error:
+        raise UserError("is not JSON", where=path, value=str(error)) from None
+    if found is not None and not isinstance(found, kind):
+        raise UserError(f"holds no JSON {'object' if kind is dict else 'array'}", where=path)
+    return found
+
+
+def _checked(table: pl.DataFrame, file: Path, num_failures: int) -> pl.DataFrame:
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        remedy = "It is not a table of `adde ablate` or `adde sweep`"
+        raise UserError(f"lacks the columns {', '.join(missing)}", where=file, remedy=remedy)
+    if table.is_empty():
+        failed = f"Failed: {num_failures}, see failures.json beside it" if num_failures else "No trial is done yet"
+        raise UserError("holds no rows", where=file, remedy=failed)
+    try:
+        table = table.with_columns(pl.col(name).cast(kind) for name, kind in COLUMNS.items())
+    except pl.exceptions.PolarsError as error:
+        raise UserError("has a column of the wrong type", where=file, value=str(error).splitlines()[0]) from None
+    if empty := [name for name in COLUMNS if table[name].null_count()]:
+        raise UserError(f"has empty cells in {', '.join(empty)}", where=file)
+    numeric = [n for n in table.columns if n not in COLUMNS and table[n].dtype.is_numeric()]
+    figures = [pl.col(n).cast(pl.Float64).fill_nan(None) for n in numeric if not n.startswith(SETTING)]
+    return table.with_columns(figures).sort("dataset", "strategy", "seed", "trial", "round")
+
+
+def _apart(found: list[Experiment]) -> list[Experiment]:
+    keys = ["dataset", "strategy", "seed"]
+    ablations = [e for e in found if e.kind == "ablation"]
+    for e in ablations:
+        trials = e.table.select(*keys, "trial").unique()
+        twice = trials.group_by(keys).len().filter(pl.col("len") > 1).sort(keys)
+        if len(twice):
+            what = "strategy {strategy} has several trials with seed {seed} on {dataset}".format(
+                **twice.row(0, named=True)
+            )
+            raise UserError(what, where=e.path)
+    clash: set[str] = set()
+    for i, a in enumerate(ablations):
+        for b in ablations[:i]:
+            clash |= set(a.table.join(b.table, on=keys, how="semi")["strategy"])
+    if clash and len({e.name for e in ablations}) < len(ablations):
+        same = ", ".join(sorted(clash))
+        raise UserError(
+            f"experiments of one name hold the same trials of {same}", where=", ".join(str(e.path) for e in found)
+        )
+    named = pl.when(pl.col("strategy").is_in(sorted(clash))).then(
+        pl.concat_str("strategy", pl.lit(" ("), "of", pl.lit(")"))
+    )
+    return [
+        replace(
+            e,
+            table=e.table.with_columns(of=pl.lit(e.name)).with_columns(strategy=named.otherwise("strategy")).drop("of"),
+        )
+        if e.kind == "ablation"
+        else e
+        for e in found
+    ]
