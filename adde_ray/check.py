@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from adde_ray.config import Config
 from adde_ray.errors import UserError, choose
 from adde_ray.methods.acquisition import QUALITY_MODELS
 from adde_ray.methods.adaptation import RULES
+from adde_ray.methods.corruptions import CORRUPTIONS, check_fit
 from adde_ray.methods.diversity import class_target
 from adde_ray.methods.encoders import ENCODERS, resolve
 from adde_ray.methods.generators import GENERATORS, generator_for
@@ -30,6 +32,7 @@ def check_names(config: Config) -> None:
         ("select.selector", SELECTORS, [config.select.selector]),
         ("review.annotator", ANNOTATORS, [config.review.annotator]),
         ("adapt.rules", RULES, config.adapt.rules),
+        ("measure.corruptions", CORRUPTIONS, config.measure.corruptions),
     ]
     for where, registry, names in named:
         for name in names:
@@ -97,6 +100,8 @@ def check_data(config: Config, meta: Meta) -> None:
     generator_for(config.generate.generator, meta.modality)
     class_target(meta.classes, config.diversity)
     _known("diversity.subgroup_target", config.diversity.subgroup_target, meta.subgroups, "subgroup column")
+    _known("measure.rare_classes", config.measure.rare_classes, meta.classes, "class")
+    check_fit(config.measure.corruptions, meta.modality, where="measure.corruptions")
     if isinstance(config.review.error_rate, dict):
         _known("review.error_rate", config.review.error_rate, meta.classes, "class")
     if config.review.annotator == "simulated" and not meta.has_oracle:
@@ -106,7 +111,7 @@ def check_data(config: Config, meta: Meta) -> None:
         )  # fmt: skip
 
 
-def _known(where: str, given: dict, known: tuple[str, ...], noun: str) -> None:
+def _known(where: str, given: Iterable[str], known: tuple[str, ...], noun: str) -> None:
     for name in given:
         if name not in known:
             raise UserError(

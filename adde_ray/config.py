@@ -216,6 +216,20 @@ class Diversity(Section):
     """Principal components the convex hull's volume is taken in."""
 
 
+class Measure(Section):
+    """What is measured beside quality and diversity, in every round. It steers nothing."""
+
+    rare_classes: tuple[str, ...] = ()
+    """Classes whose mean recall is the rare-class recall; empty = the third with the fewest labels in the seed set."""
+    regions: int = Field(8, ge=0, le=64)
+    """Regions of the frozen features that fairness is measured over, as over a subgroup column; 0 = none."""
+    corruptions: tuple[str, ...] = ()
+    """Val is also measured with each of these. Images: noise, blur, contrast, brightness, jpeg, pixelate; texts: typos,
+    dropped_words, case."""
+    severity: int = Field(3, ge=1, le=5)
+    """How heavy the corruptions are: 1 = hardly seen, 5 = heavy."""
+
+
 class Generate(Section):
     """Synthetic candidates."""
 
@@ -372,6 +386,7 @@ class Config(Section):
     clustering: Clustering = Clustering()
     gaps: Gaps = Gaps()
     diversity: Diversity = Diversity()
+    measure: Measure = Measure()
     generate: Generate = Generate()
     quality_control: QualityControl = QualityControl()
     select: Select = Select()

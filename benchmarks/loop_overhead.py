@@ -21,7 +21,19 @@ from common import arguments, finish, show
 
 from adde_ray import Config, run
 from adde_ray.data import Data
-from adde_ray.methods import adaptation, diversity, drift, gaps, learner, selectors, stopping, terms
+from adde_ray.measures import Yardstick
+from adde_ray.methods import (
+    adaptation,
+    amplification,
+    diversity,
+    drift,
+    fairness,
+    gaps,
+    learner,
+    selectors,
+    stopping,
+    terms,
+)
 from adde_ray.methods.acquisition import aim, plan_requests, quality_control, quality_scores
 from adde_ray.methods.adaptation import Evidence, Policy
 from adde_ray.methods.annotators import Judges, SimulatedAnnotator
@@ -80,6 +92,7 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
     all_labels = np.array([classes.index(known[i]) for i in sorted(known)])
     judges = Judges(reference.features[at], all_labels, seed=derive_seed(seed, "annotator"))
     annotator = SimulatedAnnotator(classes, judges=judges, seed=derive_seed(seed, "annotator"))
+    by = Yardstick.of(data, config)
     generator = GENERATORS["cvae"](config.generate)
 
     ids = list(splits["seed"]["sample_id"])
@@ -112,9 +125,12 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
         )  # fmt: skip
         tracked = track(tracked, found, round=t, ids=reference.ids, points=space.points, tried=tried)
         to_fill = gaps.open_gaps(tracked, config.gaps)
-        quality = {
-            n: evaluate(data.labels(n), model.proba(data.splits[n].features), classes) for n in ("val", "test", "ood")
-        }
+        said = {n: model.proba(data.splits[n].features) for n in by.groups}
+        for n, groups in by.groups.items():
+            for g in groups.values():
+                fairness.measure(g, data.labels(n), said[n], classes)
+                amplification.misstatement(data.labels(n), said[n], g)
+        quality = {n: evaluate(data.labels(n), said[n], classes, by.rare) for n in ("val", "test", "ood")}
         spread = diversity.measure(
             space, everyone, labelled, reference.features, x, classes=classes, config=config.diversity
         )
@@ -245,7 +261,7 @@ def main() -> None:
     args = arguments(__doc__).parse_args()
     num_rounds = 5 if args.quick else 14
     pairs = 2 if args.quick else 3
-    config = Config.load(CONFIG, ["compare.random=false", f"stop.labels={10 * num_rounds}"])
+    config = Config.load(CONFIG, ["compare.random=false", "measure.corruptions=[]", f"stop.labels={10 * num_rounds}"])
     times: dict[str, list[list[float]]] = {"loop": [], "bare": []}
     for _ in range(pairs):
         with tempfile.TemporaryDirectory() as root:

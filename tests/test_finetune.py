@@ -50,7 +50,7 @@ def artifacts(folder) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_run_sees_by_this_rounds_encoder_and_a_resume_sees_the_same(tmp_path, data, bert, mode):
-    config, folder = settings(data, bert, mode), tmp_path / "run"
+    config, folder = settings(data, bert, mode, measure={"corruptions": ["typos"]}), tmp_path / "run"
     summary = run(config, folder)
     assert summary["status"] == "finished" and summary["num_labels"] == 12
     rounds = RunDir(folder).rounds()
@@ -61,6 +61,9 @@ def test_a_run_sees_by_this_rounds_encoder_and_a_resume_sees_the_same(tmp_path, 
     names = load_file(rounds[0].root / "model" / "encoder.safetensors").keys()
     assert all("lora" in name for name in names) if mode == "lora" else any("word_embeddings" in name for name in names)
     assert "embed" in {e["stage"] for e in RunDir(folder).events()}
+    worse = [read_features(r.root / "embeddings" / "val-typos-3.parquet")[1] for r in rounds]
+    assert not np.allclose(worse[0], worse[1], atol=1e-3)
+    assert all("macro_f1" in r.metrics["corruptions"]["typos"] for r in rounds)
 
     before = artifacts(folder)
     last = rounds[-1].root

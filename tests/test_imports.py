@@ -22,6 +22,7 @@ LAYERS = [
         "encoding",
         "data",
         "analysis",
+        "measures",
     },
     {"ray_session", "workers", "sharding", "streaming", "keeper", "fitting"},
     {"review"},

@@ -282,6 +282,9 @@ def test_a_run_learns_and_is_the_same_again(finished, folder):
     assert last["val"]["macro_f1"] > first["val"]["macro_f1"] + 0.05
     assert {"micro_f1", "macro_auroc", "macro_auprc", "worst_class_recall", "ece", "nll"} <= last["val"].keys()
     assert sum(last["per_class"].values()) > last["num_samples"]  # several hold
+    assert {"sex", "adde:regions"} <= last["fairness"]["val"].keys() and last["fairness"]["val"]["sex"]["gap"] >= 0
+    assert last["amplification"]["overall"] != 0 and 0 < last["grid"]["covered"] <= 1
+    assert {"label", "sex"} in [empty["of"].keys() for empty in first["grid"]["largest_empty"]]
     record = run(Config.parse(config(folder)), finished.root.parent / "again")
     assert record["dataset_fingerprint"] == finished.dataset_fingerprint()
 

@@ -19,7 +19,7 @@ from adde_ray.config import Config
 from adde_ray.errors import UserError
 from adde_ray.features import write_features
 from adde_ray.methods.images import encode_images
-from adde_ray.report import figures, gallery, latent, pictures, render, tables, write_report
+from adde_ray.report import fairness, figures, gallery, latent, pictures, render, tables, write_report
 from adde_ray.report.read import outcomes, read_story
 from adde_ray.rundir import RunDir, derive_rng, write_json, write_table
 from adde_ray.schema import DATASET, DECISIONS, GAPS, QUERY, SYNTHETIC, Meta, frame, sample_id, with_payload
@@ -46,6 +46,7 @@ class Fake:
     synthetic: bool = True
     waiting: bool = False
     nasty: bool = False
+    measured: bool = True
 
 
 def fake_run(root: Path, fake: Fake) -> RunDir:
@@ -148,6 +149,8 @@ def fake_round(run, t, rng, fake, meta, pool, asked, label, feature, column, *, 
         "diversity": {"m_div": 0.3 + 0.1 * t, "coverage": 0.2 + 0.1 * t, "vendi": 3.0 + t},
         "gaps": {"open": 5 - t, "filled": 1, "new": 0},
     }
+    if fake.measured:
+        metrics |= fairness_measures(0.5 + 0.1 * t, fake)
     write_json(folder / "metrics.json", metrics)
     weights = {"alpha": 0.6 - 0.05 * t, "beta": 0.3 + 0.05 * t, "gamma": 0.1}
     if last and not fake.waiting:
@@ -220,7 +223,26 @@ def synthesise(rng, fake: Fake, meta: Meta, t: int, feature: dict) -> list[dict]
 def measures(level: float, meta: Meta) -> dict:
     recall = {c: round(level - 0.05 * i, 3) for i, c in enumerate(meta.classes)}
     found = {"macro_f1": level, "accuracy": level + 0.02, "worst_class_recall": level - 0.2}
-    return found | {"ece": 0.1, "nll": 0.5, "recall": recall}
+    curve = {"confidence": [0.3, 0.9], "accuracy": [0.2, 0.8], "rows": [6, 30]}
+    return found | {"ece": 0.1, "nll": 0.5, "recall": recall, "reliability": curve}
+
+
+def fairness_measures(level: float, fake: Fake) -> dict:
+    site = NASTY if fake.nasty else "hand"
+    accuracy = {site: level, "foot": level - 0.3}
+    record = {"accuracy": accuracy, "rows": {site: 30, "foot": 10}, "left_out": 2, "worst_group": "foot"}
+    record |= {"worst_accuracy": level - 0.3, "gap": 0.2, "equalised_odds": 0.3, "demographic_parity": 0.1}
+    alone = {"accuracy": {"0": level}, "rows": {"0": 40}, "left_out": 2}
+    groups = {"site": record, "adde:regions": alone}
+    empty = [{"of": {"label": "class 0", "site": site}, "share": 0.02}]
+    return {
+        "fairness": {split: groups for split in ("val", "test", "ood")},
+        "amplification": {"mean_imbalance": 0.5 - level, "mean_gaps": level - 0.5, "overall": 0.0},
+        "corruptions": {"noise": {"macro_f1": 0.4, "accuracy": 0.5, "drop": level - 0.4}},
+        "drops": {"ood": {"macro_f1": 0.1, "accuracy": 0.1}} if fake.ood else {},
+        "forgetting": {"mean": 0.02, "best": {}},
+        "grid": {"num": 12, "covered": level, "largest_empty": empty},
+    }
 
 
 def commit(run, t, weights, *, adaptation=(), asked=0, confirmed=0, stop_reason=None) -> None:
@@ -253,7 +275,7 @@ STATES = {
     "texts": Fake(modality="text"),
     "vectors": Fake(modality="vector", waiting=True),
     "val only": Fake(test=False, ood=False),
-    "nothing beside": Fake(test=False, ood=False, random=False, synthetic=False),
+    "nothing beside": Fake(test=False, ood=False, random=False, synthetic=False, measured=False),
     "many classes": Fake(classes=45, rounds=2),
     "nasty": Fake(modality="text", nasty=True),
 }
@@ -353,6 +375,32 @@ def test_the_mark_is_where_random_is_reached(tmp_path):
         metrics["test"]["macro_f1"] = 0.99
     assert figures.reaches_random(story)["labels"] is None
     assert not any(trace["mode"] == "markers" for trace in figures.first_picture(story)["data"])
+
+
+def test_fairness_shows_the_worst_group_and_what_grew(tmp_path):
+    story = read_story(fake_run(tmp_path / "run", Fake()))
+    charts = dict(fairness.charts(story))
+    bars = charts["Accuracy by site, test"]["data"][0]
+    assert bars["y"] == pytest.approx([0.5, 0.8]) and bars["marker"]["color"] == ["#D55E00", "#0072B2"]
+    assert "Accuracy by region, test" not in charts  # one region alone has nothing beside it
+    assert charts["Equalised odds difference, test"]["data"][0]["y"] == [0.3] * 4
+    drops = {trace["name"]: trace["y"] for trace in charts["Drop of macro-F1 from val"]["data"]}
+    assert drops == {"ood": [0.1] * 4, "noise": pytest.approx([0.1, 0.2, 0.3, 0.4])}
+    assert charts["Reliability: share right by confidence, test"]["data"][1]["x"] == [0.3, 0.9]
+    grown = {trace["name"]: trace["y"] for trace in fairness.amplification(story)["data"]}
+    assert grown.keys() == {"overall", "imbalance", "gaps"} and grown["gaps"] == pytest.approx([0, 0.1, 0.2, 0.3])
+    page = render(story)
+    assert (
+        "holds 80% of the 12 combinations" in page and "(50% in round 0)" in page and "class class 0, site hand" in page
+    )
+
+
+def test_without_such_measures_there_is_no_such_section(tmp_path):
+    story = read_story(fake_run(tmp_path / "run", Fake(measured=False)))
+    assert [title for title, _ in fairness.charts(story)] == ["Reliability: share right by confidence, test"]
+    for r in story.rounds:
+        del r.metrics["test"]["reliability"]
+    assert fairness.charts(story) == [] and 'id="fairness"' not in render(story)
 
 
 @pytest.mark.parametrize("modality", ["image", "text", "vector"])

@@ -39,6 +39,7 @@ POINTS = [  # (the artifact that was about to appear, in this round or later)
     ("ingest/pool.parquet", 0),
     ("ingest/meta.json", 0),
     ("encoder.json", 0),
+    ("val-noise-3.parquet", 0),
     ("dataset/round-000.parquet", 0),
     ("model.safetensors", 0),
     ("gaps.parquet", 0),

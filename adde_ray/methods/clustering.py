@@ -101,6 +101,33 @@ def fit_space(z: np.ndarray, config: Clustering, *, seed: int) -> Space:
     return space if len(clustered) == n else _assign_rest(space, clustered)
 
 
+@dataclass(frozen=True)
+class Regions:
+    """A few large k-means cells, to be looked at as one looks at subgroups."""
+
+    mean: np.ndarray
+    components: np.ndarray
+    centroids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.centroids)
+
+    def of(self, z: np.ndarray) -> np.ndarray:
+        """(m,) int64: the region each row of z (m, d) lies in."""
+        return nearest(_project(np.asarray(z, dtype=np.float32), self.mean, self.components), self.centroids)[0]
+
+
+def fit_regions(z: np.ndarray, num: int, *, dims: int, seed: int) -> Regions:
+    """`num` regions of n >= 1 rows z (n, d), in a fixed order, by k-means of `dims` principal components.
+
+    Cut anew instead of merged from a space's many cells: it takes 3 ms, and needs no space that stands still.
+    """
+    z = np.asarray(z, dtype=np.float32)
+    z = z[_sample(len(z), MAX_FIT_ROWS, np.random.default_rng(seed))]
+    mean, components = _pca(z, dims)
+    return Regions(mean, components, _kmeans(_project(z, mean, components), num, seed))
+
+
 def neighbours(reference: np.ndarray, points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """(m, k) Euclidean distances to and (m, k) rows of the k nearest of n reference points, nearest first."""
     from sklearn.neighbors import NearestNeighbors

@@ -5,7 +5,11 @@ A `Space`, the reference rows (all real samples) and the dataset D_t -> a dict o
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
+
 import numpy as np
+import polars as pl
 
 from adde_ray.config import Diversity
 from adde_ray.errors import UserError
@@ -129,6 +133,42 @@ def subgroup_targets(reference: Population, dataset: Population, config: Diversi
         if values := tuple(sorted(seen | named.keys())):
             targets[column] = _target(values, named, where=f"diversity.subgroup_target.{column}")
     return targets
+
+
+LABEL = "label"
+"""The class as an attribute, beside the subgroup columns."""
+
+Combinations = dict[tuple[str, str], Counter]
+"""Two attributes -> how many rows have each pair of their values, where both are known."""
+
+
+def combinations(attributes: pl.DataFrame) -> Combinations:
+    """Counts of each pair of attributes. attributes: one column each, as strings; null = not known."""
+    found = {}
+    for a, b in itertools.combinations(sorted(attributes.columns), 2):
+        counts = attributes.select(a, b).drop_nulls().group_by(a, b).len()
+        found[a, b] = Counter({(x, y): n for x, y, n in counts.iter_rows()})
+    return found
+
+
+def grid_coverage(known: Combinations, held: Combinations, *, most: int = 10) -> dict:
+    """Of the combinations of attributes that are `known` to occur, which the dataset holds.
+
+    num: how many occur. covered: share of them the dataset has a sample of, in [0, 1]. largest_empty: at most `most`
+    of those it has none of, the commonest first: the two values (`of`), and the share of the rows with both
+    attributes known that have them. {} where no two attributes are known together.
+    """
+    empty, num = [], 0
+    for pair, counts in known.items():
+        num += len(counts)
+        for values, rows in counts.items():
+            if not held.get(pair, {}).get(values):
+                empty.append((rows / counts.total(), dict(zip(pair, values, strict=True))))
+    if not num:
+        return {}
+    empty.sort(key=lambda found: (-found[0], sorted(found[1].items())))
+    largest = [{"of": of, "share": round(share, 6)} for share, of in empty[:most]]
+    return {"num": num, "covered": round(1 - len(empty) / num, 6), "largest_empty": largest}
 
 
 def _target(names: tuple[str, ...], named: dict[str, float], *, where: str) -> dict[str, float]:

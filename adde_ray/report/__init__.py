@@ -30,10 +30,11 @@ def write_report(run: RunDir, out: Path | None = None) -> Path:
 def render(story) -> str:
     """The page for a `read.Story`."""
     # The command line imports this module at its start; what takes time to load is loaded here.
-    from adde_ray.report import figures, gallery, gates, latent, page, tables
+    from adde_ray.methods.fairness import MIN_ROWS
+    from adde_ray.report import fairness, figures, gallery, gates, latent, page, tables
     from adde_ray.report.read import final_labels
 
-    charts, quality, diversity, drift = _charts(story)
+    charts, titles = _charts(story)
     selected, generated = gallery.selected(story), gallery.generated(story)
     points = latent.latent_map(story)
     samples, left_out = _samples(story, gallery.tile_ids(selected) + gallery.tile_ids(generated), points)
@@ -48,9 +49,9 @@ def render(story) -> str:
         figures=tables.key_figures(story),
         saving=figures.reaches_random(story),
         charts=charts,
-        quality=quality,
-        diversity=diversity,
-        drift=drift,
+        **titles,
+        grid=fairness.grid(story),
+        min_group=MIN_ROWS,
         leakage=gates.leakage_text(story),
         set_aside=set_aside,
         near_copies=near_copies,
@@ -73,8 +74,8 @@ def render(story) -> str:
     )
 
 
-def _charts(story) -> tuple[dict, list, list, list]:
-    from adde_ray.report import figures
+def _charts(story) -> tuple[dict, dict[str, list]]:
+    from adde_ray.report import fairness, figures
     from adde_ray.report.read import final_labels
 
     heat = figures.classes(story)
@@ -86,15 +87,19 @@ def _charts(story) -> tuple[dict, list, list, list]:
         "gaps": figures.gaps(story),
         "fate": figures.fate_of_synthetics(story, final_labels(story)),
         "time": figures.time(story),
+        "amplification": fairness.amplification(story),
     }
     many = {
-        "quality": figures.quality(story), "diversity": figures.diversity(story), "drift": figures.drift(story)
-    }  # fmt: skip
+        "quality": figures.quality(story),
+        "diversity": figures.diversity(story),
+        "drift": figures.drift(story),
+        "fairness": fairness.charts(story),
+    }
     titles = {}
     for group, made in many.items():
         titles[group] = [(f"{group}-{i}", title) for i, (title, _) in enumerate(made)]
         charts |= {f"{group}-{i}": chart for i, (_, chart) in enumerate(made)}
-    return {k: v for k, v in charts.items() if v is not None}, titles["quality"], titles["diversity"], titles["drift"]
+    return {k: v for k, v in charts.items() if v is not None}, titles
 
 
 def _samples(story, in_tiles: list[str], points: dict | None) -> tuple[dict, int]:

@@ -38,6 +38,7 @@ LABELS = {
     "worst_class_recall": "Worst class's recall",
     "ece": "Calibration error (ECE)",
     "nll": "Negative log-likelihood",
+    "rare_recall": "Rare classes' recall",
     "micro_f1": "Micro-F1",
     "macro_auroc": "Macro-AUROC",
     "macro_auprc": "Macro-AUPRC",
@@ -118,7 +119,8 @@ def reaches_random(story: Story) -> dict | None:
 
 def quality(story: Story) -> list[tuple[str, dict]]:
     """(title, chart) per measure on val, random's dashed; the last one compares the splits."""
-    keys = ("macro_f1", "worst_class_recall", "accuracy", "ece", "micro_f1", "macro_auroc", "macro_auprc")
+    keys = ["macro_f1", "worst_class_recall", "rare_recall", "accuracy", "ece", "macro_auroc", "macro_auprc"]
+    keys += ["micro_f1"] if story.meta.multi else []  # where one class holds, it is the accuracy
     keys = [k for k in keys if any(_known(story.curve("val", k)))]
     charts = [(f"{name_of(k)}, val", _versus_random(story, "val", k)) for k in keys]
     splits = [s for s in ("val", "test", "ood") if any(_known(story.curve(s, "macro_f1")))]

@@ -8,10 +8,10 @@ import polars as pl
 from adde_ray.analysis import Analysis
 from adde_ray.config import Config
 from adde_ray.data import Data, Dataset
+from adde_ray.measures import Yardstick, measure
 from adde_ray.methods import census, diversity, drift, gaps
 from adde_ray.methods.census import Census, Places
 from adde_ray.methods.clustering import Space, fit_space
-from adde_ray.methods.evaluation import evaluate, regressions
 from adde_ray.methods.gap_tracking import track
 from adde_ray.methods.learner import Model
 from adde_ray.pool import Shard
@@ -24,13 +24,20 @@ ROWS = 8192
 
 
 class Spaces:
-    """The latent space of each round, and how many real samples lie where in it.
+    """The latent space of each round, how many real samples lie where in it, and what all rounds are measured with.
 
     Fitted and counted once for all rounds when the embedding never moves.
     """
 
     def __init__(self):
         self._fixed: tuple[Space, Places] | None = None
+        self._yardstick: Yardstick | None = None
+
+    def yardstick(self, data: Data, config: Config) -> Yardstick:
+        """The run's."""
+        if self._yardstick is None:
+            self._yardstick = Yardstick.of(data, config)
+        return self._yardstick
 
     def of(self, model: Model, embedding: np.ndarray, data: Data, config: Config) -> tuple[Space, Places]:
         """embedding: of the reference rows."""
@@ -72,14 +79,7 @@ def analyse(
 
     tracked = gaps.from_frame(round_.once("gaps.parquet", gaps_now))
 
-    def measure() -> dict:
-        before = round_.run.round(round_.t - 1).metrics if round_.t else None
-        held_out = {
-            name: evaluate(data.labels(name), model.proba(data.splits[name].features), data.meta.classes)
-            if name in data.splits
-            else {}
-            for name in ("val", "test", "ood")
-        }
+    def metrics() -> dict:
         spread = diversity.measure(
             space, everyone, labelled, embedding, dataset_embedding, classes=data.meta.classes, config=config.diversity,
         )  # fmt: skip
@@ -91,8 +91,7 @@ def analyse(
             "num_samples": len(dataset.table),
             "num_synthetic": dataset.num_synthetic,
             "per_class": dict(zip(data.meta.classes, map(int, dataset.class_counts), strict=True)),
-            **held_out,
-            "regressions": regressions(before.get("val", {}), held_out["val"]) if before else {},
+            **measure(dataset, model, proba, data, config, round_, spaces.yardstick(data, config)),
             "diversity": {name: round(float(value), 6) for name, value in spread.items()},
             "drift": drifted(space, labelled.points, model, data, config, round_),
             "gaps": {
@@ -102,7 +101,7 @@ def analyse(
             },
         }
 
-    round_.once_json("metrics.json", measure)
+    round_.once_json("metrics.json", metrics)
     to_fill = gaps.open_gaps(tracked, config.gaps)
     return Analysis(dataset, model, asked, space, embedding, dataset_embedding, proba, to_fill)
 

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from adde_ray.config import Clustering
 from adde_ray.methods import clustering
-from adde_ray.methods.clustering import Space, fit_space, neighbours
+from adde_ray.methods.clustering import Space, fit_regions, fit_space, neighbours
 
 CENTERS = 20 * np.eye(6, 10)
 
@@ -153,3 +153,14 @@ def test_same_bits_in_a_fresh_process_and_other_cells_with_another_seed():
     fresh = subprocess.run([sys.executable, "-W", "ignore", "-c", FRESH], capture_output=True, text=True, check=True)
     assert fresh.stdout.strip() == digest
     assert not np.array_equal(space.centroids, fit_space(z, Clustering(), seed=6).centroids)
+
+
+def test_regions_are_few_seeded_and_the_same_for_a_row_alone():
+    z, truth = blobs()
+    regions = fit_regions(z, 6, dims=16, seed=0)
+    found = regions.of(z)
+    assert len(regions) == 6 and adjusted_rand_score(truth, found) > 0.7
+    assert np.array_equal(fit_regions(z, 6, dims=16, seed=0).of(z), found)
+    assert np.array_equal(regions.of(z[5:6]), found[5:6]) and len(regions.of(z[:0])) == 0
+    assert len(fit_regions(z[:3], 8, dims=16, seed=0)) == 3  # never more than rows
+    assert np.array_equal(fit_regions(z[:1], 8, dims=16, seed=0).of(z[:4]), np.zeros(4))

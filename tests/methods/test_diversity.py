@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from sklearn.datasets import make_blobs
 
@@ -213,3 +214,24 @@ def test_targets():
     people = Population(["0", "1"], points, np.zeros(2, dtype=int), {"sex": ["f", None], "site": [None, None]})
     config = Diversity(subgroup_target={"sex": {"m": 0.4}})
     assert subgroup_targets(people, people, config) == {"sex": {"f": 0.6, "m": 0.4}}
+
+
+def test_grid_coverage_by_hand():
+    known = pl.DataFrame({"label": ["p", "p", "q", "q", None], "sex": ["f", "m", "f", "f", "m"], "site": ["x"] * 5})
+    held = pl.DataFrame({"label": ["p", "q"], "sex": ["f", None], "site": ["x", "x"]})
+    found = diversity.grid_coverage(diversity.combinations(known), diversity.combinations(held))
+    assert found["num"] == 3 + 2 + 2 and found["covered"] == pytest.approx(4 / 7, abs=1e-6)
+    assert found["largest_empty"] == [
+        {"of": {"label": "q", "sex": "f"}, "share": 0.5},
+        {"of": {"sex": "m", "site": "x"}, "share": 0.4},
+        {"of": {"label": "p", "sex": "m"}, "share": 0.25},
+    ]
+    assert diversity.grid_coverage(diversity.combinations(known), diversity.combinations(known))["covered"] == 1
+    few = diversity.grid_coverage(diversity.combinations(known), {}, most=1)
+    assert few["covered"] == 0 and len(few["largest_empty"]) == 1
+    assert diversity.combinations(known[::-1]) == diversity.combinations(known)
+
+
+def test_no_two_attributes_are_known_together():
+    for table in (pl.DataFrame({"label": ["p"]}), pl.DataFrame({"label": ["p", None], "sex": [None, "f"]})):
+        assert diversity.grid_coverage(diversity.combinations(table), {}) == {}
