@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from adde_ray.errors import Halted
 from adde_ray.features import read_features
+from adde_ray.pool_files import read_rows
 from adde_ray.rundir import read_table
 from adde_ray.schema import Split
 
@@ -78,12 +79,7 @@ class FileShard:
     def take(self, sample_ids: Sequence[str]) -> Split:
         ids, features = self._features()
         wanted = np.flatnonzero(ids.is_in(list(sample_ids)).to_numpy())
-        file = pq.ParquetFile(self.rows, memory_map=True)
-        # Payloads are large and the rows wanted few: only the row groups they lie in are read.
-        ends = np.cumsum([file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)])
-        groups = sorted(set(np.searchsorted(ends, wanted, side="right").tolist()))
-        table = pl.from_arrow(file.read_row_groups(groups))
-        table = table.filter(pl.col("sample_id").is_in(list(sample_ids)))
+        table = read_rows(self.rows, wanted)
         return Split(table, np.asarray(features[wanted], dtype=np.float32))
 
     def _features(self) -> tuple[pl.Series, np.ndarray]:

@@ -23,6 +23,10 @@ MODALITIES = ("image", "text", "vector")
 """The name of the payload column: encoded image bytes, a string, or a list of float32."""
 
 PAYLOAD_TYPES = {"image": pa.binary(), "text": pa.string(), "vector": pa.list_(pa.float32())}
+"""Its type on disk, …"""
+
+PAYLOAD_KINDS = {"image": pl.Binary, "text": pl.String, "vector": pl.List(pl.Float32)}
+"""… and in memory."""
 
 UNLABELLED = -1
 """Class row of a sample whose label is not known."""

@@ -1,17 +1,25 @@
-"""A pool too large for memory: a source's chunks in → ingest/pool/part-*.parquet and what goes with them out.
+"""A pool too large for memory: a source's chunks in → ingest/pool/part-*.parquet, and what ingest reports of it, out.
 
-    pool/part-NNNNN.parquet           rows sorted by sample_id, in small row groups
-    pool/part-NNNNN.rejected.parquet  where, reason, gate, rows: what its chunks held besides; rows 0 = it was usable
-    pool/part-NNNNN.oracle.parquet    sample_id, label of the rows whose class is known
-    pool/part-NNNNN.where.parquet     sample_id and where the row came from, for messages
-    pool-sample.parquet               the rows with the smallest sample_ids, from all parts
+    pool/part-NNNNN.parquet   rows sorted by sample_id, in small row groups
+    pool-sample.parquet       the rows with the smallest sample_ids, from all parts
+    oracle.parquet            sample_id, label of the rows whose class is known
 
-A part is written whole or not at all, its own file last, so a killed ingest goes on with the next part.
+Until ingest is done, beside each part:
+
+    .rejected.parquet   where, reason, gate, rows: what its chunks held besides; rows 0 = it was usable
+    .oracle.parquet     its share of oracle.parquet
+    .where.parquet      sample_id and where the row came from, for messages
+    .told.json          leaks, and what expected columns lack
+    .pairs.parquet      near copies to look at, where there are
+    .signs.npy          id, signs: what near copies are found by, where they are looked for
+
+A part is written whole or not at all, its own file last, so a killed ingest goes on with the next part. Rows that copy
+others are found when all parts are there (`copies`). pool/copies.parquet keeps which they are before the first of them
+goes, so that a killed ingest ends with the same rows.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,19 +27,20 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 
+from adde_ray.copies import EXACT, find_copies, write_signs
 from adde_ray.methods.gates import Guard
+from adde_ray.methods.gates.expectations import Nulls, add_nulls
+from adde_ray.methods.gates.gatekeeper import least_alike
+from adde_ray.methods.gates.near_copies import likeness
+from adde_ray.pool_files import beside, part_file, part_files, write_rows
 from adde_ray.progress import Bar
-from adde_ray.rundir import ORACLE, atomic, fingerprint, read_table, write_table
+from adde_ray.rundir import ORACLE, fingerprint, read_json, read_table, write_json, write_table
+from adde_ray.schema import PAYLOAD_KINDS
 from adde_ray.sources.rows import WHERE, Chunk, identify, read_all
 from adde_ray.workers import each
 
-GROUP = 256
-"""Rows of a Parquet row group: what must be read to get one row with its payload."""
-
-COPY = "same content as another row of the pool"
-
-IDS = 500_000
-"""sample_ids looked through for copies at a time."""
+COPIES, PAIRS = "copies.parquet", "near.pairs.parquet"
+"""Beside the parts: the rows that go since they copy others, and some of them to look at."""
 
 
 @dataclass(frozen=True)
@@ -58,21 +67,20 @@ def shard(
 ) -> Sharded:  # fmt: skip
     """Write the pool's parts below `root` (the run's ingest/), unless they are there.
 
-    guard: the gates each part passes. Copies are kept once, in the first part that has them. workers: as
-    `workers.each` has it.
+    guard: the gates each part passes. Of exact copies the one in the first part stays, of near copies the first by
+    sample_id. workers: as `workers.each` has it.
     """
     cleaning = Cleaning(root / "pool", modality, guard)
     groups = list(enumerate(_grouped(chunks, shard_rows)))
-    left = [(part, group) for part, group in groups if not _file(cleaning.folder, part).exists()]
+    left = [(part, group) for part, group in groups if not part_file(cleaning.folder, part).exists()]
     with Bar("reading pool", sum(c.num_rows for _, group in left for c in group)) as bar:
         for row, _ in each(_write_part, left, cleaning, workers=workers):
             bar.advance(sum(c.num_rows for c in left[row][1]))
-    files = [_file(cleaning.folder, part) for part, _ in groups]
-    for path, copies in _copies(files):
-        _leave_out(path, copies)
+    files = [part_file(cleaning.folder, part) for part, _ in groups]
+    _leave_copies_out(files, cleaning, workers)
     sizes = [pq.read_metadata(path).num_rows for path in files]
     write_table(root / "pool-sample.parquet", sample(files, sizes, sample_rows))
-    known = pl.scan_parquet([_beside(path, "oracle") for path in files], glob=False)
+    known = pl.scan_parquet([beside(path, "oracle.parquet") for path in files], glob=False)
     known.sink_parquet(root / Path(ORACLE).name)
     has_oracle = known.select(pl.len()).collect().item() > 0
     return Sharded(sum(sizes), _digest(files), has_oracle)
@@ -80,20 +88,43 @@ def shard(
 
 def arranged(table: pl.DataFrame, modality: str) -> pl.DataFrame:
     """Columns in the order and of the types all of a run's tables have, sorted by sample_id."""
-    kind = {"image": pl.Binary, "text": pl.String, "vector": pl.List(pl.Float32)}[modality]
-    ours = [pl.col("sample_id"), pl.col("label").cast(pl.String), pl.col(modality).cast(kind)]
+    ours = [pl.col("sample_id"), pl.col("label").cast(pl.String), pl.col(modality).cast(PAYLOAD_KINDS[modality])]
     return table.select(*ours, pl.exclude("sample_id", "label", modality, WHERE)).sort("sample_id")
 
 
-def part_files(root: Path) -> list[Path]:
-    """The parts below `root` (a run's ingest/), in order; none when the pool is in memory."""
-    return sorted((root / "pool").glob(f"part-{5 * '[0-9]'}.parquet"))
+@dataclass(frozen=True)
+class Told:
+    """What the parts tell of what is no longer in them.
+
+    rejected: where, reason, gate, and for how many unusable rows that stands. The others: as `Gated` has them, of rows
+    as they were read, copies among them.
+    """
+
+    rejected: pl.DataFrame
+    leaks: dict[str, int]
+    nulls: Nulls
+    pairs: pl.DataFrame
 
 
-def rejects(root: Path) -> pl.DataFrame:
-    """What all parts set aside: where, reason, gate, and for how many unusable rows that stands."""
-    tables = [read_table(path) for path in sorted((root / "pool").glob("part-*.rejected.parquet"))]
-    return pl.concat([_ASIDE.clear(), *tables])
+def told(root: Path, modality: str) -> Told:
+    """Of the parts below `root`, until `tidy`."""
+    folder, files = root / "pool", part_files(root)
+    copies = read_table(folder / COPIES).select(*("where", "reason", "gate"), pl.lit(0, pl.Int64).alias("rows"))
+    rejected = [_ASIDE, *(read_table(beside(path, "rejected.parquet")) for path in files), copies]
+    leaks, nulls = {"exact": 0, "near": 0}, {}
+    for of_part in (read_json(beside(path, "told.json")) for path in files):
+        leaks = {kind: number + of_part["leaks"][kind] for kind, number in leaks.items()}
+        nulls = add_nulls(nulls, of_part["nulls"])
+    pairs = [read_table(path) for path in sorted(folder.glob("*.pairs.parquet"))]
+    return Told(pl.concat(rejected), leaks, nulls, least_alike(pairs, modality))
+
+
+def tidy(root: Path) -> None:
+    """Remove what lies beside the parts, which nothing reads once ingest is done."""
+    parts = set(part_files(root))
+    for path in (root / "pool").glob("*"):
+        if path not in parts:
+            path.unlink()
 
 
 def sample(files: list[Path], sizes: list[int], rows: int) -> pl.DataFrame:
@@ -127,63 +158,50 @@ def _write_part(task: tuple[int, tuple[Chunk, ...]], cleaning: Cleaning) -> None
     part, chunks = task
     table, rejected = read_all(chunks)
     table = table.with_columns(identify(table[cleaning.modality]))
-    table, aside = cleaning.guard.check(table)
-    rejected += [{**reject, "rows": 0} for reject in aside]
+    gated = cleaning.guard.check(table)
+    rejected += [{key: row[key] for key in ("where", "reason", "gate")} | {"rows": 0} for row in gated.rejected]
+    table = gated.splits["pool"]
     first = table.unique("sample_id", keep="first", maintain_order=True).sort("sample_id")
-    rejected += [
-        {"where": w, "reason": COPY, "gate": "copy", "rows": 0} for w in table.join(first, on=WHERE, how="anti")[WHERE]
-    ]
-    path = _file(cleaning.folder, part)
-    write_table(_beside(path, "rejected"), _aside(rejected))
-    write_table(_beside(path, "oracle"), arranged(first, cleaning.modality).select("sample_id", "label").drop_nulls())
-    write_table(_beside(path, "where"), first.select("sample_id", WHERE))
-    _write_rows(path, arranged(first.with_columns(label=pl.lit(None, pl.String)), cleaning.modality))
+    copies = table.join(first, on=WHERE, how="anti")[WHERE]
+    rejected += [{"where": where, "reason": EXACT, "gate": "copy", "rows": 0} for where in copies]
+    path = part_file(cleaning.folder, part)
+    aside = [{"rows": 1, "gate": "read"} | row for row in rejected]
+    write_table(beside(path, "rejected.parquet"), pl.DataFrame(aside, schema=_ASIDE.schema))
+    write_json(beside(path, "told.json"), {"leaks": gated.leaks, "nulls": gated.nulls})
+    write_table(beside(path, "where.parquet"), first.select("sample_id", WHERE))
+    if len(gated.pairs):
+        write_table(beside(path, "pairs.parquet"), gated.pairs)
+    if "_signs" in first.columns:
+        write_signs(path, first["sample_id"], first["_signs"].to_numpy())
+    rows = arranged(first.drop("_signs", strict=False), cleaning.modality)
+    write_table(beside(path, "oracle.parquet"), rows.select("sample_id", "label").drop_nulls())
+    write_rows(path, rows.with_columns(label=pl.lit(None, pl.String)))
 
 
-def _copies(files: list[Path]) -> Iterator[tuple[Path, pl.Series]]:
-    """(file, ids in it that an earlier one has as well), found with a bounded number of ids in memory."""
-    ids = [
-        pl.scan_parquet(path, glob=False).select("sample_id", pl.lit(row).alias("file"))
-        for row, path in enumerate(files)
-    ]
-    turns = -(-sum(pq.read_metadata(path).num_rows for path in files) // IDS) or 1
-    bounds = [f"{turn * 16**8 // turns:08x}" for turn in range(turns)] + ["g"]  # g: past any hexadecimal digit
-    found: dict[int, list[pl.Series]] = {}
-    for low, high in itertools.pairwise(bounds):
-        inside = (pl.col("sample_id") >= low) & (pl.col("sample_id") < high)
-        later = (
-            pl.concat([part.filter(inside) for part in ids]).collect().filter(~pl.col("sample_id").is_first_distinct())
-        )
-        for (row,), rows in later.group_by("file"):
-            found.setdefault(row, []).append(rows["sample_id"])
-    for row, of_file in sorted(found.items()):
-        yield files[row], pl.concat(of_file)
+def _leave_copies_out(files: list[Path], cleaning: Cleaning, workers: int | None) -> None:
+    """Find which rows copy others, unless that is known, and take them out of their parts."""
+    known = cleaning.folder / COPIES
+    if not known.exists():
+        alike = likeness(cleaning.modality, cleaning.guard.config)
+        found, pairs = find_copies(files, cleaning.modality, alike, workers=workers)
+        write_table(cleaning.folder / PAIRS, pairs)
+        write_table(known, found)
+    parts = read_table(known).group_by("part", maintain_order=True)
+    tasks = [(files[part], rows["sample_id"]) for (part,), rows in parts]
+    for _ in each(_leave_out, tasks, workers=workers):
+        pass
 
 
-def _leave_out(path: Path, ids: pl.Series) -> None:
-    """Take these rows out of a part, and say so beside it first."""
-    out = pl.col("sample_id").is_in(ids.to_list())
-    copies = [
-        {"where": w, "reason": COPY, "gate": "copy", "rows": 0}
-        for w in read_table(_beside(path, "where")).filter(out)[WHERE]
-    ]
-    beside = _beside(path, "rejected")
-    write_table(beside, pl.concat([read_table(beside), _aside(copies)]).unique(maintain_order=True))
-    write_table(_beside(path, "oracle"), read_table(_beside(path, "oracle")).filter(~out))
-    _write_rows(path, read_table(path).filter(~out))
+def _leave_out(task: tuple[Path, pl.Series]) -> None:
+    """Take these rows out of a part."""
+    path, ids = task
+    stays = ~pl.col("sample_id").is_in(ids.to_list())
+    oracle = beside(path, "oracle.parquet")
+    write_table(oracle, read_table(oracle).filter(stays))
+    write_rows(path, read_table(path).filter(stays))
 
 
 _ASIDE = pl.DataFrame(schema={"where": pl.String, "reason": pl.String, "gate": pl.String, "rows": pl.Int64})
-
-
-def _aside(rejected: list[dict]) -> pl.DataFrame:
-    return pl.DataFrame([{"rows": 1, "gate": "read"} | row for row in rejected], schema=_ASIDE.schema)
-
-
-def _write_rows(path: Path, table: pl.DataFrame) -> None:
-    with atomic(path) as temporary:
-        arrow = table.to_arrow(compat_level=pl.CompatLevel.oldest())
-        pq.write_table(arrow, temporary, compression="zstd", row_group_size=GROUP)
 
 
 def _digest(files: list[Path]) -> str:
@@ -195,11 +213,3 @@ def _digest(files: list[Path]) -> str:
     ]  # fmt: skip
     quarter = len(files)
     return fingerprint([sum(sums[i : i + quarter]) for i in range(0, len(sums), quarter or 1)])
-
-
-def _file(folder: Path, part: int) -> Path:
-    return folder / f"part-{part:05d}.parquet"
-
-
-def _beside(path: Path, what: str) -> Path:
-    return path.with_name(f"{path.stem}.{what}.parquet")

@@ -19,9 +19,11 @@ from sklearn.datasets import load_digits
 from adde_ray import Config, encoding, run, sharding
 from adde_ray.encoding import Encoding
 from adde_ray.errors import Halted, UserError
+from adde_ray.pool_files import part_files
 from adde_ray.rundir import RunDir, read_json
 from adde_ray.sources import image_folder
 from adde_ray.stages import score
+from adde_ray.stages.ingest import ingest
 from adde_ray.streaming import embed_parts
 
 KEPT = ("gaps", "candidates", "query", "asked", "decisions")
@@ -42,6 +44,10 @@ def folder(tmp_path_factory) -> Path:
     shutil.copy(pool[0], pool[-1].with_name("copy.png"))  # in another part than its original
     shutil.copy(next((root / "val").rglob("*.png")), root / "pool" / "3" / "leak.png")
     (root / "pool" / "3" / "cut.png").write_bytes(pool[5].read_bytes()[:60])
+    for row in range(0, 200, 10):  # near copies: in other parts than their originals, some of them twice
+        for shade in (0.9, 0.8)[: 1 + row % 20 // 10]:
+            pixels = (np.asarray(Image.open(pool[row])) * shade).astype(np.uint8)
+            Image.fromarray(pixels).save(root / "pool" / "9" / f"near-{row}-{shade}.png")
     return root
 
 
@@ -80,15 +86,17 @@ def test_a_streamed_run(folder, expected):
     parts = sorted((expected / "ingest/pool").glob("part-?????.parquet"))
     assert len(parts) > 5 and not (expected / "ingest/pool.parquet").exists()
     ids = pl.concat([pl.read_parquet(p, columns=["sample_id"]) for p in parts])["sample_id"]
+    assert set((expected / "ingest/pool").iterdir()) == set(parts)
     known = len(list((folder / "pool").rglob("*.png")))
-    assert ids.is_unique().all() and len(ids) == known - 3
     rejected = pl.read_parquet(expected / "ingest/rejected.parquet")
+    near = rejected.filter(pl.col("gate") == "near_copy")
+    assert ids.is_unique().all() and len(ids) == known - 3 - len(near) and 25 <= len(near) <= 30
     reasons = dict(rejected.select("where", "reason").iter_rows())
     assert dict(rejected.select("where", "gate").iter_rows())["pool/3/leak.png"] == "leakage"
     told = read_json(expected / "ingest/gates.json")
     assert told["leakage"] == {"exact": 1, "near": 0, "action": "drop"} and told["rows"]["pool"]["kept"] == len(ids)
     assert [(r["gate"], r["split"], r["rows"]) for r in told["rejected"]] == [
-        ("copy", "pool", 1), ("leakage", "pool", 1), ("read", None, 1),
+        ("copy", "pool", 1), ("leakage", "pool", 1), ("near_copy", "pool", len(near)), ("read", None, 1),
     ]  # fmt: skip
     assert set(reasons) >= {"pool/3/leak.png", "pool/3/cut.png"} and "also in val" in reasons["pool/3/leak.png"]
     assert sum("same content" in reason for reason in reasons.values()) == 1
@@ -108,6 +116,23 @@ def test_leakage_into_a_streamed_pool_is_an_error_unless_allowed(folder, tmp_pat
     lax = config(folder, shard_rows=64).override("gates.leakage=allow", "stop.labels=20")
     run(lax, tmp_path / "lax")
     assert "pool/3/leak.png" not in pl.read_parquet(tmp_path / "lax/ingest/rejected.parquet")["where"]
+    assert read_json(tmp_path / "lax/ingest/gates.json")["leakage"] == {"exact": 1, "near": 0, "action": "allow"}
+
+
+def test_the_gates_find_what_they_find_in_memory(folder, expected, tmp_path):
+    """Which rows go, the copies shown, and what the report says."""
+    run_ = RunDir(tmp_path)
+    ingest(config(folder, min_rows=10_000), run_)
+    whole, streamed = (read_json(root / "ingest/gates.json") for root in (tmp_path, expected))
+    assert whole["rows"] == streamed["rows"] and whole["leakage"] == streamed["leakage"]
+    aside = [pl.read_parquet(root / "ingest/rejected.parquet").sort("where") for root in (tmp_path, expected)]
+    exact = pl.col("gate") == "copy"
+    assert aside[0].filter(~exact).equals(aside[1].filter(~exact))
+    assert aside[0].filter(exact)["where"].equals(aside[1].filter(exact)["where"])
+    pairs = [pl.read_parquet(root / "ingest/near_copies.parquet") for root in (tmp_path, expected)]
+    assert pairs[0].equals(pairs[1]) and len(pairs[0]) == 24
+    ids = pl.concat([pl.read_parquet(path, columns=["sample_id"]) for path in part_files(expected / "ingest")])
+    assert ids.sort("sample_id").equals(pl.read_parquet(tmp_path / "ingest/pool.parquet", columns=["sample_id"]))
 
 
 @pytest.mark.parametrize(("chunk", "shard_rows"), [(64, 1000), (17, 40)])
@@ -157,7 +182,7 @@ def test_an_actor_that_dies_in_mid_shard_is_replaced(expected, tmp_path, ray_clu
     (tmp_path / "pool").mkdir()
     for name in ("encoder.json", "encoder.safetensors"):
         shutil.copy(folder / name, tmp_path)
-    parts = [(path, tmp_path / "pool" / path.name) for path in sharding.part_files(expected / "ingest")[:6]]
+    parts = [(path, tmp_path / "pool" / path.name) for path in part_files(expected / "ingest")[:6]]
     embed_parts(
         parts, Dying(Config.parse({"data": {"source": "digits"}}).encoder, "image", tmp_path), rows=384, workers=2
     )
@@ -208,21 +233,21 @@ def test_a_kill_while_the_pool_is_read_changes_nothing(folder, expected, tmp_pat
     class Killed(BaseException):
         pass
 
-    for function, at in (("_write_rows", 4), ("_leave_out", 1), ("sample", 1)):
+    for function, at in (("write_rows", 4), ("find_copies", 1), ("_leave_out", 1), ("_leave_out", 4), ("sample", 1)):
         calls, original = [], getattr(sharding, function)
 
-        def dies(*args, calls=calls, original=original, at=at):
+        def dies(*args, calls=calls, original=original, at=at, **kwargs):
             calls.append(args)
             if len(calls) == at:
                 raise Killed
-            return original(*args)
+            return original(*args, **kwargs)
 
         with monkeypatch.context() as patch, pytest.raises(Killed):
             patch.setattr(sharding, function, dies)
             run(config(folder, shard_rows=64), tmp_path / "run", resume=(tmp_path / "run").exists())
     run(config(folder, shard_rows=64), tmp_path / "run", resume=True)
     assert artifacts(tmp_path / "run") == artifacts(expected)
-    for name in ("rejected", "oracle", "pool-sample"):
+    for name in ("rejected", "oracle", "pool-sample", "near_copies"):
         assert (tmp_path / f"run/ingest/{name}.parquet").read_bytes() == (
             expected / f"ingest/{name}.parquet"
         ).read_bytes()
@@ -257,5 +282,5 @@ def test_a_part_of_which_nothing_is_left(folder, tmp_path, monkeypatch):
     for name in files[: len(files) % 4]:
         (tmp_path / "data" / name).unlink()
     run(config(tmp_path / "data", shard_rows=4), tmp_path / "run")
-    sizes = [len(pl.read_parquet(p)) for p in sharding.part_files(tmp_path / "run/ingest")]
+    sizes = [len(pl.read_parquet(p)) for p in part_files(tmp_path / "run/ingest")]
     assert 0 in sizes and len(RunDir.at(tmp_path / "run").dataset()) > 60

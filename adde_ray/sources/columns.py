@@ -147,10 +147,6 @@ def _images(column: pl.Series) -> pl.Series:
 PAYLOADS = {"text": _texts, "vector": _vectors, "image": _images}
 
 
-PAYLOAD_KINDS = {"text": pl.String, "vector": pl.List(pl.Float32), "image": pl.Binary}
-"""Their types once they are usable."""
-
-
 def _wrong(modality: str, column: pl.Series, what: str) -> UserError:
     where = f"data.{modality}_column"
     return UserError(f"holds {column.dtype}, {what}", where=where, value=column.name, remedy="Name another column")

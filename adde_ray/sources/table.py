@@ -14,8 +14,8 @@ from adde_ray import labels as codec
 from adde_ray.data_config import CsvData
 from adde_ray.errors import UserError
 from adde_ray.rundir import derive_rng
-from adde_ray.schema import SPLITS
-from adde_ray.sources.columns import PAYLOAD_KINDS, as_ours, set_aside, usable, usual_length
+from adde_ray.schema import PAYLOAD_KINDS, SPLITS
+from adde_ray.sources.columns import as_ours, set_aside, usable, usual_length
 from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.parts import TableFile, list_parts
 from adde_ray.sources.readers import read_file

@@ -11,7 +11,8 @@ import polars as pl
 
 from adde_ray.data_config import CsvData
 from adde_ray.errors import UserError
-from adde_ray.sources.columns import PAYLOAD_KINDS, as_ours, set_aside, usable
+from adde_ray.schema import PAYLOAD_KINDS
+from adde_ray.sources.columns import as_ours, set_aside, usable
 from adde_ray.sources.files import at
 from adde_ray.sources.parts import Part, TableFile, list_parts, list_tables
 from adde_ray.sources.rows import WHERE, Reject

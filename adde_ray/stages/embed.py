@@ -18,9 +18,9 @@ from adde_ray.encoding import Encoding
 from adde_ray.features import read_features, write_features
 from adde_ray.methods import encoders
 from adde_ray.pool import FileShard, MemoryShard, Pool
+from adde_ray.pool_files import part_files
 from adde_ray.rundir import RunDir, derive_seed, fingerprint, read_table
 from adde_ray.schema import SPLITS, Meta, Split
-from adde_ray.sharding import part_files
 from adde_ray.streaming import PARTS, embed_parts
 
 SAMPLE = "pool-sample"

@@ -19,6 +19,8 @@ from adde_ray.config import Config, Simulate
 from adde_ray.errors import UserError, choose
 from adde_ray.labels import count as count_labels
 from adde_ray.methods import gates
+from adde_ray.methods.gates.expectations import add_nulls, check_nulls
+from adde_ray.methods.gates.gatekeeper import least_alike
 from adde_ray.ray_session import ensure_ray
 from adde_ray.rundir import RunDir, read_json, write_json, write_table
 from adde_ray.schema import REJECTED, SPLITS, Meta, frame
@@ -66,11 +68,14 @@ def prepare(config: Config) -> Prepared:
     at_most = {"pool": sum(chunk.num_rows for chunk in rows.pool_chunks)} if streamed else {}
     rejected = [{"gate": "read", **row} for row in rows.rejected]
     splits = {name: _unique(name, rows, rejected) for name in SPLITS if name in rows.splits}
-    gated = gates.check(splits, rows.modality, config.gates, where=WHERE, beside=sum(at_most.values()))
+    # Of a pool too large to be read here, one chunk shows what columns it has, and whether it has labels.
+    head = read_all(rows.pool_chunks[:1])[0] if streamed else pl.DataFrame()
+    gated = gates.check(
+        splits, rows.modality, config.gates, where=WHERE, beside=sum(at_most.values()), columns_beside=head.columns
+    )
     rejected += gated.rejected
     splits = {name: table for name, table in gated.splits.items() if len(table)}
-    # Of a pool too large to be read here, one chunk shows whether it has labels.
-    pool = read_all(rows.pool_chunks[:1])[0] if streamed else splits.get("pool", pl.DataFrame())
+    pool = head if streamed else splits.get("pool", head)
     _check(splits, rows.classes, config, needed=("seed", "val") if streamed else tuple(NEEDED))
 
     told = []
@@ -109,14 +114,14 @@ def ingest(config: Config, run: RunDir) -> Meta:
     if not (folder / "meta.json").exists():
         prepared = prepare(config)
         tables = dict(prepared.splits)
-        if len(prepared.gated.pairs):
-            tables["near_copies"] = prepared.gated.pairs
         if prepared.unread is None:
             shutil.rmtree(folder / "pool", ignore_errors=True)  # of an attempt on data that has changed since
             if prepared.meta.has_oracle:
                 tables["oracle"] = prepared.oracle
         else:
             prepared = _in_parts(prepared, config, folder)
+        if len(prepared.gated.pairs):
+            tables["near_copies"] = prepared.gated.pairs
         kinds = (*SPLITS, "near_copies")
         for name in kinds if prepared.unread else (*kinds, "oracle", "pool-sample"):
             if name not in tables:
@@ -125,6 +130,7 @@ def ingest(config: Config, run: RunDir) -> Meta:
             write_table(folder / f"{name}.parquet", table)
         write_json(folder / "gates.json", prepared.report(config))
         write_json(folder / "meta.json", asdict(prepared.meta))
+    sharding.tidy(folder)
     return load_meta(run)
 
 
@@ -138,18 +144,20 @@ def _in_parts(prepared: Prepared, config: Config, folder: Path) -> Prepared:
         rows.pool_chunks, folder, rows.modality, guard, shard_rows=stream.shard_rows, sample_rows=stream.sample_rows,
         workers=stream.workers,
     )  # fmt: skip
-    aside = sharding.rejects(folder)
+    told, gated = sharding.told(folder, rows.modality), prepared.gated
     if rows.limit:
-        unusable = [*rows.rejected, *aside.filter(pl.col("rows") > 0).to_dicts()]
+        unusable = [*rows.rejected, *told.rejected.filter(pl.col("rows") > 0).to_dicts()]
         rows.limit.check(unusable, rows.num_read + prepared.meta.num_rows["pool"])
     if not pool.rows:
         raise _lacking("pool", config)
-    of_pool = aside.with_columns(split=pl.when(pl.col("gate") != "read").then(pl.lit("pool")))
+    of_pool = told.rejected.with_columns(split=pl.when(pl.col("gate") != "read").then(pl.lit("pool")))
     rejected = pl.concat([prepared.rejected, of_pool.select(REJECTED.names)])
-    gates.refuse_if_many(rejected.to_dicts(), sum(prepared.read.values()), config.gates)
-    leaks = dict(prepared.gated.leaks)
-    for leak in aside.filter(pl.col("gate") == "leakage")["reason"]:
-        leaks["near" if gates.NEAR in leak else "exact"] += 1
+    nulls = add_nulls(gated.nulls, told.nulls)
+    check_nulls(nulls, config.gates)
+    read = prepared.read | {"pool": prepared.read["pool"] - told.rejected["rows"].sum()}
+    gates.refuse_if_many(rejected.to_dicts(), sum(read.values()), config.gates)
+    leaks = {kind: number + told.leaks[kind] for kind, number in gated.leaks.items()}
+    pairs = least_alike([gated.pairs, told.pairs], rows.modality)
     meta = replace(
         prepared.meta,
         num_rows=prepared.meta.num_rows | {"pool": pool.rows},
@@ -157,7 +165,8 @@ def _in_parts(prepared: Prepared, config: Config, folder: Path) -> Prepared:
         has_oracle=pool.has_oracle,
         pool_digest=pool.digest,
     )
-    return replace(prepared, meta=meta, rejected=rejected, gated=replace(prepared.gated, leaks=leaks))
+    gated = replace(gated, leaks=leaks, nulls=nulls, pairs=pairs)
+    return replace(prepared, meta=meta, rejected=rejected, gated=gated, read=read)
 
 
 def load_meta(run: RunDir) -> Meta:

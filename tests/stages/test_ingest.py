@@ -202,6 +202,29 @@ def test_the_gates_leave_a_report_and_pairs_to_look_at(tmp_path, source):
     assert read_table(tmp_path / "ingest" / "rejected.parquet").columns == REJECTED.names
 
 
+@pytest.mark.parametrize("min_rows", [1, 1000])
+def test_what_a_column_lacks_is_counted_over_the_pool_too(tmp_path, min_rows):
+    """Streamed or in memory; and an expected column that only the pool's files have is one the data has."""
+    labelled = [f"{word},{'xy'[i % 2]},south,7" for i, word in enumerate(["one", "two", "three", "four"])]
+    (tmp_path / "data.csv").write_text("\n".join(["text,label,site,age", *labelled, "five,x,,8"]))
+    (tmp_path / "pool").mkdir()
+    for part in range(4):
+        lines = [f"sentence {row},,{'north' if row % 4 else ''},1" for row in range(10 * part, 10 * part + 10)]
+        (tmp_path / "pool" / f"{part}.csv").write_text("\n".join(["text,label,site,only", *lines]))
+    tree = {
+        "data": {"source": "table", "path": str(tmp_path / "data.csv"), "text_column": "text", "val_fraction": 0.4},
+        "stream": {"min_rows": min_rows, "shard_rows": 7, "workers": 0},
+    }
+    base = Config.parse(tree | {"data": tree["data"] | {"pool": str(tmp_path / "pool")}})
+    lacking = 11 / 45  # of the pool's 40 rows 10, and the one labelled row
+    passes = base.override(f"gates.expect.site.max_null={lacking + 0.001}", "gates.expect.only.type=number")
+    assert ingest(passes, RunDir(tmp_path / "run")).num_rows["pool"] == 40
+    with pytest.raises(UserError, match=r"gates\.expect\.site: a share of 0\.244 is missing"):
+        ingest(base.override(f"gates.expect.site.max_null={lacking - 0.001}"), RunDir(tmp_path / "refused"))
+    with pytest.raises(UserError, match=r"gates\.expect\.nowhere: the data has no such column"):
+        prepare(base.override("gates.expect.nowhere.max_null=1"))
+
+
 def test_nothing_is_read_again_once_done(tmp_path, source):
     source(rows(**GOOD))
     first = ingest(DIGITS, RunDir(tmp_path))

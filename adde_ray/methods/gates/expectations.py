@@ -7,7 +7,7 @@ lengths, repetition, shares of characters. Shares count from a least length on, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import polars as pl
 
@@ -54,18 +54,42 @@ def column_reasons(column: pl.Series, expected: Expectation) -> pl.Series:
     return table.with_columns(reason=pl.coalesce(pl.lit(None, pl.String), *whys))["reason"]
 
 
-def check_columns(tables: list[pl.DataFrame], config: Gates) -> None:
-    """Raises UserError: an expected column is not there, or lacks more values than it may."""
-    for name, expected in config.expect.items():
-        where, there = f"gates.expect.{name}", [table[name] for table in tables if name in table.columns]
-        if not there:
-            known = sorted({c for table in tables for c in table.columns if not c.startswith("_") and c != "sample_id"})
+Nulls = dict[str, tuple[int, int]]
+"""Expected column → values it lacks, and rows of the tables that have it."""
+
+
+def count_nulls(tables: Iterable[pl.DataFrame], config: Gates) -> Nulls:
+    """Of these tables together."""
+    found: Nulls = {}
+    for table in tables:
+        there = {name: (table[name].null_count(), len(table)) for name in config.expect if name in table.columns}
+        found = add_nulls(found, there)
+    return found
+
+
+def add_nulls(a: Nulls, b: Nulls) -> Nulls:
+    """Of the rows of both."""
+    none = (0, 0)
+    return {name: tuple(map(sum, zip(a.get(name, none), b.get(name, none), strict=True))) for name in {**a, **b}}
+
+
+def check_names(columns: Iterable[str], config: Gates) -> None:
+    """Raises UserError: an expected column is none of these."""
+    columns = set(columns)
+    for name in config.expect:
+        if name not in columns:
+            known = sorted(c for c in columns if not c.startswith("_") and c != "sample_id")
+            where = f"gates.expect.{name}"
             raise UserError("the data has no such column", where=where, remedy=f"Columns: {', '.join(known)}")
-        nulls, rows = sum(column.null_count() for column in there), sum(len(column) for column in there)
-        if rows and nulls / rows > expected.max_null:
-            share = f"{nulls / rows:.3g}"
+
+
+def check_nulls(nulls: Nulls, config: Gates) -> None:
+    """Raises UserError: a column lacks more values than it may."""
+    for name, (lacking, rows) in nulls.items():
+        expected = config.expect[name]
+        if rows and lacking / rows > expected.max_null:
             raise UserError(
-                f"a share of {share} is missing", where=where, value=expected.max_null,
+                f"a share of {lacking / rows:.3g} is missing", where=f"gates.expect.{name}", value=expected.max_null,
                 remedy="Fill the column, or raise its max_null",
             )  # fmt: skip
 

@@ -5,7 +5,15 @@ from sklearn.datasets import load_digits
 
 from adde_ray.config import Expectation, Gates
 from adde_ray.errors import UserError
-from adde_ray.methods.gates.expectations import GATES, check_columns, column_reasons, reasons
+from adde_ray.methods.gates.expectations import (
+    GATES,
+    add_nulls,
+    check_names,
+    check_nulls,
+    column_reasons,
+    count_nulls,
+    reasons,
+)
 from adde_ray.methods.images import encode_images
 
 ORDINARY = [
@@ -94,9 +102,18 @@ def test_columns(values, expected, failing):
 
 
 def test_columns_as_a_whole():
-    tables = [pl.DataFrame({"age": ["1", None], "_where": ["a", "b"]}), pl.DataFrame({"age": [None, None]})]
-    check_columns(tables, Gates(expect={"age": {"max_null": 0.75}}))
+    tables = [pl.DataFrame({"age": ["1", None], "_where": ["a", "b"]}), pl.DataFrame({"age": [None, None], "sex": "m"})]
+    config = Gates(expect={"age": {"max_null": 0.75}, "sex": {}})
+    assert count_nulls(tables, config) == {"age": (3, 4), "sex": (0, 2)}
+    check_nulls(count_nulls(tables, config), config)
+    strict = Gates(expect={"age": {"max_null": 0.5}})
     with pytest.raises(UserError, match=r"gates\.expect\.age: a share of 0\.75 is missing \(got 0\.5\)"):
-        check_columns(tables, Gates(expect={"age": {"max_null": 0.5}}))
+        check_nulls(count_nulls(tables, strict), strict)
+    check_nulls(count_nulls([], strict), strict)
+    check_names(["age", "_where"], strict)
     with pytest.raises(UserError, match=r"gates\.expect\.sex: the data has no such column\. Columns: age\.$"):
-        check_columns(tables, Gates(expect={"sex": {}}))
+        check_names(["age", "_where"], config)
+
+
+def test_what_parts_lack_adds_up():
+    assert add_nulls({"age": (1, 4)}, {"age": (2, 2), "sex": (0, 2)}) == {"age": (3, 6), "sex": (0, 2)}

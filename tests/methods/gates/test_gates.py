@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 from adde_ray.config import Gates
 from adde_ray.errors import UserError
 from adde_ray.methods import gates
+from adde_ray.methods.gates.gatekeeper import least_alike
 from adde_ray.methods.images import encode_images
 from adde_ray.schema import REJECTED, frame
 from adde_ray.sources.rows import identify
@@ -134,30 +135,23 @@ def test_missing_and_empty_splits():
         assert not gated.rejected and gated.splits.keys() == splits.keys() and gated.pairs.is_empty()
 
 
-def test_shards_against_an_index_find_what_the_whole_finds():
-    held_out = tables(val=["v", LONG], test=["t"])
-    pool = tables(pool=["a", "V", "t", LONG + "!", "b"])["pool"]
-    signed = {name: gates.sign(table, "text", DROP) for name, table in held_out.items()}
-    index = gates.Index.of(signed, "text", DROP, where="w")
-    found = [index.copies(gates.sign(pool[start : start + 2], "text", DROP)) for start in (0, 2, 4)]
-    rows = [start + row for start, part in zip((0, 2, 4), found, strict=True) for row in part["_row"]]
-    assert rows == [1, 2, 3] == index.copies(gates.sign(pool, "text", DROP))["_row"].to_list()
-    assert pl.concat(found)["exact"].to_list() == [False, True, False]
-
-
 def test_a_guard_of_parts_finds_what_the_whole_does():
     splits = tables(seed=["s", LONG], val=["v", OTHER], test=["t"])
     pool = tables(pool=["a", "V", "t", "S!", LONG, "", "b", OTHER + "!"])["pool"]
     whole = check({**splits, "pool": pool}, Gates(leakage="drop", max_rejected=1))
     guard = pickle.loads(pickle.dumps(gates.Guard.of(splits, "text", DROP, where="w")))
     parts = [guard.check(pool[start : start + 3]) for start in (0, 3, 6)]
-    assert pl.concat([p for p, _ in parts]).sort("sample_id").equals(whole.splits["pool"])
-    found = {row["where"]: (row["gate"], row["reason"]) for _, rejected in parts for row in rejected}
+    passed = pl.concat([part.splits["pool"] for part in parts])
+    assert passed.drop("_signs").sort("sample_id").equals(whole.splits["pool"])
+    found = {where: why for part in parts for where, why in aside(part).items()}
     assert found == aside(whole) and len(found) == 6
     with pytest.raises(UserError, match=r"1 pool samples \(1 exact, 0 near\): pool2 \(pool\) copies test0"):
         gates.Guard.of(splits, "text", Gates(), where="w").check(pool[2:3])
-    assert guard.check(pool.clear())[1] == []
-    assert gates.Guard.of({}, "text", DROP, where="w").check(pool[:2])[0].equals(pool[:2])
+    assert guard.check(pool.clear()).rejected == []
+    alone = gates.Guard.of({}, "text", DROP, where="w").check(pool[:2]).splits["pool"]
+    assert alone.drop("_signs").equals(pool[:2])
+    assert sum(part.leaks["exact"] for part in parts) == 1 and sum(part.leaks["near"] for part in parts) == 2
+    assert least_alike([part.pairs for part in parts], "text").equals(whole.pairs) and len(whole.pairs) == 3
 
 
 def test_the_report():
