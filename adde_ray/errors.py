@@ -1,4 +1,4 @@
-"""The one exception a user is meant to see."""
+"""The one exception a user is meant to see, and what helps to write it."""
 
 from __future__ import annotations
 
@@ -40,3 +40,9 @@ def choose(registry: dict, name: str, *, where: str):
     if name not in registry:
         raise UserError("unknown name", where=where, value=name, remedy=f"Choose one of: {', '.join(sorted(registry))}")
     return registry[name]
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line; its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__

@@ -14,7 +14,7 @@ from test_sources import picture
 from adde_ray.data_config import HubData
 from adde_ray.errors import UserError
 from adde_ray.methods.images import decode_images
-from adde_ray.sources import huggingface, parts
+from adde_ray.sources import huggingface, table_files
 from adde_ray.sources.rows import count
 
 
@@ -243,7 +243,7 @@ def test_images_that_cannot_be_decoded_and_images_by_path(tmp_path):
 @pytest.mark.parametrize("rows", [1, 10, 100])
 def test_parts_of_an_arrow_stream(tmp_path, rows):
     write_stream(tmp_path / "a.arrow", {"n": list(range(50))})
-    file = parts.list_parts(tmp_path / "a.arrow", "a", rows)
+    file = table_files.list_parts(tmp_path / "a.arrow", "a", rows)
     tables = [part.read()[0] for part in file.parts]
     assert [len(table) for table in tables] == [part.num_rows for part in file.parts]
     assert pl.concat(tables)["n"].to_list() == list(range(50)) and len(tables) == (8, 4, 1)[[1, 10, 100].index(rows)]

@@ -21,9 +21,10 @@ from adde_ray.errors import UserError
 from adde_ray.labels import NONE, SEPARATOR, foreign, in_words, join, rarest, split
 from adde_ray.rundir import derive_rng, fingerprint
 from adde_ray.sources.files import AnyPath, at, walk
-from adde_ray.sources.parts import LISTERS, Part, TableFile, list_parts
+from adde_ray.sources.parts import Part, TableFile
 from adde_ray.sources.rows import WHERE, Reject, Rows, draw, identify, listing
 from adde_ray.sources.table import assemble
+from adde_ray.sources.table_files import LISTERS, list_parts
 from adde_ray.sources.table_pool import rows_per_chunk
 
 SYNONYMS = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "validation"}

@@ -17,9 +17,10 @@ from adde_ray.rundir import derive_rng
 from adde_ray.schema import SPLITS
 from adde_ray.sources.columns import PAYLOAD_KINDS, as_ours, set_aside, usable, usual_length
 from adde_ray.sources.files import AnyPath, at
-from adde_ray.sources.parts import TableFile, list_parts
+from adde_ray.sources.parts import TableFile
 from adde_ray.sources.readers import read_file
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, count, draw, identify, listing, read_all
+from adde_ray.sources.table_files import list_parts
 from adde_ray.sources.table_pool import TEXT_ROWS, HeldChunk, chunks_of, conform, list_files
 
 

@@ -13,8 +13,9 @@ from adde_ray.data_config import CsvData
 from adde_ray.errors import UserError
 from adde_ray.sources.columns import PAYLOAD_KINDS, as_ours, set_aside, usable
 from adde_ray.sources.files import at
-from adde_ray.sources.parts import Part, TableFile, list_parts, list_tables
-from adde_ray.sources.rows import WHERE, Reject
+from adde_ray.sources.parts import Part, TableFile
+from adde_ray.sources.rows import WHERE, Reject, why
+from adde_ray.sources.table_files import list_parts, list_tables
 
 CHUNK_BYTES = 1 << 26
 """Decoded images of a chunk, about."""
@@ -62,11 +63,8 @@ class TableChunk:
             if not len(table):
                 return self.kinds, rejected
             table, modality = as_ours(_completed(table, self.config), self.config, self.part.path)
-        except UserError as error:
-            return self.kinds, [{"where": self.name, "reason": error.what, "rows": self.num_rows}]
-        except OSError as error:
-            reason = f"cannot be read: {error.strerror or error}"
-            return self.kinds, [{"where": self.name, "reason": reason, "rows": self.num_rows}]
+        except (UserError, OSError) as error:
+            return self.kinds, [{"where": self.name, "reason": why(error), "rows": self.num_rows}]
         if self.config.split_column:
             odd = pl.col("_split").is_not_null() & (pl.col("_split") != "pool")
             table, aside = set_aside(
@@ -94,10 +92,8 @@ def list_files(config: CsvData) -> tuple[list[TableFile], list[Reject]]:
         try:
             file = list_parts(path, name, rows)
             as_ours(_completed(file.head, config), config, path)
-        except UserError as error:
-            rejected.append({"where": name, "reason": error.what})
-        except OSError as error:
-            rejected.append({"where": name, "reason": f"cannot be read: {error.strerror or error}"})
+        except (UserError, OSError) as error:
+            rejected.append({"where": name, "reason": why(error)})
         else:
             files.append(file)
     return files, rejected
