@@ -145,6 +145,12 @@ class CsvData(Section):
             raise ValueError("give exactly one of text_column, vector_column and image_column")
         return self
 
+    @property
+    def payload(self) -> tuple[str, str]:
+        """The modality, and the column that has it."""
+        given = {"text": self.text_column, "vector": self.vector_column, "image": self.image_column}
+        return next((modality, column) for modality, column in given.items() if column is not None)
+
 
 Uncertain = Literal["ignore", "zeros", "ones"]
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from adde_ray.errors import UserError, first_line
 from adde_ray.sources.files import AnyPath
-from adde_ray.sources.parts import TableFile
+from adde_ray.sources.parts import PART_BYTES, TableFile
 from adde_ray.sources.rows import WHERE, Reject
 
 SLICES = 16
@@ -72,18 +72,21 @@ def list_parquet(path: AnyPath, name: str, rows: int) -> TableFile:
     try:
         with path.open("rb") as opened:
             file = pq.ParquetFile(opened)
-            sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+            groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+            sizes = [group.num_rows for group in groups]
             head = pl.from_arrow(file.schema_arrow.empty_table())
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.strerror:
             raise
         raise UserError(_unreadable(error), where=name) from None
-    parts, first = [], 0
+    num_bytes = sum(group.total_byte_size for group in groups)
+    rows = min(rows, max(1, PART_BYTES * sum(sizes) // max(num_bytes, 1)))
+    found, first = [], 0
     pending: list[int] = []  # small groups are read together
     for group, size in enumerate(sizes):
         if pending and sum(sizes[g] for g in pending) + size > rows:
             held = sum(sizes[g] for g in pending)
-            parts.append(ParquetPart(path, name, tuple(pending), 0, first, held))
+            found.append(ParquetPart(path, name, tuple(pending), 0, first, held))
             first, pending = first + held, []
         if size <= rows:
             pending += [group] if size else []
@@ -91,11 +94,11 @@ def list_parquet(path: AnyPath, name: str, rows: int) -> TableFile:
         step = max(rows, -(-size // SLICES))
         for skip in range(0, size, step):
             taken = min(step, size - skip)
-            parts.append(ParquetPart(path, name, (group,), skip, first, taken))
+            found.append(ParquetPart(path, name, (group,), skip, first, taken))
             first += taken
     if pending:
-        parts.append(ParquetPart(path, name, tuple(pending), 0, first, sum(sizes[g] for g in pending)))
-    return TableFile(path, name, tuple(parts), head)
+        found.append(ParquetPart(path, name, tuple(pending), 0, first, sum(sizes[g] for g in pending)))
+    return TableFile(path, name, tuple(found), head)
 
 
 def _unreadable(error: Exception) -> str:
@@ -133,20 +136,21 @@ class ArrowPart:
 
 
 def list_arrow(path: AnyPath, name: str, rows: int) -> TableFile:
-    parts, first, skip, batches, number = [], 0, 0, 0, 0
+    found, first, skip, batches, number, num_bytes = [], 0, 0, 0, 0, 0
     try:
         with _stream(path) as stream:
             head = pl.from_arrow(stream.schema.empty_table())
             for batch in stream:
                 batches, number = batches + 1, number + len(batch)
-                if number >= rows:
-                    parts.append(ArrowPart(path, name, skip, batches, first, number))
-                    first, skip, batches, number = first + number, skip + batches, 0, 0
+                num_bytes += batch.get_total_buffer_size()
+                if number >= rows or num_bytes >= PART_BYTES:
+                    found.append(ArrowPart(path, name, skip, batches, first, number))
+                    first, skip, batches, number, num_bytes = first + number, skip + batches, 0, 0, 0
     except pa.ArrowException as error:
         raise UserError(_no_stream(error), where=name) from None
     if batches:
-        parts.append(ArrowPart(path, name, skip, batches, first, number))
-    return TableFile(path, name, tuple(parts), head)
+        found.append(ArrowPart(path, name, skip, batches, first, number))
+    return TableFile(path, name, tuple(found), head)
 
 
 @contextmanager

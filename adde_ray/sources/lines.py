@@ -12,7 +12,7 @@ import polars as pl
 
 from adde_ray.errors import UserError
 from adde_ray.sources.files import AnyPath
-from adde_ray.sources.parts import TableFile
+from adde_ray.sources.parts import PART_BYTES, TableFile
 from adde_ray.sources.readers import parse_csv, parse_header, parse_jsonl, plain
 from adde_ray.sources.rows import WHERE, Reject
 
@@ -82,7 +82,7 @@ def _cuts(units: Iterable[tuple[int, int]], rows: int, start: int, line: int) ->
     end, lines, number = start, 0, 0
     for size, height in units:
         end, lines, number = end + size, lines + height, number + 1
-        if number >= rows:
+        if number >= rows or end - start >= PART_BYTES:
             yield start, end, line, lines, number
             start, line, lines, number = end, line + lines, 0, 0
     if number:

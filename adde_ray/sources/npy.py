@@ -70,7 +70,7 @@ def read(config: NpyData, *, seed: int) -> Rows:
         split_column=config.split_column, classes=config.classes, subgroup_columns=config.subgroup_columns,
         val_fraction=config.val_fraction, test_fraction=config.test_fraction, max_rejected=config.max_rejected,
     )  # fmt: skip
-    return assemble(known, rejected + lost, as_table, path, seed=seed, pool=files)
+    return assemble(known, rejected + lost, as_table, path, path.parent, seed=seed, pool=files)
 
 
 @dataclass(frozen=True)

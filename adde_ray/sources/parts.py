@@ -10,6 +10,9 @@ import polars as pl
 from adde_ray.sources.files import AnyPath
 from adde_ray.sources.rows import Reject
 
+PART_BYTES = 1 << 28
+"""Bytes of a part, about, as its file holds them: photographs and long texts come in parts of fewer rows."""
+
 
 class Part(Protocol):
     """Some rows of a file."""
@@ -34,3 +37,4 @@ class TableFile:
     name: str
     parts: tuple[Part, ...]
     head: pl.DataFrame
+    folder: AnyPath | None = None  # what paths in it are relative to, where that is not the file's own
