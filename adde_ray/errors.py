@@ -16,7 +16,8 @@ class UserError(ValueError):
         if value is not None:
             parts.append(f"got {value!r}")
         message = " (".join(parts) + (")" if len(parts) > 1 else "")
-        message = f"{message}. {remedy}".rstrip(". ") + "." if remedy else f"{message}."
+        message = message if message.endswith("?") else f"{message}."
+        message = f"{message} {remedy}".rstrip(". ") + "." if remedy else message
         super().__init__("\\n".join(message.splitlines()))  # names and paths may hold line breaks
 
     def __reduce__(self) -> tuple:

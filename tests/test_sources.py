@@ -340,6 +340,13 @@ def test_other_separators_bom_and_line_ends(tmp_path, separator):
     assert not any("\r" in text for text in rows.splits["pool"]["text"])
 
 
+def test_a_separator_within_a_name_is_none(tmp_path):
+    content = table().replace("id,text,label", '"id, or, number";text;label', 1).replace(",", ";")
+    header, *lines = content.splitlines()
+    rows = read_csv(tmp_path / "a.csv", "\n".join([header.replace("id; or; number", "id, or, number"), *lines]))
+    assert len(rows.splits["pool"]) == 10 and "id, or, number" in rows.splits["pool"].columns
+
+
 def test_split_column_and_hidden_truth(tmp_path):
     content = (
         "text,label,split\na,x,seed\nb,y,seed\nc,x,val\nd, y ,val\ne,x,pool\nf,,pool\ng,junk,pool\nh,x,test\ni,y,ood\n"

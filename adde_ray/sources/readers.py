@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def parse_header(data: bytes, where: object) -> tuple[tuple[str, ...], str, int,
     start = next((i for i, line in enumerate(lines) if line.strip()), None)
     if start is None:
         raise UserError("is empty", where=where, remedy="Give a file with a header line and data")
-    separator = max(SEPARATORS, key=lines[start].count)
+    separator = max(SEPARATORS, key=re.sub(r'"[^"]*"', "", lines[start]).count)  # none of those within a name
     reader = csv.reader((lines[i] for i in range(start, len(lines))), delimiter=separator, strict=True)
     try:
         header = _header(next(reader), where)
