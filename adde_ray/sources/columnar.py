@@ -24,19 +24,25 @@ SLICES = 16
 
 
 @dataclass(frozen=True)
-class ParquetPart:
-    """Rows `first` … `first + num_rows - 1` of a Parquet file, which lie in `groups`."""
+class RowRange:
+    """Rows `first` … `first + num_rows - 1` of a file."""
 
     path: AnyPath
     file_name: str
-    groups: tuple[int, ...]
-    skip: int  # rows of the first group that belong to parts before
     first: int
     num_rows: int
 
     @property
     def name(self) -> str:
         return _range(self.file_name, self.first, self.num_rows)
+
+
+@dataclass(frozen=True)
+class ParquetPart(RowRange):
+    """Rows of a Parquet file, which lie in `groups`."""
+
+    groups: tuple[int, ...]
+    skip: int  # rows of the first group that belong to parts before
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
         with self.path.open("rb") as opened:
@@ -58,7 +64,7 @@ class ParquetPart:
 def _slice(file: pq.ParquetFile, group: int, skip: int, size: int) -> pl.DataFrame:
     """Rows skip … skip + size - 1 of a row group; those after are not decoded, those before are passed over."""
     batches, row = [], 0
-    for batch in file.iter_batches(batch_size=4096, row_groups=[group], use_threads=False):
+    for batch in file.iter_batches(batch_size=min(size, 4096), row_groups=[group], use_threads=False):
         piece = batch.slice(max(skip - row, 0), max(min(row + len(batch), skip + size) - max(row, skip), 0))
         row += len(batch)
         if len(piece):
@@ -86,7 +92,7 @@ def list_parquet(path: AnyPath, name: str, rows: int) -> TableFile:
     for group, size in enumerate(sizes):
         if pending and sum(sizes[g] for g in pending) + size > rows:
             held = sum(sizes[g] for g in pending)
-            found.append(ParquetPart(path, name, tuple(pending), 0, first, held))
+            found.append(ParquetPart(path, name, first, held, tuple(pending), 0))
             first, pending = first + held, []
         if size <= rows:
             pending += [group] if size else []
@@ -94,10 +100,10 @@ def list_parquet(path: AnyPath, name: str, rows: int) -> TableFile:
         step = max(rows, -(-size // SLICES))
         for skip in range(0, size, step):
             taken = min(step, size - skip)
-            found.append(ParquetPart(path, name, (group,), skip, first, taken))
+            found.append(ParquetPart(path, name, first, taken, (group,), skip))
             first += taken
     if pending:
-        found.append(ParquetPart(path, name, tuple(pending), 0, first, sum(sizes[g] for g in pending)))
+        found.append(ParquetPart(path, name, first, sum(sizes[g] for g in pending), tuple(pending), 0))
     return TableFile(path, name, tuple(found), head)
 
 
@@ -109,19 +115,11 @@ def _unreadable(error: Exception) -> str:
 
 
 @dataclass(frozen=True)
-class ArrowPart:
+class ArrowPart(RowRange):
     """Record batches of an Arrow stream file, as `datasets` keeps its tables."""
 
-    path: AnyPath
-    file_name: str
     skip: int  # batches before
     batches: int
-    first: int
-    num_rows: int
-
-    @property
-    def name(self) -> str:
-        return _range(self.file_name, self.first, self.num_rows)
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
         try:
@@ -144,12 +142,12 @@ def list_arrow(path: AnyPath, name: str, rows: int) -> TableFile:
                 batches, number = batches + 1, number + len(batch)
                 num_bytes += batch.get_total_buffer_size()
                 if number >= rows or num_bytes >= PART_BYTES:
-                    found.append(ArrowPart(path, name, skip, batches, first, number))
+                    found.append(ArrowPart(path, name, first, number, skip, batches))
                     first, skip, batches, number, num_bytes = first + number, skip + batches, 0, 0, 0
     except pa.ArrowException as error:
         raise UserError(_no_stream(error), where=name) from None
     if batches:
-        found.append(ArrowPart(path, name, skip, batches, first, number))
+        found.append(ArrowPart(path, name, first, number, skip, batches))
     return TableFile(path, name, tuple(found), head)
 
 
