@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from adde_ray.config import Config
 from adde_ray.errors import UserError, choose
@@ -16,6 +15,7 @@ from adde_ray.methods.generators import GENERATORS, generator_for
 from adde_ray.methods.learner import LEARNERS
 from adde_ray.methods.selectors import SELECTORS, WHATEVER_SCORE
 from adde_ray.methods.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY
+from adde_ray.methods.transformer import location
 from adde_ray.schema import Meta
 from adde_ray.stages.review import ANNOTATORS
 
@@ -93,10 +93,8 @@ def _check_tuning(config: Config) -> None:
 def check_data(config: Config, meta: Meta) -> None:
     """What the config says fits the data: encoder, generator, classes, subgroups, annotator. Raises UserError."""
     resolve(config.encoder, meta.modality)
-    model = config.encoder.model
-    if model and model.startswith((".", "/", "~")) and not Path(model).is_dir():
-        remedy = "Give a folder with config.json and model.safetensors, or a Hugging Face model id"
-        raise UserError("no such folder", where="encoder.model", value=model, remedy=remedy)
+    if config.encoder.model:
+        location(config.encoder.model)
     generator_for(config.generate.generator, meta.modality)
     class_target(meta.classes, config.diversity)
     _known("diversity.subgroup_target", config.diversity.subgroup_target, meta.subgroups, "subgroup column")

@@ -484,8 +484,8 @@ def _known_keys(loc: tuple) -> str:
             section = Config.model_fields[part].annotation
         elif part in SECTIONS:
             section = SECTIONS[part]
-    fields = getattr(section, "model_fields", Config.model_fields)
-    return f"Known keys here: {', '.join(fields)}"
+    section = section if isinstance(section, type) and issubclass(section, Section) else Config
+    return f"Known keys here: {', '.join(section.known_keys())}"
 
 
 _json = TypeAdapter(Config)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 
+def _own_first(schema: dict[str, Any], section: type[Section]) -> None:
+    schema["properties"] = {key: schema["properties"][key] for key in section.known_keys()}
+
+
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, json_schema_extra=_own_first
+    )
+
+    @classmethod
+    def known_keys(cls) -> list[str]:
+        """Its keys as people are shown them: what it shares with other sections comes last."""
+        declared = [key for part in cls.__mro__ for key in inspect.get_annotations(part)]
+        return sorted(cls.model_fields, key=declared.index)
 
 
 def _location(value: object) -> Path | str:
@@ -20,6 +33,40 @@ def _location(value: object) -> Path | str:
 
 
 Location = Annotated[Path | str, PlainValidator(_location), WithJsonSchema({"type": "string"})]
+
+
+class FilesData(Section):
+    """What every source that reads files has."""
+
+    max_rejected: float = Field(0.05, ge=0, le=1)
+    """Share of unusable files or rows above which the data is refused; below it they are set aside with their
+    reason."""
+
+
+class ClassFolders(FilesData):
+    """Files in class folders: `<path>/labelled/<class>/…` and `<path>/unlabelled/…`."""
+
+    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    """Share of labelled drawn for val when there is no val folder."""
+    test_fraction: float = Field(0.0, ge=0, lt=0.9)
+    """Share of labelled drawn for test when there is no test folder; 0 = no test split."""
+
+
+class LabelledRows(FilesData):
+    """Rows with a label, or without one: these are the pool."""
+
+    label_column: str = "label"
+    """Class of each row; empty or null means unlabelled: the pool."""
+    split_column: str | None = None
+    """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
+    classes: tuple[str, ...] = ()
+    """The label list. Empty: every label that occurs in the labelled rows."""
+    subgroup_columns: tuple[str, ...] = ()
+    """Attributes whose representation is watched (sex, site, …)."""
+    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    """Share of the labelled rows drawn for val when no split column says."""
+    test_fraction: float = Field(0.0, ge=0, lt=0.9)
+    """Share of the labelled rows drawn for test; 0 = no test split."""
 
 
 class DigitsData(Section):
@@ -38,7 +85,7 @@ class DigitsData(Section):
     """Labelled samples of each of those classes."""
 
 
-class FolderData(Section):
+class FolderData(ClassFolders):
     """Images in class folders, plus a folder of unlabelled ones.
 
     `<path>/labelled/<class>/*.png`, `<path>/unlabelled/**/*.png`; optionally `<path>/val/<class>/`,
@@ -54,15 +101,9 @@ class FolderData(Section):
     """Images whose shorter side has fewer pixels than this are set aside."""
     mode: Literal["L", "RGB"] = "RGB"
     """Colour mode images are converted to."""
-    val_fraction: float = Field(0.2, gt=0, lt=0.9)
-    """Share of labelled drawn for val when there is no val folder."""
-    test_fraction: float = Field(0.0, ge=0, lt=0.9)
-    """Share of labelled drawn for test when there is no test folder; 0 = no test split."""
-    max_rejected: float = Field(0.05, ge=0, le=1)
-    """Share of unreadable files above which the data is refused; below it they are set aside with their reason."""
 
 
-class TilesData(Section):
+class TilesData(ClassFolders):
     """GeoTIFF or TIFF tiles of any number of bands, in the folders of `image_folder`."""
 
     source: Literal["tiles"]
@@ -74,12 +115,6 @@ class TilesData(Section):
     """Values that become black and white: [low, high] for all bands, or a pair for each. Values beyond are clipped."""
     size: int = Field(64, ge=4, le=1024)
     """Every band is resized to size x size pixels."""
-    val_fraction: float = Field(0.2, gt=0, lt=0.9)
-    """Share of labelled drawn for val when there is no val folder."""
-    test_fraction: float = Field(0.0, ge=0, lt=0.9)
-    """Share of labelled drawn for test when there is no test folder; 0 = no test split."""
-    max_rejected: float = Field(0.05, ge=0, le=1)
-    """Share of unreadable files above which the data is refused."""
 
     @model_validator(mode="after")
     def _ranges(self):
@@ -98,7 +133,7 @@ class TilesData(Section):
         return self.scale if isinstance(self.scale[0], tuple) else (self.scale,) * len(self.bands)
 
 
-class CsvData(Section):
+class CsvData(LabelledRows):
     """Texts, vectors or images in a CSV, JSON Lines or Parquet file; rows without a label are the pool.
 
     A column named by `split_column`, when given, says seed, pool, val, test or ood for each row.
@@ -121,23 +156,9 @@ class CsvData(Section):
     """image_column: images whose shorter side has fewer pixels than this are set aside."""
     mode: Literal["L", "RGB"] = "RGB"
     """image_column: colour mode images are converted to."""
-    label_column: str = "label"
-    """Class of each row; empty or null means unlabelled."""
     label_separator: str | None = Field(None, min_length=1)
     """Makes it a multi-label task: what stands between the classes of a label, as "|"; lists are read too. `none` or an
     empty list = no class holds, and ?Name = class Name is not known."""
-    split_column: str | None = None
-    """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
-    classes: tuple[str, ...] = ()
-    """The label list. Empty: every label that occurs in the labelled rows."""
-    subgroup_columns: tuple[str, ...] = ()
-    """Attributes whose representation is watched (sex, site, …)."""
-    val_fraction: float = Field(0.2, gt=0, lt=0.9)
-    """Share of the labelled rows drawn for val when no split column says."""
-    test_fraction: float = Field(0.0, ge=0, lt=0.9)
-    """Share of the labelled rows drawn for test; 0 = no test split."""
-    max_rejected: float = Field(0.05, ge=0, le=1)
-    """Share of unusable rows above which the data is refused."""
 
     @model_validator(mode="after")
     def _one_payload(self):
@@ -145,11 +166,17 @@ class CsvData(Section):
             raise ValueError("give exactly one of text_column, vector_column and image_column")
         return self
 
+    @property
+    def payload(self) -> tuple[str, str]:
+        """The modality, and the column that has it."""
+        given = {"text": self.text_column, "vector": self.vector_column, "image": self.image_column}
+        return next((modality, column) for modality, column in given.items() if column is not None)
+
 
 Uncertain = Literal["ignore", "zeros", "ones"]
 
 
-class ChexpertData(Section):
+class ChexpertData(FilesData):
     """Images in CheXpert's layout, a multi-label task: `<path>/train.csv`, optionally `valid.csv` and `test.csv`.
 
     Training images are split by patient into seed set and pool, and into val and test where these have no file.
@@ -177,8 +204,6 @@ class ChexpertData(Section):
     """Share of the training patients drawn for test when there is no test.csv; 0 = no test split."""
     age_edges: tuple[int, ...] = (20, 40, 60, 80)
     """Ages at which a new age band begins."""
-    max_rejected: float = Field(0.05, ge=0, le=1)
-    """Share of unusable rows above which the data is refused; below it they are set aside with their reason."""
 
     @model_validator(mode="after")
     def _rising(self):
@@ -187,7 +212,7 @@ class ChexpertData(Section):
         return self
 
 
-class NpyData(Section):
+class NpyData(LabelledRows):
     """Vectors in a .npy file (n x d), of which rows are read as they are needed; labels in a table beside it."""
 
     source: Literal["npy"]
@@ -198,23 +223,9 @@ class NpyData(Section):
     called labels beside the vectors. Its other columns travel along."""
     pool: Location | None = None
     """More vectors, without labels: a .npy file, a folder or a pattern."""
-    label_column: str = "label"
-    """Class of each row; empty or null means unlabelled: the pool."""
-    split_column: str | None = None
-    """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
-    classes: tuple[str, ...] = ()
-    """The label list. Empty: every label that occurs in the labelled rows."""
-    subgroup_columns: tuple[str, ...] = ()
-    """Attributes whose representation is watched."""
-    val_fraction: float = Field(0.2, gt=0, lt=0.9)
-    """Share of the labelled rows drawn for val when no split column says."""
-    test_fraction: float = Field(0.0, ge=0, lt=0.9)
-    """Share of the labelled rows drawn for test; 0 = no test split."""
-    max_rejected: float = Field(0.05, ge=0, le=1)
-    """Share of unusable rows above which the data is refused."""
 
 
-class HubData(Section):
+class HubData(FilesData):
     """A dataset folder of Hugging Face's `datasets`: what save_to_disk writes, or one laid out as on the Hub."""
 
     source: Literal["huggingface"]
@@ -248,8 +259,6 @@ class HubData(Section):
     """Colour mode images are converted to."""
     val_fraction: float = Field(0.2, gt=0, lt=0.9)
     """Share of the labelled rows of the pool's split drawn for val when no split serves as val."""
-    max_rejected: float = Field(0.05, ge=0, le=1)
-    """Share of unusable rows above which the data is refused."""
 
     @model_validator(mode="after")
     def _needs_a_pool(self):

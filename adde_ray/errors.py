@@ -1,4 +1,4 @@
-"""The one exception a user is meant to see."""
+"""The one exception a user is meant to see, and what helps to write it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class UserError(ValueError):
         if value is not None:
             parts.append(f"got {value!r}")
         message = " (".join(parts) + (")" if len(parts) > 1 else "")
-        message = f"{message}. {remedy}".rstrip(". ") + "." if remedy else f"{message}."
+        message = message if message.endswith("?") else f"{message}."
+        message = f"{message} {remedy}".rstrip(". ") + "." if remedy else message
         super().__init__("\\n".join(message.splitlines()))  # names and paths may hold line breaks
 
     def __reduce__(self) -> tuple:
@@ -40,3 +41,9 @@ def choose(registry: dict, name: str, *, where: str):
     if name not in registry:
         raise UserError("unknown name", where=where, value=name, remedy=f"Choose one of: {', '.join(sorted(registry))}")
     return registry[name]
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line; its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__

@@ -37,6 +37,10 @@ def test_every_shipped_config_loads(path):
         (DIGITS | {"review": {"error_rate": 1.5}}, "error_rate must lie in"),
         ({"data": {"source": "csv", "path": "x.csv"}}, "exactly one of text_column, vector_column and image_col"),
         ({"data": {"source": "digits", "ratio": 3}}, "data.ratio: unknown key .*longtail_ratio"),
+        (
+            {"data": {"source": "tiles", "path": "x", "band": 1}},
+            "Known keys here: source, path, bands, .*test_fraction, max_rejected",
+        ),
         (DIGITS | {"run": {"name": "../up"}}, "run.name"),
         (DIGITS | {"train": {"workers": 1, "min_workers": 2}}, "min_workers must not be above workers"),
     ],

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from test_sources import picture
@@ -14,12 +15,16 @@ from test_sources import picture
 from adde_ray.data_config import HubData
 from adde_ray.errors import UserError
 from adde_ray.methods.images import decode_images
-from adde_ray.sources import huggingface, parts
+from adde_ray.sources import columnar, huggingface, lines, table_files
 from adde_ray.sources.rows import count
 
 
-def read(path, **settings):
+def listed(path, **settings):
     return huggingface.read(HubData(source="huggingface", path=path, **settings), seed=0)
+
+
+def read(path, **settings):
+    return listed(path, **settings).whole()
 
 
 def png(shade, size=(12, 12)):
@@ -83,6 +88,33 @@ def test_a_rehearsal_draws_some_of_each_class(saved):
     assert set(again.splits["seed"]["text"]) != set(rows.splits["seed"]["text"])
 
 
+@pytest.mark.parametrize("per_class", [None, 3])
+@pytest.mark.parametrize("val", [True, False])
+@pytest.mark.parametrize("layout", ["arrow", "parquet"])
+def test_what_is_drawn_depends_on_no_cut(tmp_path, saved, monkeypatch, layout, val, per_class):
+    root = saved
+    if layout == "parquet":
+        root = tmp_path / "hub"
+        (root / "data").mkdir(parents=True)
+        for path in sorted(saved.rglob("data-*.arrow")):
+            table = pa.ipc.open_stream(path).read_all()
+            pq.write_table(table, root / "data" / f"{path.parent.name}-{path.stem[5:]}.parquet", row_group_size=7)
+    splits = {"pool": "train", "val": "validation"} if val else {"pool": "train"}
+    once = listed(root, splits=splits, seed_per_class=per_class)
+    monkeypatch.setattr(huggingface, "image_rows", lambda size, mode: 3)
+    rows = listed(root, splits=splits, seed_per_class=per_class)
+    assert len(rows.pool_chunks) > len(once.pool_chunks) and "pool" not in rows.splits
+    pieces = [pickle.loads(pickle.dumps(chunk)).read() for chunk in rows.pool_chunks]
+    assert [len(table) for table, _ in pieces] == [chunk.num_rows for chunk in rows.pool_chunks]
+    assert all(table.schema == pieces[0][0].schema for table, _ in pieces)
+    whole = once.whole()
+    assert sizes(rows.whole()) == sizes(whole) and sum(sizes(whole).values()) == (49 if val else 40)
+    for name, table in rows.whole().splits.items():
+        assert table.equals(whole.splits[name]), name
+    names = pl.concat([table.select("_where") for table in whole.splits.values()])["_where"]
+    assert names.n_unique() == len(names)  # no row is in two splits
+
+
 def test_val_is_drawn_where_there_is_none(saved):
     import shutil
 
@@ -92,7 +124,10 @@ def test_val_is_drawn_where_there_is_none(saved):
 
 
 def test_splits_by_name(saved):
-    rows = read(saved, splits={"seed": "validation", "pool": "train"}, val_fraction=0.4)
+    apart, same = ({"pool": "train", "val": "validation"} | more for more in ({}, {"seed": "train"}))
+    drawn = [read(saved, splits=splits, seed_per_class=2).splits for splits in (apart, same)]
+    assert all(drawn[1][name].equals(table) for name, table in drawn[0].items())
+    rows = listed(saved, splits={"seed": "validation", "pool": "train"}, val_fraction=0.4)
     assert "pool" not in rows.splits and [chunk.num_rows for chunk in rows.pool_chunks] == [20, 20]
     pickle.loads(pickle.dumps(rows.pool_chunks))
     rows = rows.whole()
@@ -170,6 +205,19 @@ def test_names_of_classes_from_the_readme(tmp_path):
     assert read(tmp_path).classes == ("cat", "dog", "newt")
 
 
+def test_numbers_of_classes_in_csv_and_with_gaps(tmp_path):
+    (tmp_path / "README.md").write_text(HUB_README)
+    (tmp_path / "train.csv").write_text("sentence,label\na,0\nb,1\nc,yes\nd,-1\ne,\nf,0\n")
+    rows = read(tmp_path, val_fraction=0.3)
+    known = pl.concat([rows.splits["seed"], rows.splits["val"]]).sort("text")
+    assert known["label"].to_list() == ["no", "yes", "yes", "no"] and len(rows.splits["pool"]) == 2
+    (tmp_path / "train.csv").unlink()
+    floats = {"sentence": list("abcdef"), "label": [0.0, 1.0, None, -1.0, 1.0, 0.0]}  # as pandas has it
+    pl.DataFrame(floats).write_parquet(tmp_path / "train.parquet")
+    rows = read(tmp_path, val_fraction=0.3)
+    assert rows.classes == ("no", "yes") and len(rows.splits["pool"]) == 2
+
+
 def test_other_layouts_of_the_hub(tmp_path):
     frame = pl.DataFrame({"text": [f"row {i}" for i in range(8)], "label": ["a", "b"] * 4})
     for name in (
@@ -234,6 +282,14 @@ def test_images_that_cannot_be_decoded_and_images_by_path(tmp_path):
     pl.DataFrame({"image": files, "label": [0, 1] * 3}).write_parquet(tmp_path / "set" / "train.parquet")
     rows = read(tmp_path / "set", val_fraction=0.4)
     assert sizes(rows) == {"seed": 4, "val": 2} and rows.modality == "image"
+    (tmp_path / "set" / "data").mkdir()  # paths stay relative to the folder, also those of rows in the pool
+    (tmp_path / "set" / "train.parquet").rename(tmp_path / "set" / "data" / "train.parquet")
+    files[0]["bytes"] = png(7)  # one row has its bytes, the others a path
+    mixed = pl.DataFrame({"image": files, "label": [0, 1, 0, 1, 0, -1]})
+    mixed.write_parquet(tmp_path / "set" / "data" / "train.parquet")
+    rows = read(tmp_path / "set", val_fraction=0.4)
+    assert sizes(rows) == {"pool": 1, "seed": 3, "val": 2} and rows.splits["pool"]["file"].to_list() == ["5.png"]
+    (tmp_path / "set" / "data" / "train.parquet").unlink()
     given = [{"bytes": png(i) if i else png(i)[:60], "path": None} for i in range(20)]
     pl.DataFrame({"image": given, "label": [0, 1] * 10}).write_parquet(tmp_path / "set" / "train.parquet")
     rows = read(tmp_path / "set", max_rejected=0.1)
@@ -243,7 +299,20 @@ def test_images_that_cannot_be_decoded_and_images_by_path(tmp_path):
 @pytest.mark.parametrize("rows", [1, 10, 100])
 def test_parts_of_an_arrow_stream(tmp_path, rows):
     write_stream(tmp_path / "a.arrow", {"n": list(range(50))})
-    file = parts.list_parts(tmp_path / "a.arrow", "a", rows)
+    file = table_files.list_parts(tmp_path / "a.arrow", "a", rows)
     tables = [part.read()[0] for part in file.parts]
     assert [len(table) for table in tables] == [part.num_rows for part in file.parts]
     assert pl.concat(tables)["n"].to_list() == list(range(50)) and len(tables) == (8, 4, 1)[[1, 10, 100].index(rows)]
+
+
+def test_large_rows_come_in_smaller_parts(tmp_path, monkeypatch):
+    for module in (columnar, lines):
+        monkeypatch.setattr(module, "PART_BYTES", 3000)
+    frame = pl.DataFrame({"text": [f"{i:03d} " * 20 for i in range(50)]})
+    write_stream(tmp_path / "a.arrow", frame.to_dict(as_series=False))
+    frame.write_parquet(tmp_path / "a.parquet", compression="uncompressed", use_pyarrow=True)
+    frame.write_csv(tmp_path / "a.csv")
+    for name in ("a.arrow", "a.parquet", "a.csv"):
+        file = table_files.list_parts(tmp_path / name, name, 1000)
+        assert 2 <= len(file.parts) <= 9, name
+        assert pl.concat([part.read()[0] for part in file.parts])["text"].to_list() == frame["text"].to_list()

@@ -9,7 +9,7 @@ from test_sources import picture
 
 from adde_ray.data_config import CsvData, FolderData
 from adde_ray.errors import UserError
-from adde_ray.sources import WHERE, image_folder, parts, readers, table, table_pool
+from adde_ray.sources import WHERE, image_folder, lines, readers, table, table_files, table_pool
 from adde_ray.sources.rows import count
 
 LABELLED = "text,label,site\nhello,greet,north\nhi,greet,south\nbye,leave,north\nfarewell,leave,south\nwell,,west\n"
@@ -93,7 +93,7 @@ def test_cuts_of_csv_do_not_change_what_is_read(tmp_path, rows):
     path = tmp_path / "a.csv"
     path.write_bytes(b"\xef\xbb\xbf" + ("id,text,label\r\n" + "".join(lines)).encode())
     whole, wrong = readers.READERS[".csv"](path)
-    file = parts.list_parts(path, "a.csv", rows)
+    file = table_files.list_parts(path, "a.csv", rows)
     assert len(file.parts) > (1 if rows <= 100 else 0)
     pieces = [part.read() for part in file.parts]
     assert pl.concat([piece for piece, _ in pieces]).equals(whole)
@@ -108,7 +108,7 @@ def test_parts_of_parquet_do_not_change_what_is_read(tmp_path, rows, group):
     frame = pl.DataFrame({"text": texts(333), "z": [[float(i), 2.5] for i in range(333)]})
     path = tmp_path / "a.parquet"
     frame.write_parquet(path, row_group_size=group)
-    file = parts.list_parts(path, "a", rows)
+    file = table_files.list_parts(path, "a", rows)
     pieces = [part.read() for part in file.parts]
     assert not any(rejected for _, rejected in pieces)
     whole = pl.concat([piece for piece, _ in pieces])
@@ -170,7 +170,7 @@ def test_types_of_columns_are_joined_over_files(main, tmp_path):
 
 
 def test_a_value_that_fits_no_column_is_set_aside(main, tmp_path, monkeypatch):
-    monkeypatch.setattr(parts, "HEAD", 40)
+    monkeypatch.setattr(lines, "HEAD", 40)
     path = tmp_path / "late.jsonl"
     path.write_text('{"text": "sentence 0", "n": 1}\n{"text": "sentence 1", "n": 2}\n{"text": "s", "n": 1.5}\n')
     rows = read(main, path, max_rejected=0.5).whole()

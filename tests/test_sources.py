@@ -340,6 +340,13 @@ def test_other_separators_bom_and_line_ends(tmp_path, separator):
     assert not any("\r" in text for text in rows.splits["pool"]["text"])
 
 
+def test_a_separator_within_a_name_is_none(tmp_path):
+    content = table().replace("id,text,label", '"id, or, number";text;label', 1).replace(",", ";")
+    header, *lines = content.splitlines()
+    rows = read_csv(tmp_path / "a.csv", "\n".join([header.replace("id; or; number", "id, or, number"), *lines]))
+    assert len(rows.splits["pool"]) == 10 and "id, or, number" in rows.splits["pool"].columns
+
+
 def test_split_column_and_hidden_truth(tmp_path):
     content = (
         "text,label,split\na,x,seed\nb,y,seed\nc,x,val\nd, y ,val\ne,x,pool\nf,,pool\ng,junk,pool\nh,x,test\ni,y,ood\n"
@@ -524,12 +531,13 @@ def test_encoded_images_from_parquet_are_those_a_folder_gives(tmp_path, folder):
         assert rows.modality == "image" and rows.classes == ("cat", "dog")
         assert set(pl.concat([rows.splits["seed"], rows.splits["val"]])["image"]) == expected
         assert decode_images(rows.splits["pool"]["image"]).shape == (3, 3, 9, 9)
-        assert rows.splits["pool"]["source_image"].to_list() == [16, 17, 18] and "file" not in rows.splits["pool"]
+        assert rows.splits["pool"]["source_image"].to_list() == [16, 17, 18]
+        assert ("file" in rows.splits["pool"].columns) == (name == "nested")
         reasons = [(r["where"], r["reason"]) for r in rows.rejected]
         assert [where for where, _ in reasons] == [f"{name}.parquet: row {n}" for n in (20, 21, 22, 23)]
         assert "truncated" in reasons[0][1] and [reason for _, reason in reasons[1:]] == [
             "is empty",
-            "no image",
+            "no image" if name == "plain" else "x cannot be read: No such file or directory",
             "is no image that can be decoded",
         ]
     with pytest.raises(UserError, match=r"4 of 23 rows are unusable .*plain\.parquet: row 20"):

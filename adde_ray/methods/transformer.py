@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from adde_ray import config
-from adde_ray.errors import UserError
+from adde_ray.errors import UserError, first_line
 from adde_ray.methods.images import encode_images, open_images
 
 
@@ -95,9 +95,7 @@ class Transformer:
         from safetensors import SafetensorError
         from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
-        name = str(Path(self.name).expanduser())
-        if not Path(name).is_dir() and (self.name.startswith((".", "/", "~")) or self.name.count("/") > 1):
-            raise UserError("no such folder", where="encoder.model", value=self.name, remedy=_REMEDY)
+        name = location(self.name)
         with _quietly():
             layout = self._sentence_transformers(name) if self.modality == "text" else {}
             self._pooling, self._limit = layout.get("pooling", "mean"), layout.get("limit")
@@ -106,7 +104,7 @@ class Transformer:
                 model, info = AutoModel.from_pretrained(name, use_safetensors=True, output_loading_info=True, **there)
             except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
                 raise UserError(
-                    f"cannot load the model: {_first_line(error)}",
+                    f"cannot load the model: {_reason(error)}",
                     where="encoder.model",
                     value=self.name,
                     remedy=_REMEDY,
@@ -214,6 +212,14 @@ class Transformer:
         return hidden.mean(dim=1) if hidden.ndim == 3 else hidden.flatten(2).mean(dim=2)
 
 
+def location(model: str) -> str:
+    """The folder or Hugging Face id that a model is named by. Raises UserError: a folder that is not there."""
+    folder = Path(model).expanduser()
+    if not folder.is_dir() and (model.startswith((".", "/", "~")) or model.count("/") > 1):
+        raise UserError("no such folder", where="encoder.model", value=model, remedy=_REMEDY)
+    return str(folder)
+
+
 _REMEDY = "Give a local model folder (config.json, model.safetensors), or fetch the model first with `hf download ID`"
 
 _POOL = {
@@ -227,11 +233,10 @@ def _tensor(output: Any) -> Any:
     return getattr(output, "pooler_output", output)
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    if "custom code" in text or "trust_remote_code" in text:
+def _reason(error: Exception) -> str:
+    if "custom code" in str(error) or "trust_remote_code" in str(error):
         return "it needs code of its own, which is never run here"
-    return text.splitlines()[0].strip().rstrip(".")
+    return first_line(error).rstrip(".")
 
 
 @contextlib.contextmanager

@@ -18,10 +18,9 @@ from adde_ray.sources.pictures import read_images
 from adde_ray.sources.rows import WHERE, Reject, listing
 
 
-def as_ours(table: pl.DataFrame, config: CsvData, path: AnyPath) -> tuple[pl.DataFrame, str]:
-    """Ours under our names and types (payload, label, _split, WHERE), then the user's; and the modality."""
-    payloads = {"text": config.text_column, "vector": config.vector_column, "image": config.image_column}
-    [(modality, payload)] = [(kind, name) for kind, name in payloads.items() if name is not None]
+def as_ours(table: pl.DataFrame, config: CsvData, path: AnyPath) -> pl.DataFrame:
+    """Ours under our names and types (payload, label, _split, WHERE), then the user's."""
+    modality, payload = config.payload
     given = {f"{modality}_column": payload, "label_column": config.label_column, "split_column": config.split_column}
     given = {key: name for key, name in given.items() if name is not None}
     there = [name for name in table.columns if name != WHERE]
@@ -52,11 +51,11 @@ def as_ours(table: pl.DataFrame, config: CsvData, path: AnyPath) -> tuple[pl.Dat
         for name in there
         if name not in given.values()
     ]
-    if modality == "image" and ours[-1].dtype == pl.String and "file" not in there:  # people may want the original
-        theirs.append(ours[-1].alias("file"))
+    if modality == "image" and "file" not in there:  # people may want the original
+        theirs += [paths.alias("file") for paths in _given_paths(ours[-1])]
     taken = set(there) | set(_reserved(modality))
     renamed = [s.alias(_free(s.name, taken)) if s.name in _reserved(modality) else s for s in theirs]
-    return pl.DataFrame([*ours, *renamed]), modality
+    return pl.DataFrame([*ours, *renamed])
 
 
 def usual_length(vectors: pl.Series) -> int:
@@ -65,10 +64,16 @@ def usual_length(vectors: pl.Series) -> int:
     return max(lengths, key=lambda n: (lengths[n], n), default=0)
 
 
-def usable(
-    table: pl.DataFrame, modality: str, config: CsvData, length: int, folder: AnyPath
-) -> tuple[pl.DataFrame, list[Reject]]:
+def empty_like(table: pl.DataFrame, config: CsvData) -> pl.DataFrame:
+    """No rows, with the columns and types that `usable` rows of a table by `as_ours` have; without _split."""
+    kinds = table.drop("_split", strict=False).clear()
+    modality, _ = config.payload
+    return kinds.with_columns(pl.Series(modality, [], dtype=PAYLOAD_KINDS[modality]))
+
+
+def usable(table: pl.DataFrame, config: CsvData, length: int, folder: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     """Rows with a payload that can be used, and the others with the reason. Paths are relative to `folder`."""
+    modality, _ = config.payload
     if modality == "image":
         return _decoded(table, config, folder)
     payload = pl.col(modality)
@@ -136,12 +141,23 @@ def _vectors(column: pl.Series) -> pl.Series:
 
 
 def _images(column: pl.Series) -> pl.Series:
-    """Encoded bytes or paths, not decoded yet."""
-    if isinstance(column.dtype, pl.Struct) and "bytes" in [f.name for f in column.dtype.fields]:  # Hugging Face's form
+    """Encoded bytes, paths, or in Hugging Face's form either of them; not decoded yet."""
+    fields = [field.name for field in column.dtype.fields] if isinstance(column.dtype, pl.Struct) else []
+    if "bytes" in fields and "path" in fields:
+        parts = [column.struct.field("bytes").cast(pl.Binary), column.struct.field("path").cast(pl.String)]
+        return pl.select(pl.struct(parts)).to_series().alias("image")
+    if "bytes" in fields:
         column = column.struct.field("bytes").alias(column.name)
     if column.dtype not in (pl.Binary, pl.String, pl.Categorical, pl.Enum, pl.Null):
         raise _wrong("image", column, "neither encoded images nor paths")
     return column.cast(pl.Binary if column.dtype == pl.Binary else pl.String).alias("image")
+
+
+def _given_paths(images: pl.Series) -> list[pl.Series]:
+    """The paths among what `_images` gives, if it can hold any."""
+    if isinstance(images.dtype, pl.Struct):
+        return [images.struct.field("path")]
+    return [images] if images.dtype == pl.String else []
 
 
 PAYLOADS = {"text": _texts, "vector": _vectors, "image": _images}
@@ -158,20 +174,23 @@ def _wrong(modality: str, column: pl.Series, what: str) -> UserError:
 def _decoded(table: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     """Images as PNGs of one size and mode."""
     given = table["image"].to_list()
-    paths = table["image"].dtype == pl.String
+    if isinstance(table["image"].dtype, pl.Struct):
+        given = [both and (both["path"] if both["bytes"] is None else both["bytes"]) for both in given]
     images: list[bytes | None] = [None] * len(given)
     reasons: list[str | None] = ["no image"] * len(given)
     found: dict[int, AnyPath | bytes] = {}
     for i, value in enumerate(given):
-        if value is not None and (not paths or value.strip()):
+        if isinstance(value, bytes):
+            found[i] = value
+        elif value and value.strip():
             try:
-                found[i] = beside(folder, value.strip()) if paths else value
+                found[i] = beside(folder, value.strip())
             except UserError as error:
                 reasons[i] = f"{value.strip()}: {error.what}"
     pictures = read_images(list(found.values()), size=config.size, mode=config.mode, min_side=config.min_side)
     for i, image in zip(found, pictures, strict=True):
         if isinstance(image, str):
-            reasons[i] = f"{given[i].strip()} {image}" if paths else image
+            reasons[i] = image if isinstance(given[i], bytes) else f"{given[i].strip()} {image}"
         else:
             images[i], reasons[i] = image, None
     table = table.with_columns(

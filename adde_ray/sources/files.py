@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 from pyarrow import fs
 
-from adde_ray.errors import UserError
+from adde_ray.errors import UserError, first_line
 
 BUCKETS = ("s3", "gs")
 
@@ -214,7 +214,7 @@ def _explain(error: Exception) -> tuple[str, str]:
     for words, what, remedy in _MEANINGS:
         if re.search(words, text, re.I):
             return what, remedy
-    return f"cannot be read: {text.splitlines()[0] if text else type(error).__name__}", "Check the location"
+    return f"cannot be read: {first_line(error)}", "Check the location"
 
 
 _MEANINGS = (

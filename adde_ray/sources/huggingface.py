@@ -1,40 +1,42 @@
 """Dataset folders of Hugging Face's `datasets`, read without that library: what `save_to_disk` writes (Arrow
 streams), and folders laid out as on the Hub (Parquet, CSV or JSON Lines files named after their split).
 
-Names of classes come from the ClassLabel feature, which the files' schema holds, or README.md, dataset_infos.json.
-Out: as `table`; the label as the class's name.
+The pool comes in chunks, also where seed set and val are drawn from its split (`hub_draw`); the other splits are
+read into memory. Out: as `table`; the label as the class's name.
 """
 
 from __future__ import annotations
 
-import json
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from adde_ray.data_config import CsvData, HubData
-from adde_ray.errors import UserError
-from adde_ray.labels import NONE, SEPARATOR, foreign, in_words, join, rarest, split
-from adde_ray.rundir import derive_rng, fingerprint
-from adde_ray.sources.files import AnyPath, at, walk
-from adde_ray.sources.parts import LISTERS, Part, TableFile, list_parts
-from adde_ray.sources.rows import WHERE, Reject, Rows, draw, identify, listing
-from adde_ray.sources.table import assemble
-from adde_ray.sources.table_pool import rows_per_chunk
-
-SYNONYMS = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "validation"}
+from adde_ray.errors import UserError, first_line
+from adde_ray.labels import NONE, SEPARATOR, split
+from adde_ray.sources.files import AnyPath, at
+from adde_ray.sources.hub_draw import draw_splits, labelled_rows, taken_out
+from adde_ray.sources.hub_folder import SYNONYMS, class_names, features_of, files_by_split, is_image
+from adde_ray.sources.hub_parts import hub_file
+from adde_ray.sources.parts import TableFile
+from adde_ray.sources.rows import WHERE, Reject, Rows, listing, why
+from adde_ray.sources.table import assemble, hidden_junk
+from adde_ray.sources.table_pool import fitting, image_rows, list_all
 
 SPLIT = "_split_of_ours"
 
-UNKNOWN = "unknown"
-"""Column of the classes nobody could tell, in a multi-label dataset as `adde export` writes it."""
 
-ROWS = 16384
-"""Rows read at a time."""
+@dataclass(frozen=True)
+class Opened:
+    """What a folder holds: the pool's files, and the rows of the other splits."""
+
+    table: pl.DataFrame  # `SPLIT`: which of our splits a row is in
+    files: dict[str, list[TableFile]]  # our split -> its files, with "pool"
+    as_table: CsvData  # what the folder is, said as a table's section
+    rejected: list[Reject]
+    notes: list[str]
 
 
 def read(config: HubData, *, seed: int) -> Rows:
@@ -44,231 +46,131 @@ def read(config: HubData, *, seed: int) -> Rows:
         raise UserError(
             "no such folder", where=root, remedy="Give a folder that save_to_disk wrote, or one as on the Hub"
         )
-    files = _files(root)
-    wanted = {ours: theirs for ours, theirs in config.splits.items() if SYNONYMS.get(theirs, theirs) in files}
-    for ours, theirs in config.splits.items():
-        if ours not in wanted and (ours in ("pool", "seed") or "splits" in config.model_fields_set):
-            raise UserError(
-                f"{root} has no such split", where=f"data.splits.{ours}", value=theirs,
-                remedy=f"Splits there: {listing(sorted(files)) or 'none'}",
-            )  # fmt: skip
-    tables, rejected = [], []
-    features: dict[str, Any] = {}
-    apart = "seed" in wanted and wanted["seed"] != wanted["pool"]  # then nothing is drawn from the pool
-    for ours, theirs in wanted.items():
-        if ours == "pool" and apart:
-            continue
-        for path in files[SYNONYMS.get(theirs, theirs)]:
-            features = features or _features(path)
-            table, aside = _whole(path, path_name(root, path))
-            tables.append(table.with_columns(pl.lit(ours).alias(SPLIT)) if len(table) else table)
-            rejected += aside
-    features = features or _described(root)
-    table = _joined(tables)
-    if not len(table):
+    opened = _opened(config, root)
+    if "seed" not in opened.files or "val" not in opened.table[SPLIT]:
+        opened = _drawn(opened, config, root, seed)
+    pool = opened.files["pool"]
+    rows = assemble(opened.table, opened.rejected, opened.as_table, root, root, seed=seed, pool=pool)
+    return replace(rows, notes=[*rows.notes, *opened.notes])
+
+
+def _opened(config: HubData, root: AnyPath) -> Opened:
+    paths = _paths(config, root)
+    features = features_of(root, [path for of_split in paths.values() for path in of_split])
+    names = class_names(features.get(config.label_column))
+    files, multi, rejected = _files(config, root, paths, names)
+    tables = [_whole(ours, of_split, root, rejected) for ours, of_split in files.items() if ours != "pool"]
+    if not any(map(len, tables)) and not any(file.parts for file in files["pool"]):
         first = f": {rejected[0]['where']} {rejected[0]['reason']}" if rejected else ""
         raise UserError(f"holds no rows that can be read{first}", where=root, remedy="Write the folder anew")
-    if config.label_column not in table.columns:
-        raise UserError("no such column", where="data.label_column", value=config.label_column,
-                        remedy=f"Columns: {listing(c for c in table.columns if c not in (WHERE, SPLIT))}")  # fmt: skip
-    multi = isinstance(table.schema[config.label_column], pl.List)
-    of_label = features.get(config.label_column, {})
-    names = ((of_label.get("feature") or {}) if multi else of_label).get("names") or []
-    table = _with_classes(table, config.label_column, names)
+    empty = pl.DataFrame(schema={SPLIT: pl.String, WHERE: pl.String})
+    table = _joined([empty, *tables, *(file.head for file in files["pool"])], root)
+    as_table = _as_table(config, table, features, config.classes or names, multi)
+    files["pool"], unfit = fitting(files["pool"], as_table)
     # A test set whose labels its makers keep to themselves says nothing.
-    counts = dict(table.group_by(SPLIT).agg(pl.col(config.label_column).count()).iter_rows())
-    silent = [s for s, count in counts.items() if s not in ("pool", "seed") and not count]
-    table = table.filter(~pl.col(SPLIT).is_in(silent))
-    there = table[config.label_column].drop_nulls().unique()
-    found = {name for x in there if x != NONE for part in split(x) for name in part} if multi else there
-    classes = config.classes or tuple(names) or tuple(sorted(found))
+    labelled = table.filter(pl.col(config.label_column).is_not_null())[SPLIT].unique()
+    silent = [ours for ours in table[SPLIT].unique(maintain_order=True) if ours not in (*labelled, "seed")]
+    notes = [f"No row of {config.splits[ours]} has a label: it is passed over" for ours in silent]
+    return Opened(table.filter(~pl.col(SPLIT).is_in(silent)), files, as_table, rejected + unfit, notes)
 
-    as_table = _as_table(config, table, features, classes, multi)
-    pool: list[TableFile] = []
-    for path in files[SYNONYMS.get(wanted["pool"], wanted["pool"])] if apart else ():
-        name = path_name(root, path)
+
+def _drawn(opened: Opened, config: HubData, root: AnyPath, seed: int) -> Opened:
+    """With seed set and val drawn from the labelled rows of the pool's split, or val from the seed set's."""
+    table, files, notes = opened.table, dict(opened.files), list(opened.notes)
+    source = "seed" if "seed" in files else "pool"
+    known = labelled_rows(files[source], opened.as_table)
+    labels = [*table[config.label_column].drop_nulls().unique(), *known["label"].unique()]
+    classes = opened.as_table.classes or _classes(labels, multi=opened.as_table.label_separator is not None)
+    as_table = opened.as_table.model_copy(update={"classes": classes})
+    split = draw_splits(
+        known, as_table, seed=seed, val_fraction=None if "val" in table[SPLIT] else config.val_fraction,
+        seed_per_class=config.seed_per_class if source == "pool" else None,
+    )  # fmt: skip
+    drawn = known.with_columns(split.alias(SPLIT)).filter(split != "pool")
+    if source == "pool":
+        if split.has_nulls():
+            notes.append(hidden_junk(known.filter(split.is_null())["label"]))
+        rows, files["pool"] = taken_out(files["pool"], drawn)
+        table = _joined([table, *rows], root)
+    table = table.update(drawn.select(WHERE, SPLIT), on=WHERE)
+    return replace(opened, table=table, files=files, as_table=as_table, notes=notes)
+
+
+def _paths(config: HubData, root: AnyPath) -> dict[str, list[AnyPath]]:
+    """The files of each of our splits; seed is none of them where it is to be drawn from the pool's. Raises UserError:
+    a split that is not there."""
+    there = files_by_split(root)
+    wanted = {ours: SYNONYMS.get(theirs, theirs) for ours, theirs in config.splits.items()}
+    for ours, theirs in wanted.items():
+        if theirs not in there and (ours in ("pool", "seed") or "splits" in config.model_fields_set):
+            raise UserError(
+                f"{root} has no such split", where=f"data.splits.{ours}", value=config.splits[ours],
+                remedy=f"Splits there: {listing(sorted(there)) or 'none'}",
+            )  # fmt: skip
+    if wanted.get("seed") == wanted["pool"]:
+        del wanted["seed"]
+    return {ours: there[theirs] for ours, theirs in wanted.items() if theirs in there}
+
+
+def _files(
+    config: HubData, root: AnyPath, paths: dict[str, list[AnyPath]], names: tuple[str, ...]
+) -> tuple[dict[str, list[TableFile]], bool, list[Reject]]:
+    """The files in parts, whether a label is a list of classes, and what is no such file."""
+    files: dict[str, list[TableFile]] = {}
+    multi, rejected = False, []
+    for ours, of_split in paths.items():
+        named = [(path, str(path).removeprefix(str(root)).lstrip("/")) for path in of_split]
+        listed, aside = list_all(named, image_rows(config.size, config.mode))
+        rejected += aside
+        multi |= any(isinstance(file.head.schema.get(config.label_column), pl.List) for file in listed)
+        files[ours] = [hub_file(file, root, config.label_column, names) for file in listed]
+    return files, multi, rejected
+
+
+def _whole(ours: str, files: Iterable[TableFile], root: AnyPath, rejected: list[Reject]) -> pl.DataFrame:
+    """All that can be read of a split's files, with `SPLIT`; what cannot goes to `rejected`."""
+    tables = []
+    for part in (part for file in files for part in file.parts):
         try:
-            pool.append(_named(list_parts(path, name, rows_per_chunk(as_table)), config.label_column, names))
-        except UserError as error:
-            rejected.append({"where": name, "reason": error.what})
-        except OSError as error:
-            rejected.append({"where": name, "reason": f"cannot be read: {error.strerror or error}"})
-    rows = assemble(_paths(table), rejected, as_table, root / "table", seed=seed, pool=pool)
-    notes = [*rows.notes, *(f"No row of {config.splits[s]} has a label: it is passed over" for s in silent)]
-    return replace(rows, splits=_drawn(rows, config, seed), notes=notes)
-
-
-@dataclass(frozen=True)
-class HubPart:
-    """Some rows of the pool, with names of classes."""
-
-    part: Part
-    label_column: str
-    names: tuple[str, ...]
-
-    @property
-    def path(self) -> AnyPath:
-        return self.part.path
-
-    @property
-    def name(self) -> str:
-        return self.part.name
-
-    @property
-    def num_rows(self) -> int:
-        return self.part.num_rows
-
-    def read(self) -> tuple[pl.DataFrame, list[Reject]]:
-        table, rejected = self.part.read()
-        return _paths(_with_classes(table, self.label_column, list(self.names))), rejected
-
-
-def _named(file: TableFile, label_column: str, names: list[str]) -> TableFile:
-    head = _with_classes(file.head, label_column, names)
-    parts = tuple(HubPart(part, label_column, tuple(names)) for part in file.parts)
-    return TableFile(file.path, file.name, parts, head)
-
-
-def path_name(root: AnyPath, path: AnyPath) -> str:
-    return str(path).removeprefix(str(root)).lstrip("/")
-
-
-# --- files ------------------------------------------------------------------------------------------------
-
-
-def _files(root: AnyPath) -> dict[str, list[AnyPath]]:
-    """The folder's splits and their files. Raises UserError when it holds several configurations."""
-    names = sorted(name for name in walk(root) if f".{name.rpartition('.')[2].lower()}" in LISTERS)
-    saved = [name for name in names if name.endswith(".arrow") and not name.rpartition("/")[2].startswith("cache-")]
-    found: dict[str, dict[str, list[str]]] = {}
-    for name in saved or names:
-        folder, _, file = name.rpartition("/")
-        stem = file.rpartition(".")[0]
-        if saved:
-            split, group = folder or "train", ""
-        elif re.fullmatch(r"(part-|shard-)?\d+.*", stem):  # default/train/0000.parquet
-            group, _, split = folder.rpartition("/")
-        else:
-            group, split = folder, re.sub(r"[-_.]\d+(-of-\d+)?(-\w+)?$", "", stem)
-        found.setdefault(group, {}).setdefault(SYNONYMS.get(split, split), []).append(name)
-    if len(found) > 1:
-        raise UserError(
-            "holds several configurations", where=root, value=listing(sorted(found)), remedy="Give the folder of one"
-        )
-    return {split: [root / name for name in files] for group in found.values() for split, files in group.items()}
-
-
-def _whole(path: AnyPath, name: str) -> tuple[pl.DataFrame, list[Reject]]:
-    """All that can be read of a file."""
-    tables, rejected, rows = [], [], 1
-    try:
-        for part in list_parts(path, name, ROWS).parts:
-            rows = part.num_rows
             table, aside = part.read()
+        except (UserError, OSError) as error:
+            rejected.append({"where": part.name, "reason": why(error), "rows": part.num_rows})
+        else:
             tables.append(table)
             rejected += aside
-    except UserError as error:
-        rejected.append({"where": name, "reason": error.what, "rows": rows})
-    except OSError as error:
-        rejected.append({"where": name, "reason": f"cannot be read: {error.strerror or error}", "rows": rows})
-    return _joined(tables), rejected
+    return _joined([table for table in tables if len(table)], root).with_columns(pl.lit(ours).alias(SPLIT))
 
 
-def _joined(tables: list[pl.DataFrame]) -> pl.DataFrame:
-    tables = [table for table in tables if len(table)]
-    return pl.concat(tables, how="diagonal_relaxed") if tables else pl.DataFrame()
-
-
-# --- features ---------------------------------------------------------------------------------------------
-
-
-def _features(path: AnyPath) -> dict[str, Any]:
-    """Column -> its feature, as the file's schema tells; empty where it does not."""
+def _joined(tables: list[pl.DataFrame], root: AnyPath) -> pl.DataFrame:
     try:
-        with path.open("rb") as file:
-            schema = pq.read_schema(file) if path.suffix == ".parquet" else pa.ipc.open_stream(file).schema
-        kept = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        return kept.get("info", {}).get("features") or {}
-    except (OSError, pa.ArrowException, ValueError):
-        return {}
+        return pl.concat(tables, how="diagonal_relaxed") if tables else pl.DataFrame()
+    except pl.exceptions.PolarsError as error:
+        raise UserError(
+            f"its files do not agree on the type of a column: {first_line(error)}", where=root,
+            remedy="Write them with one type",
+        ) from None  # fmt: skip
 
 
-def _described(root: AnyPath) -> dict[str, Any]:
-    """The same from the folder's description, its own or that of the folder above."""
-    for folder in (root, root.parent):
-        for read in (_from_readme, _from_infos):
-            try:
-                if features := read(folder):
-                    return features
-            except (OSError, ValueError, AttributeError, TypeError, KeyError, IndexError):
-                continue  # written by people: what does not help is passed over
-    return {}
+# --- columns ----------------------------------------------------------------------------------------------
 
 
-def _from_infos(folder: AnyPath) -> dict[str, Any]:
-    infos = json.loads((folder / "dataset_infos.json").read_bytes())
-    return next(iter(infos.values()))["features"]
+def _as_table(
+    config: HubData, columns: pl.DataFrame, features: dict[str, Any], classes: tuple[str, ...], multi: bool
+) -> CsvData:
+    """The same as a table's section. Raises UserError: no such label column, no payload to be told."""
+    if config.label_column not in columns.columns:
+        there = listing(name for name in columns.columns if name not in (WHERE, SPLIT))
+        raise UserError("no such column", where="data.label_column", value=config.label_column,
+                        remedy=f"Columns: {there}")  # fmt: skip
+    return CsvData(
+        source="table", path=config.path, split_column=SPLIT, label_column=config.label_column, classes=classes,
+        subgroup_columns=config.subgroup_columns, size=config.size, mode=config.mode,
+        max_rejected=config.max_rejected, label_separator=SEPARATOR if multi else None,
+        **_payload(config, columns, features),
+    )  # fmt: skip
 
 
-def _from_readme(folder: AnyPath) -> dict[str, Any]:
-    import yaml
-
-    text = (folder / "README.md").read_bytes().decode()
-    try:
-        head = yaml.safe_load(re.match(r"---\n(.*?)\n---", text, re.S)[1])
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from None
-    info = head["dataset_info"]
-    features = {}
-    for feature in (info[0] if isinstance(info, list) else info)["features"]:
-        kind = feature.get("dtype")
-        names = kind.get("class_label", {}).get("names") if isinstance(kind, dict) else None
-        if names:
-            names = [names[key] for key in sorted(names, key=int)] if isinstance(names, dict) else names
-            features[feature["name"]] = {"_type": "ClassLabel", "names": [str(n) for n in names]}
-        elif kind == "image":
-            features[feature["name"]] = {"_type": "Image"}
-    return features
-
-
-def _with_classes(table: pl.DataFrame, label_column: str, names: list[str]) -> pl.DataFrame:
-    """With labels as text, where there are any."""
-    if label_column not in table.columns:
-        return table
-    if isinstance(table.schema[label_column], pl.List):
-        return _of_several(table, label_column, names)
-    return table.with_columns(_labels(table[label_column], names))
-
-
-def _labels(column: pl.Series, names: list[str]) -> pl.Series:
-    """Names of classes; null where there is none."""
-    if not column.dtype.is_integer():
-        return column
-    if names:
-        return column.replace_strict(dict(enumerate(names)), default=None, return_dtype=pl.String).alias(column.name)
-    return column.set(column < 0, None).cast(pl.String)
-
-
-def _of_several(table: pl.DataFrame, label_column: str, names: list[str]) -> pl.DataFrame:
-    """Lists of classes as the one string a label is everywhere else; see `labels`."""
-
-    def named(column: str) -> list[list[str] | None]:
-        if not isinstance(table.schema.get(column), pl.List):
-            return [[]] * len(table)
-        values = table[column].to_list()
-        return [None if row is None else [_name(value, names) for value in row] for row in values]
-
-    pairs = zip(named(label_column), named(UNKNOWN), strict=True)
-    labels = [None if holds is None else in_words(join(holds, unknown or ())) for holds, unknown in pairs]
-    kept = table.drop(UNKNOWN) if isinstance(table.schema.get(UNKNOWN), pl.List) else table
-    return kept.with_columns(pl.Series(label_column, labels, dtype=pl.String))
-
-
-def _name(value: int | str, names: list[str]) -> str:
-    return names[value] if isinstance(value, int) and 0 <= value < len(names) else str(value)
-
-
-def _payload(table: pl.DataFrame, features: dict[str, Any], config: HubData) -> dict[str, str]:
+def _payload(config: HubData, columns: pl.DataFrame, features: dict[str, Any]) -> dict[str, str]:
     """The one column that can be a payload. Raises UserError when there is none, or more than one."""
     told = {
         "text_column": config.text_column,
@@ -278,8 +180,8 @@ def _payload(table: pl.DataFrame, features: dict[str, Any], config: HubData) -> 
     if told := {key: name for key, name in told.items() if name}:
         return told
     aside = {config.label_column, SPLIT, WHERE, *config.subgroup_columns}
-    kinds = {name: kind for name, kind in table.schema.items() if name not in aside}
-    images = [n for n, kind in kinds.items() if features.get(n, {}).get("_type") == "Image" or _is_image(kind)]
+    kinds = {name: kind for name, kind in columns.schema.items() if name not in aside}
+    images = [n for n, kind in kinds.items() if is_image(features.get(n)) or _holds_images(kind)]
     vectors = [n for n, kind in kinds.items() if isinstance(kind, (pl.List, pl.Array)) and kind.inner.is_float()]
     texts = [n for n, kind in kinds.items() if kind == pl.String and n not in images]
     texts = ["text"] if "text" in texts else texts
@@ -294,61 +196,11 @@ def _payload(table: pl.DataFrame, features: dict[str, Any], config: HubData) -> 
     )  # fmt: skip
 
 
-def _is_image(kind: pl.DataType) -> bool:
+def _holds_images(kind: pl.DataType) -> bool:
     return isinstance(kind, pl.Struct) and {"bytes", "path"} == {field.name for field in kind.fields}
 
 
-def _paths(table: pl.DataFrame) -> pl.DataFrame:
-    """Image features that hold no bytes, only paths, as paths."""
-    only = [
-        name
-        for name, kind in table.schema.items()
-        if _is_image(kind) and table[name].struct.field("bytes").null_count() == len(table)
-    ]
-    return table.with_columns(pl.col(name).struct.field("path").alias(name) for name in only)
-
-
-def _as_table(
-    config: HubData, table: pl.DataFrame, features: dict[str, Any], classes: tuple[str, ...], multi: bool
-) -> CsvData:
-    """The same as a table's section."""
-    return CsvData(
-        source="table", path=config.path, split_column=SPLIT, label_column=config.label_column, classes=classes,
-        subgroup_columns=config.subgroup_columns, size=config.size, mode=config.mode,
-        max_rejected=config.max_rejected, label_separator=SEPARATOR if multi else None,
-        **_payload(table, features, config),
-    )  # fmt: skip
-
-
-# --- splits -----------------------------------------------------------------------------------------------
-
-
-def _drawn(rows: Rows, config: HubData, seed: int) -> dict[str, pl.DataFrame]:
-    """With seed set and val drawn from the labelled rows of the pool's split, where no split serves as them."""
-    splits = dict(rows.splits)
-    source = "seed" if "seed" in splits else "pool"
-    if source not in splits or ("seed" in splits and "val" in splits):
-        return splits
-    labels, multi = splits[source]["label"], rows.task == "multi"
-    fits = [label is not None and not foreign(label, rows.classes, multi=multi) for label in labels]
-    # What is drawn by: of several classes the rarest stands for all.
-    drawn_by = (
-        pl.Series("_class", rarest([x or "" for x in labels]), dtype=pl.String) if multi else labels.alias("_class")
-    )
-    of_source = splits[source].with_columns(identify(splits[source][rows.modality]), drawn_by)
-    known, rest = of_source.filter(fits), splits[source].filter(~pl.Series(fits, dtype=pl.Boolean))
-    if "val" not in splits:
-        drawn = draw(known["sample_id"], known["_class"], {"val": config.val_fraction}, derive_rng(seed, "huggingface"))
-        splits["val"] = known.filter(drawn == "val").drop("sample_id", "_class")
-        known = known.filter(drawn != "val")
-    if source == "pool" and config.seed_per_class is not None:
-        order = [fingerprint(seed, "seed set", i) for i in known["sample_id"]]
-        known = known.with_columns(pl.Series("_order", order, dtype=pl.String)).sort("_order", "sample_id")
-        first = pl.int_range(pl.len()).over("_class") < config.seed_per_class
-        known, others = known.filter(first), known.filter(~first)
-        rest = pl.concat([rest, others.drop("_order", "sample_id", "_class")])
-        known = known.drop("_order")
-    splits["seed"] = known.drop("sample_id", "_class")
-    if source == "pool":
-        splits["pool"] = rest
-    return {name: table for name, table in splits.items() if len(table)}
+def _classes(labels: Iterable[str], *, multi: bool) -> tuple[str, ...]:
+    """The classes that labels name."""
+    labels = {str(label).strip() for label in labels} - {"", NONE if multi else ""}
+    return tuple(sorted({name for label in labels for part in split(label) for name in part} if multi else labels))

@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 
 from adde_ray.data_config import CsvData, NpyData
-from adde_ray.errors import UserError
+from adde_ray.errors import UserError, first_line
 from adde_ray.sources.files import AnyPath, at, matching, walk
 from adde_ray.sources.parts import TableFile
 from adde_ray.sources.readers import READERS, read_file
-from adde_ray.sources.rows import WHERE, Reject, Rows
+from adde_ray.sources.rows import WHERE, Reject, Rows, why
 from adde_ray.sources.table import assemble
 
 ROWS = 8192
@@ -33,7 +33,7 @@ def read(config: NpyData, *, seed: int) -> Rows:
     try:
         matrix = _header(path)
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror or error}", where=path, remedy="Check its rights") from None
+        raise UserError(why(error), where=path, remedy="Check its rights") from None
     table = _labels(config, path)
     if len(table) != matrix.num_rows:
         raise UserError(
@@ -59,20 +59,18 @@ def read(config: NpyData, *, seed: int) -> Rows:
                 raise UserError(f"vectors of {other.dims} numbers where {path.name} has {matrix.dims}", where=more)
             rows = pl.DataFrame({VECTOR: pl.int_range(other.num_rows, dtype=pl.Int64, eager=True)})
             files.append(_file(more, name, other, rows))
-        except UserError as error:
-            rejected.append({"where": name, "reason": error.what})
-        except OSError as error:
-            rejected.append({"where": name, "reason": f"cannot be read: {error.strerror or error}"})
+        except (UserError, OSError) as error:
+            rejected.append({"where": name, "reason": why(error)})
     try:
         known, lost = NpyPart(path, path.name, matrix, known).read()
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror or error}", where=path, remedy="Check its rights") from None
+        raise UserError(why(error), where=path, remedy="Check its rights") from None
     as_table = CsvData(
         source="table", path=config.path, vector_column=VECTOR, label_column=config.label_column,
         split_column=config.split_column, classes=config.classes, subgroup_columns=config.subgroup_columns,
         val_fraction=config.val_fraction, test_fraction=config.test_fraction, max_rejected=config.max_rejected,
     )  # fmt: skip
-    return assemble(known, rejected + lost, as_table, path, seed=seed, pool=files)
+    return assemble(known, rejected + lost, as_table, path, path.parent, seed=seed, pool=files)
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ def _header(path: AnyPath) -> Matrix:
             )
             shape, fortran, kind = read_rest(file)
         except ValueError as error:
-            what = f"cannot be read as .npy: {str(error).splitlines()[0]}"
+            what = f"cannot be read as .npy: {first_line(error)}"
             raise UserError(what, where=path, remedy="Write it with numpy.save") from None
         start = file.tell()
     remedy = "Write it with numpy.save(path, array.astype('float32')), one row a sample"
@@ -189,8 +187,9 @@ def _labels(config: NpyData, vectors: AnyPath) -> pl.DataFrame:
         try:
             values = np.load(_buffer(path), allow_pickle=False)
         except (OSError, ValueError) as error:
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(f"cannot be read as .npy: {first}", where=path, remedy="Write strings or numbers") from None
+            raise UserError(
+                f"cannot be read as .npy: {first_line(error)}", where=path, remedy="Write strings or numbers"
+            ) from None
         if values.ndim != 1 or values.dtype.kind not in "USiub":
             raise UserError("is no list of labels", where=path, value=f"{values.dtype} {values.shape}",
                             remedy="Write strings or whole numbers, one a vector")  # fmt: skip

@@ -8,15 +8,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from adde_ray.errors import UserError
+from adde_ray.errors import UserError, first_line
 from adde_ray.sources.files import AnyPath
-from adde_ray.sources.rows import WHERE, Reject
+from adde_ray.sources.rows import WHERE, Reject, why
 
 SEPARATORS = ",\t;"
 
@@ -31,7 +32,7 @@ def read_file(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     try:
         table, rejected = reader(path)
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror or error}", where=path, remedy="Check its rights") from None
+        raise UserError(why(error), where=path, remedy="Check its rights") from None
     if len(table) + len(rejected) == 0:
         raise UserError("holds no rows", where=path, remedy="Give a file with data")
     return table, rejected
@@ -50,7 +51,7 @@ def parse_header(data: bytes, where: object) -> tuple[tuple[str, ...], str, int,
     start = next((i for i, line in enumerate(lines) if line.strip()), None)
     if start is None:
         raise UserError("is empty", where=where, remedy="Give a file with a header line and data")
-    separator = max(SEPARATORS, key=lines[start].count)
+    separator = max(SEPARATORS, key=re.sub(r'"[^"]*"', "", lines[start]).count)  # none of those within a name
     reader = csv.reader((lines[i] for i in range(start, len(lines))), delimiter=separator, strict=True)
     try:
         header = _header(next(reader), where)
@@ -145,8 +146,9 @@ def _read_parquet(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     except (pl.exceptions.PolarsError, OSError) as error:
         if isinstance(error, OSError) and error.strerror:
             raise
-        first = str(error).splitlines()[0]
-        raise UserError(f"cannot be read as Parquet: {first}", where=path, remedy="Write the file anew") from None
+        raise UserError(
+            f"cannot be read as Parquet: {first_line(error)}", where=path, remedy="Write the file anew"
+        ) from None
     where = pl.Series(WHERE, [f"{path.name}: row {i + 1}" for i in range(len(table))], pl.String)
     return table.with_columns(where), []
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
-from adde_ray.errors import UserError
+from adde_ray.errors import UserError, first_line
 from adde_ray.schema import sample_id
 
 WHERE = "_where"
@@ -18,6 +18,11 @@ WHERE = "_where"
 
 Reject = dict[str, Any]
 """{"where", "reason"} of an unusable input, and "rows" where it stands for more rows than one (a corrupt file)."""
+
+
+def why(error: UserError | OSError) -> str:
+    """The reason of a reject that an error is behind."""
+    return error.what if isinstance(error, UserError) else f"cannot be read: {error.strerror or first_line(error)}"
 
 
 class Chunk(Protocol):

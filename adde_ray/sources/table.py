@@ -14,12 +14,13 @@ from adde_ray import labels as codec
 from adde_ray.data_config import CsvData
 from adde_ray.errors import UserError
 from adde_ray.rundir import derive_rng
-from adde_ray.schema import PAYLOAD_KINDS, SPLITS
-from adde_ray.sources.columns import as_ours, set_aside, usable, usual_length
+from adde_ray.schema import SPLITS
+from adde_ray.sources.columns import as_ours, empty_like, set_aside, usable, usual_length
 from adde_ray.sources.files import AnyPath, at
-from adde_ray.sources.parts import TableFile, list_parts
+from adde_ray.sources.parts import TableFile
 from adde_ray.sources.readers import read_file
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, count, draw, identify, listing, read_all
+from adde_ray.sources.table_files import list_parts
 from adde_ray.sources.table_pool import TEXT_ROWS, HeldChunk, chunks_of, conform, list_files
 
 
@@ -29,7 +30,7 @@ def read(config: CsvData, *, seed: int) -> Rows:
     if config.vector_column and path.suffix.lower() in (".csv", ".tsv"):
         raise UserError("vectors are not read from CSV", where=path, remedy="Write the table as .parquet or .jsonl")
     table, rejected = _whole(path)
-    return assemble(table, rejected, config, path, seed=seed)
+    return assemble(table, rejected, config, path, path.parent, seed=seed)
 
 
 def _whole(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
@@ -53,40 +54,40 @@ def assemble(
     rejected: list[Reject],
     config: CsvData,
     path: AnyPath,
+    folder: AnyPath,
     *,
     seed: int,
-    pool: Sequence[TableFile] = (),
+    pool: Sequence[TableFile] | None = None,
 ) -> Rows:
-    """A table as its file has it, with `WHERE`, as splits with our columns. Paths are relative to `path`'s folder.
+    """A table as `path` holds it, with `WHERE`, as splits with our columns. Paths in it are relative to `folder`.
 
     pool: files of further pool rows, besides those of `config.pool`.
     """
     total = len(table) + count(rejected)
-    table, modality = as_ours(table, config, path)
-    kinds = table.drop("_split", strict=False).clear().cast({modality: PAYLOAD_KINDS[modality]})
+    modality, _ = config.payload
+    table = as_ours(table, config, path)
+    kinds = empty_like(table, config)
     length = usual_length(table["vector"]) if modality == "vector" else 0
-    table, unusable = usable(table, modality, config, length, path.parent)
+    table, unusable = usable(table, config, length, folder)
     rejected = rejected + unusable
-    table, unlabelled = _labelled(table, config)
+    table, unlabelled = _labelled(table, config, folder)
     rejected += unlabelled
     limit = Limit(config.max_rejected, "rows", path)
     listed, unlisted = list_files(config) if config.pool else ([], [])
     rejected += unlisted
-    chunks = chunks_of([*pool, *listed], config, kinds, length) if pool or config.pool else None
-    if chunks is None:  # else it is known only when they are read
+    in_memory = pool is None and config.pool is None
+    chunks = None if in_memory else chunks_of([*(pool or ()), *listed], config, kinds, length)
+    if in_memory:  # else it is known only when they are read
         limit.check(rejected, total)
 
     if config.split_column is None:
-        table = _drawn(table, modality, config, seed)
+        table = _drawn(table, config, seed)
     known = table.filter((pl.col("_split") != "pool") & pl.col("label").is_not_null())
-    classes = _classes(known, config)
+    classes = _classes(known, config, folder)
     junk = table.filter((pl.col("_split") == "pool") & ~_fits(table, classes, config))["label"]
-    notes = []
-    if len(junk):
-        names = listing(junk.unique().sort(), 5)
-        notes.append(f"{len(junk)} pool rows carry a hidden label outside the label list: {names}")
+    notes = [hidden_junk(junk)] if len(junk) else []
     splits = {n: rows.drop("_split") for (n,), rows in table.group_by("_split", maintain_order=True)}
-    if chunks is not None and "pool" in splits:
+    if not in_memory and "pool" in splits:
         held, _ = conform(splits.pop("pool"), chunks[0].kinds if chunks else kinds, modality)
         chunks = (*chunks, HeldChunk(path.name, held))  # last: the first one shows whether a pool has labels
     return Rows(
@@ -103,7 +104,12 @@ def assemble(
     )
 
 
-def _labelled(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, list[Reject]]:
+def hidden_junk(labels: pl.Series) -> str:
+    """What a user may want to know of pool rows whose hidden labels are no classes."""
+    return f"{len(labels)} pool rows carry a hidden label outside the label list: {listing(labels.unique().sort(), 5)}"
+
+
+def _labelled(table: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     """With a split column: checks its values, sets rows aside that lack the label their split needs."""
     if config.split_column is None:
         return table, []
@@ -111,7 +117,7 @@ def _labelled(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, list[
     if len(unknown):
         raise UserError(
             f"not a split{_more(unknown)}",
-            where=f"{at(config.path).parent}/{unknown[WHERE][0]}, column {config.split_column}",
+            where=f"{folder}/{unknown[WHERE][0]}, column {config.split_column}",
             value=unknown["_split"][0] or "",
             remedy=f"Each row needs one of {', '.join(SPLITS)}",
         )
@@ -119,19 +125,19 @@ def _labelled(table: pl.DataFrame, config: CsvData) -> tuple[pl.DataFrame, list[
     return set_aside(table, pl.when(lacks).then(pl.format("a {} row without a label", pl.col("_split"))))
 
 
-def _drawn(table: pl.DataFrame, modality: str, config: CsvData, seed: int) -> pl.DataFrame:
+def _drawn(table: pl.DataFrame, config: CsvData, seed: int) -> pl.DataFrame:
     """Labelled rows drawn into val, test and seed; the others are the pool."""
     labelled = table.filter(pl.col("label").is_not_null())
     fractions = {"val": config.val_fraction, "test": config.test_fraction}
     labels = labelled["label"]
     if config.label_separator:  # most whole labels are too rare to be drawn class by class
         labels = pl.Series("label", codec.rarest(labels.to_list()), dtype=pl.String)
-    split = draw(identify(labelled[modality]), labels, fractions, derive_rng(seed, "csv"))
+    split = draw(identify(labelled[config.payload[0]]), labels, fractions, derive_rng(seed, "csv"))
     pool = table.filter(pl.col("label").is_null()).with_columns(pl.lit("pool").alias("_split"))
     return pl.concat([labelled.with_columns(split.alias("_split")), pool])
 
 
-def _classes(known: pl.DataFrame, config: CsvData) -> tuple[str, ...]:
+def _classes(known: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[str, ...]:
     """The label list. Raises UserError when a labelled row's class is not in the one given."""
     if not config.classes:
         if not config.label_separator:
@@ -148,7 +154,7 @@ def _classes(known: pl.DataFrame, config: CsvData) -> tuple[str, ...]:
     if len(unknown):
         raise UserError(
             f"a {unknown['_split'][0]} row's label is not in data.classes{_more(unknown)}",
-            where=f"{at(config.path).parent}/{unknown[WHERE][0]}",
+            where=f"{folder}/{unknown[WHERE][0]}",
             value=unknown["label"][0],
             remedy=f"Mend the label, or add it to the classes: {listing(sorted(config.classes))}",
         )

@@ -5,17 +5,18 @@ Every chunk gives the same columns with the same types, agreed on from what all 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
 
 from adde_ray.data_config import CsvData
 from adde_ray.errors import UserError
-from adde_ray.schema import PAYLOAD_KINDS
-from adde_ray.sources.columns import as_ours, set_aside, usable
-from adde_ray.sources.files import at
-from adde_ray.sources.parts import Part, TableFile, list_parts, list_tables
-from adde_ray.sources.rows import WHERE, Reject
+from adde_ray.sources.columns import PAYLOADS, as_ours, empty_like, set_aside, usable, usual_length
+from adde_ray.sources.files import AnyPath, at
+from adde_ray.sources.parts import Part, TableFile
+from adde_ray.sources.rows import WHERE, Reject, why
+from adde_ray.sources.table_files import list_parts, list_tables
 
 CHUNK_BYTES = 1 << 26
 """Decoded images of a chunk, about."""
@@ -48,6 +49,7 @@ class TableChunk:
     config: CsvData
     kinds: pl.DataFrame  # empty, with the columns and types every chunk is to have
     length: int  # of a vector
+    folder: AnyPath  # which paths of images are relative to
 
     @property
     def name(self) -> str:
@@ -62,60 +64,89 @@ class TableChunk:
             table, rejected = self.part.read()
             if not len(table):
                 return self.kinds, rejected
-            table, modality = as_ours(_completed(table, self.config), self.config, self.part.path)
-        except UserError as error:
-            return self.kinds, [{"where": self.name, "reason": error.what, "rows": self.num_rows}]
-        except OSError as error:
-            reason = f"cannot be read: {error.strerror or error}"
-            return self.kinds, [{"where": self.name, "reason": reason, "rows": self.num_rows}]
+            table = as_ours(_completed(table, self.config), self.config, self.part.path)
+        except (UserError, OSError) as error:
+            return self.kinds, [{"where": self.name, "reason": why(error), "rows": self.num_rows}]
         if self.config.split_column:
             odd = pl.col("_split").is_not_null() & (pl.col("_split") != "pool")
             table, aside = set_aside(
                 table, pl.when(odd).then(pl.format("a {} row among data.pool, which holds pool rows", pl.col("_split")))
             )
             table, rejected = table.drop("_split"), rejected + aside
-        table, misfits = conform(table, self.kinds, modality)
-        table, unusable = usable(table, modality, self.config, self.length, self.part.path.parent)
+        table, misfits = conform(table, self.kinds, self.config.payload[0])
+        table, unusable = usable(table, self.config, self.length, self.folder)
         return table, rejected + misfits + unusable
 
 
-def rows_per_chunk(config: CsvData) -> int:
-    """So many that decoded images stay small."""
-    pixels = config.size**2 * (3 if config.mode == "RGB" else 1)
-    return min(max(CHUNK_BYTES // pixels, 64), 4096) if config.image_column else TEXT_ROWS
+def image_rows(size: int, mode: str) -> int:
+    """Images of a chunk: so many that they stay small when they are decoded."""
+    return min(max(CHUNK_BYTES // (size**2 * (3 if mode == "RGB" else 1)), 64), 4096)
 
 
 def list_files(config: CsvData) -> tuple[list[TableFile], list[Reject]]:
-    """The pool's files, and those that cannot be told apart into parts."""
-    main, files, rejected = at(config.path), [], []
-    rows = rows_per_chunk(config)
-    for path, name in list_tables(at(config.pool)):
-        if path.resolve() == main.resolve():
-            continue
+    """The files of `data.pool`, and those that are no such tables."""
+    main = at(config.path).resolve()
+    named = [(path, name) for path, name in list_tables(at(config.pool)) if path.resolve() != main]
+    files, rejected = list_all(named, image_rows(config.size, config.mode) if config.image_column else TEXT_ROWS)
+    files, unfit = fitting(files, config)
+    return files, rejected + unfit
+
+
+def list_all(named: Iterable[tuple[AnyPath, str]], rows: int) -> tuple[list[TableFile], list[Reject]]:
+    """The parts of files, about `rows` rows each, and the files that cannot be told apart into parts."""
+    files, rejected = [], []
+    for path, name in named:
         try:
-            file = list_parts(path, name, rows)
-            as_ours(_completed(file.head, config), config, path)
-        except UserError as error:
-            rejected.append({"where": name, "reason": error.what})
-        except OSError as error:
-            rejected.append({"where": name, "reason": f"cannot be read: {error.strerror or error}"})
-        else:
-            files.append(file)
+            files.append(list_parts(path, name, rows))
+        except (UserError, OSError) as error:
+            rejected.append({"where": name, "reason": why(error)})
     return files, rejected
 
 
-def chunks_of(files: list[TableFile], config: CsvData, kinds: pl.DataFrame, length: int) -> tuple[TableChunk, ...]:
-    """The parts of all files, with the types that hold what any of them has."""
+def fitting(files: Iterable[TableFile], config: CsvData) -> tuple[list[TableFile], list[Reject]]:
+    """The files that have the columns a pool needs, and the others."""
+    fit, rejected = [], []
+    for file in files:
+        try:
+            as_ours(_completed(file.head, config), config, file.path)
+            fit.append(file)
+        except UserError as error:
+            rejected.append({"where": file.name, "reason": why(error)})
+    return fit, rejected
+
+
+def chunks_of(files: list[TableFile], config: CsvData, kinds: pl.DataFrame, length: int = 0) -> tuple[TableChunk, ...]:
+    """The parts of all files, with the types that hold what any of them has, and `kinds`.
+
+    length: of a vector; 0: as the first part has it.
+    """
+    length = length or _first_length(files, config)
     heads = {tuple(file.head.schema.items()): file for file in files}
     for file in heads.values():
-        head, modality = as_ours(_completed(file.head, config), config, file.path)
-        kinds = _columns_of_both(kinds, head.drop("_split", strict=False).cast({modality: PAYLOAD_KINDS[modality]}))
-    return tuple(TableChunk(part, config, kinds, length) for file in files for part in file.parts)
+        head = as_ours(_completed(file.head, config), config, file.path)
+        kinds = _columns_of_both(kinds, empty_like(head, config))
+    return tuple(
+        TableChunk(part, config, kinds, length, folder)
+        for file in files
+        for folder in [file.folder or file.path.parent]
+        for part in file.parts
+    )
+
+
+def _first_length(files: list[TableFile], config: CsvData) -> int:
+    modality, payload = config.payload
+    for part in (part for file in files for part in file.parts if modality == "vector"):
+        try:
+            if length := usual_length(PAYLOADS[modality](part.read()[0][payload])):
+                return length
+        except (UserError, OSError, pl.exceptions.ColumnNotFoundError):
+            continue  # it is told of when it is read for good
+    return 0
 
 
 def _completed(table: pl.DataFrame, config: CsvData) -> pl.DataFrame:
     """With null for columns that rows of the pool may lack. Raises UserError when there is no payload."""
-    payload = config.text_column or config.vector_column or config.image_column
+    _, payload = config.payload
     if payload not in table.columns:
         raise UserError(f"has no column {payload}")
     optional = [config.label_column, config.split_column, *config.subgroup_columns]
@@ -139,7 +170,7 @@ def _columns_of_both(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
 def conform(table: pl.DataFrame, kinds: pl.DataFrame, modality: str) -> tuple[pl.DataFrame, list[Reject]]:
     """With the columns and types of `kinds`; rows with a value that has no place there are set aside.
 
-    The payload is left as it is: `_usable` sees to it.
+    The payload is left as it is: `usable` sees to it.
     """
     columns = []
     reasons = pl.Series("_reason", [None] * len(table), dtype=pl.String)

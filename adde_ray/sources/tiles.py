@@ -13,9 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from adde_ray.errors import first_line
 from adde_ray.methods.images import encode_images
 from adde_ray.sources.files import AnyPath, RemotePath
 from adde_ray.sources.pictures import REMOTE_THREADS
+from adde_ray.sources.rows import why
 
 MAX_BYTES = 1 << 30
 """A tile larger than this once decoded is no tile."""
@@ -35,7 +37,7 @@ def _read_one(path: AnyPath, size: int, bands: tuple[int, ...], ranges: tuple[tu
     try:
         data = path.read_bytes()
     except OSError as error:
-        return f"cannot be read: {error.strerror or error}"
+        return why(error)
     if not data:
         return "is empty"
     try:
@@ -46,7 +48,7 @@ def _read_one(path: AnyPath, size: int, bands: tuple[int, ...], ranges: tuple[tu
             return f"has {len(planes)} bands, no band {lacking[0]}"
         chosen = [_resized(_scaled(planes[band - 1], *of), size) for band, of in zip(bands, ranges, strict=True)]
     except Exception as error:  # decoders of a dozen compressions raise whatever they like on broken input
-        return f"cannot be decoded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        return f"cannot be decoded: {first_line(error)}"
     return encode_images(np.stack(chosen)[None])[0]
 
 

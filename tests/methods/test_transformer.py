@@ -12,6 +12,7 @@ import pytest
 from adde_ray.config import Encoder as Settings
 from adde_ray.errors import UserError
 from adde_ray.methods.encoders import encode_images, make
+from adde_ray.methods.transformer import location
 
 TEXTS = pl.Series("text", ["the cat sat", "a dog", "the the the cat a a dog sat on the mat", "mat"])
 IMAGES = encode_images(np.random.default_rng(0).random((5, 1, 8, 8)))
@@ -148,12 +149,16 @@ def test_state_is_small_and_loads_nothing_before_it_is_needed(bert):
     assert np.array_equal(other.encode(TEXTS), made.encode(TEXTS))
 
 
-def test_errors_say_what_to_do(bert, vit, tmp_path):
+def test_errors_say_what_to_do(bert, vit, tmp_path, monkeypatch):
     def fails(model, modality, message):
         with pytest.raises(UserError, match=message):
             encoder(model, modality)
 
     fails("./no/such/folder", "text", r"encoder\.model: no such folder .*hf download")
+    with pytest.raises(UserError, match=r"encoder\.model: no such folder"):  # `adde check` asks this alone
+        location("~/no/such/folder")
+    monkeypatch.setenv("HOME", str(bert.parent))
+    assert location(f"~/{bert.name}") == str(bert)
     fails("nobody/nothing", "text", r"cannot load the model: .*'nobody/nothing'.*hf download")
     fails(bert, "image", "has no image processor")
     fails(vit / "plain", "text", "has no tokenizer")
