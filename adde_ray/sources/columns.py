@@ -13,6 +13,7 @@ import polars as pl
 from adde_ray import labels as codec
 from adde_ray.data_config import CsvData
 from adde_ray.errors import UserError
+from adde_ray.schema import PAYLOAD_KINDS
 from adde_ray.sources.files import AnyPath, beside
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.rows import WHERE, Reject, listing
