@@ -70,4 +70,4 @@ def rungs(first: int, keep: float, last: int) -> list[int]:
     while round(at) <= last:
         found.append(round(at))
         at *= keep
-    return found
+    return sorted(set(found))
