@@ -28,6 +28,7 @@ LAYERS = [
     {"stages"},
     {"check", "report", "export"},
     {"loop"},
+    {"experiments"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

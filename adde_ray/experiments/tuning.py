@@ -172,14 +172,14 @@ class _Worker(tune.Trainable):
         self._rounds: Generator[RoundDir, None, None] | None = None
 
     def step(self) -> dict[str, Any]:
-        trial = self.config.get("proposed") or ray.get(self._trials[self.config["trial"]])
         try:
             if self._rounds is None:
+                trial = self.config.get("proposed") or ray.get(self._trials[self.config["trial"]])
                 self._rounds = run_trial(trial, self._folder, _shared(self._data[trial.data], trial, self._folder))
             done = next(self._rounds, None)
             return {"done": True} if done is None else _told(done.metrics, self._metric)
         except Exception as error:
-            write_failure(self._folder, trial, traceback.format_exc())
+            write_failure(self._folder, self.config["trial"], traceback.format_exc())
             return {"failure": one_line(error), "done": True}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -222,8 +222,8 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def write_failure(folder: Path, trial: Trial, text: str) -> None:
-    path = folder / "failures" / f"{trial.name}.txt"
+def write_failure(folder: Path, trial: str, text: str) -> None:
+    path = folder / "failures" / f"{trial}.txt"
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
 

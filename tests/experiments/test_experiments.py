@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import polars as pl
+import psutil
 import pytest
 import ray
 import small
@@ -147,6 +150,32 @@ def test_a_resume_adds_trials_and_repeats_none_and_one_that_fails_leaves_the_res
     assert len(table(tmp_path)) == 20 and result.stat().st_mtime_ns == written
     with pytest.raises(UserError, match=r"trial blobs-random-0 was another: select\.alpha was 0\.45 and is now 0\.5"):
         ablate(more, folder=folder, resume=True, overrides=["select.alpha=0.5"])
+
+
+def test_a_trial_whose_worker_dies_goes_on_in_another(tmp_path, ray_cluster):
+    config, folder = write_blobs(tmp_path), tmp_path / "e"
+    grid = write_grid(tmp_path, "margin", seeds=1, config=config)
+    killed = []
+
+    def kill() -> None:
+        """The worker, once it has finished a round."""
+        deadline = time.monotonic() + 240
+        while not list(folder.glob("trials/*/rounds/001/manifest.json")) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        for process in psutil.Process().children(recursive=True):  # of this test's own Ray
+            with contextlib.suppress(psutil.Error):
+                if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::_Worker"):
+                    process.kill()
+                    killed.append(process.pid)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    more = ("stop.labels=50", "train.steps=100")
+    record = ablate(grid, folder=folder, overrides=more)
+    thread.join()
+    assert killed and record["failures"] == {}
+    again = ablate(grid, folder=tmp_path / "again", overrides=more)
+    assert again["means"] == record["means"] and len(table(tmp_path)) == 11
 
 
 def test_data_that_is_refused_leaves_nothing(tmp_path, ray_cluster):
