@@ -172,9 +172,9 @@ def ablate(
     resume: ResumeExperiment = False,
 ) -> None:
     with out.status("reading"):
-        from adde_ray import experiments
+        from adde_ray.experiments.conduct import ablate as run_grid
 
-    record = experiments.ablate(
+    record = run_grid(
         grid, folder=folder, overrides=set_ or (), quick=quick, concurrency=concurrency, resume=resume, console=out
     )
     _tell_failures(record)
@@ -196,11 +196,9 @@ def sweep(
     resume: ResumeExperiment = False,
 ) -> None:
     with out.status("reading"):
-        from adde_ray import experiments
+        from adde_ray.experiments.conduct import sweep as run_sweep
 
-    record = experiments.sweep(
-        space, folder=folder, overrides=set_ or (), concurrency=concurrency, resume=resume, console=out
-    )
+    record = run_sweep(space, folder=folder, overrides=set_ or (), concurrency=concurrency, resume=resume, console=out)
     _tell_failures(record)
     if record["stopped"]:
         _say(f"{record['stopped']} of {record['trials']} trials were stopped early")

@@ -81,7 +81,7 @@ class ExperimentDir:
     def write_failures(self, failures: dict[str, str]) -> None:
         """Trial → why it failed. Nothing is left where none did."""
         if failures:
-            write_json(self.root / FAILURES, failures)
+            write_json(self.root / FAILURES, [{"trial": name, "reason": why} for name, why in failures.items()])
         else:
             (self.root / FAILURES).unlink(missing_ok=True)
             shutil.rmtree(self.root / "failures", ignore_errors=True)
@@ -94,22 +94,17 @@ class ExperimentDir:
 
     def _check_same(self, kept: dict, told: dict, trials: list[Trial]) -> None:
         remedy = "Resume with what it was started with, or choose another folder"
-        for trial in trials:
-            before = kept["trials"].get(trial.name)
-            if before is not None and before != _told(trial):
-                raise UserError(
-                    f"trial {trial.name} was another: {self._change(trial)}", where=self.root, remedy=remedy
-                )
         # More strategies are more trials, and no other ones.
         before, now = ({k: v for k, v in t.items() if k not in ("trials", "strategies")} for t in (kept, told))
         if before != now:
             raise UserError(f"was another experiment: {first_difference(before, now)}", where=self.root, remedy=remedy)
-
-    def _change(self, trial: Trial) -> str:
-        path = self.root / "trials" / trial.name / "config.json"
-        if not path.exists():
-            return "its config has changed"
-        return first_difference(read_json(path) | {"run": {}}, trial.config.model_dump(mode="json") | {"run": {}})
+        for trial in trials:
+            path = self.root / "trials" / trial.name / "config.json"
+            if path.exists():
+                before, now = _identity(read_json(path)), _identity(trial.config.model_dump(mode="json"))
+                if before != now:
+                    what = f"trial {trial.name} was another: {first_difference(before, now)}"
+                    raise UserError(what, where=self.root, remedy=remedy)
 
 
 def results_table(results: list[dict]) -> pl.DataFrame:
@@ -142,10 +137,9 @@ def _cell(value: object) -> object:
 
 
 def _told(trial: Trial) -> dict:
-    return {
-        "dataset": trial.dataset,
-        "strategy": trial.strategy,
-        "seed": trial.seed,
-        "data": trial.data,
-        "config": trial.identity,
-    }
+    return {"dataset": trial.dataset, "strategy": trial.strategy, "seed": trial.seed, "data": trial.data}
+
+
+def _identity(config: dict) -> dict:
+    """A config but for where its run is kept."""
+    return config | {"run": {"seed": config["run"]["seed"]}}

@@ -105,7 +105,11 @@ class Grid(Spec):
 
     def told(self) -> dict:
         """What experiment.json says of it, besides the trials."""
-        return {"kind": "ablation", "strategies": {s.name: s.resolve().about for s in self.strategies}}
+        return {
+            "kind": "ablation",
+            "name": self.name,
+            "strategies": {s.name: s.resolve().about for s in self.strategies},
+        }
 
 
 def _only(names: Iterable[str], entries: tuple, where: str) -> tuple:

@@ -146,7 +146,7 @@ class Sweep(Spec):
 
     def told(self) -> dict:
         """What experiment.json says of it, besides the trials."""
-        told = self.model_dump(mode="json", exclude={"name", "root", "concurrency", "num_trials", "config", "set"})
+        told = self.model_dump(mode="json", exclude={"root", "concurrency", "num_trials", "config", "set"})
         return {"kind": "sweep", **told, "strategy": self.strategy.name}
 
     def _drawn(self) -> list[dict[str, Any]]:

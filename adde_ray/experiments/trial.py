@@ -56,11 +56,6 @@ class Trial:
             data = f"{data}-{mark}"
         return cls(name, dataset, strategy, config.run.seed, config, data, **more)
 
-    @property
-    def identity(self) -> str:
-        """The same for the same config, wherever it is kept."""
-        return fingerprint(self.config.model_dump(mode="json") | {"run": {"seed": self.seed}})
-
 
 def _data_mark(config: Config) -> str:
     return fingerprint({section: getattr(config, section).model_dump(mode="json") for section in OF_DATA})[:8]
