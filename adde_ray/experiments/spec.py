@@ -5,6 +5,7 @@ TOML in, checked sections out. Every mistake is a `UserError` of one line, befor
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -98,21 +99,29 @@ def base_config(path: Path, changes: Changes, overrides: tuple[str, ...], *, fol
 
     Raises UserError, also where people would have to answer: trials cannot wait for them.
     """
-    tree = Config.load(path).model_dump(mode="json")
+    changes = copy.deepcopy(changes)
     if seed is not None:
         changes = laid_over(_filled(changes, seed), {"run": {"seed": seed}})
     resolve_paths(changes, folder)
     if unknown := [section for section in changes if section not in Config.model_fields]:
         remedy = f"Sections are: {', '.join(Config.model_fields)}"
         raise UserError("no such section", where=f"changes to {path.name}", value=unknown[0], remedy=remedy)
-    config = Config.parse(laid_over(tree, changes), where=path)
-    config = config.override(*overrides) if overrides else config
+    config = Config.parse(laid_over(Config.load(path).model_dump(mode="json"), changes), where=path)
+    config = _everywhere(config.override(*overrides))
     if config.review.annotator != "simulated":
         raise UserError(
             "trials need answers at once", where=f"{path}: review.annotator", value=config.review.annotator,
             remedy='Use data whose pool is labelled, and set review.annotator = "simulated"',
         )  # fmt: skip
     return config
+
+
+def _everywhere(config: Config) -> Config:
+    """Paths that mean the same in a worker, which may work in another folder."""
+    tree = config.model_dump(mode="json")
+    resolve_paths(tree, Path.cwd())
+    cache = {"cache": str(config.run.cache.expanduser().absolute())} if config.run.cache else {}
+    return Config.parse(laid_over(tree, {"run": cache}))
 
 
 def _filled(value: Any, seed: int) -> Any:

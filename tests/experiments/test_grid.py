@@ -63,6 +63,8 @@ def test_a_table_for_each_seed_beside_the_grid(tmp_path):
     entry = {"config": "texts.toml", "set": {"data": {"path": "tables/t-{seed}.parquet"}}}
     found = trials(grid(tmp_path, datasets=[entry], seeds=[0, 4], strategies=["random"]), folder=tmp_path)
     assert [t.config.data.path for t in found] == [tmp_path / "tables" / f"t-{seed}.parquet" for seed in (0, 4)]
+    [given, _] = trials(grid(tmp_path, datasets=[entry], strategies=["random"]), "data.path=t.csv", folder=tmp_path)
+    assert given.config.data.path == Path.cwd() / "t.csv", "what is given by --set is relative to where one is"
 
 
 def test_a_strategy_that_changes_the_data_has_its_own():
