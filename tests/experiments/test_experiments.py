@@ -173,12 +173,12 @@ def test_a_trial_whose_worker_dies_goes_on_in_another(tmp_path, ray_cluster):
 
     thread = threading.Thread(target=kill)
     thread.start()
-    more = ("stop.labels=50", "train.steps=100")
-    record = ablate(grid, folder=folder, overrides=more)
+    record = ablate(grid, folder=folder, overrides=("stop.labels=50", "train.steps=100"))
     thread.join()
-    assert killed and record["failures"] == {}
-    again = ablate(grid, folder=tmp_path / "again", overrides=more)
-    assert again["means"] == record["means"] and len(table(tmp_path)) == 11
+    assert killed and record["failures"] == {} and len(table(tmp_path)) == 11
+    trial = folder / "trials" / "blobs-margin-0"
+    whole = run(RunDir.at(trial).config, tmp_path / "whole")
+    assert whole["dataset_fingerprint"] == read_json(trial / "result.json")["dataset_fingerprint"]
 
 
 def test_data_that_is_refused_leaves_nothing(tmp_path, ray_cluster):
