@@ -1,4 +1,4 @@
-"""The command line: adde run · check · config · summary · report · export · compare.
+"""The command line: adde run · check · config · summary · report · export · ablate · sweep · compare.
 
 Exit codes: 0 done (or waiting for people), 2 the user's mistake (one line says which), 1 ours.
 Heavy imports stay inside the commands, so that `--help` is there at once.
@@ -146,6 +146,69 @@ def export(
     _say(f"dataset: {path}")
 
 
+ExperimentFolder = Annotated[
+    Path | None,
+    typer.Option(help="Where the experiment is kept. Default: root/name of the file.", show_default=False),
+]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(min=1, help="Trials at a time. Default: one for each CPU of the Ray cluster.", show_default=False),
+]
+ResumeExperiment = Annotated[
+    bool, typer.Option("--resume", help="Run the trials that are not finished, and go on with those begun.")
+]
+
+
+@command(
+    "Run strategies × datasets × seeds side by side, and keep every figure of every round in one table.",
+    "adde ablate jobs/configs/ablation-digits.toml",
+)
+def ablate(
+    grid: Annotated[Path, typer.Argument(help="The grid's TOML file.", metavar="GRID.toml", show_default=False)],
+    set_: Overrides = None,
+    folder: ExperimentFolder = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The file's smaller variant, in a folder of its own.")] = False,
+    concurrency: Concurrency = None,
+    resume: ResumeExperiment = False,
+) -> None:
+    with out.status("reading"):
+        from adde_ray.experiments.conduct import ablate as run_grid
+
+    record = run_grid(
+        grid, folder=folder, overrides=set_ or (), quick=quick, concurrency=concurrency, resume=resume, console=out
+    )
+    _tell_failures(record)
+    if record["means"]:
+        best, figure = next(iter(record["means"].items()))
+        _say(f"best on average: {best}, final macro-F1 {figure:.3f}; of {', '.join(record['means'])}")
+    _say(f"next: adde compare {record['folder']}")
+
+
+@command(
+    "Search for better settings on one dataset: trials side by side, bad ones stopped early.",
+    "adde sweep jobs/configs/sweep-digits.toml --resume",
+)
+def sweep(
+    space: Annotated[Path, typer.Argument(help="The sweep's TOML file.", metavar="SPACE.toml", show_default=False)],
+    set_: Overrides = None,
+    folder: ExperimentFolder = None,
+    concurrency: Concurrency = None,
+    resume: ResumeExperiment = False,
+) -> None:
+    with out.status("reading"):
+        from adde_ray.experiments.conduct import sweep as run_sweep
+
+    record = run_sweep(space, folder=folder, overrides=set_ or (), concurrency=concurrency, resume=resume, console=out)
+    _tell_failures(record)
+    if record["stopped"]:
+        _say(f"{record['stopped']} of {record['trials']} trials were stopped early")
+    if best := record["best"]:
+        _say(f"best: trial {best['trial']}, mean {best['metric']} {best['value']:.4f}, with")
+        for key, value in best["config"].items():
+            _say(f"  {key} = {json.dumps(value)}")
+    _say(f"next: adde compare {record['folder']}")
+
+
 @command(
     "Compare strategies and look into sweeps: one page that works offline, the same as Markdown, all figures as JSON.",
     "adde compare experiments/headline",
@@ -176,6 +239,14 @@ def compare(
     with out.status("comparing"):
         path = compare_results(results, out_, metric=metric, reference=reference, subject=subject)
     _say(f"comparison: {path}, with compare.md and compare.json beside it")
+
+
+def _tell_failures(record: dict) -> None:
+    if record["failures"]:
+        _say(f"{len(record['failures'])} of {record['trials']} trials failed; repeat with --resume to try them again:")
+        for name, reason in record["failures"].items():
+            _say(f"  {name}: {reason}")
+        _say(f"tracebacks in {record['folder'] / 'failures'}")
 
 
 def _tell(record: dict, folder: Path) -> None:

@@ -241,8 +241,8 @@ class Generate(Section):
     """Candidates drawn each round, spread over the open gaps by severity, or over the classes by their share."""
     max_share: float = Field(0.3, ge=0, le=1)
     """At most this share of a query, and of all a run asks about, is synthetic; 0 = none. Runs start at half of it."""
-    actors: int = Field(1, ge=1)
-    """Generator actors that synthesise in parallel."""
+    actors: int = Field(1, ge=0)
+    """Generator actors that synthesise in parallel; 0 = this process does it, between its other steps."""
     gpu: bool = False
     """Give each generator actor a GPU."""
     temperature: float = Field(1.3, gt=0)
@@ -402,15 +402,8 @@ class Config(Section):
         Raises UserError: missing file, bad TOML, unknown key, wrong type, value out of bounds.
         """
         path = Path(path)
-        try:
-            tree = tomllib.loads(path.read_text())
-        except OSError as error:
-            raise UserError(
-                error.strerror or "cannot be read", where=path, remedy="Give the path of a TOML file"
-            ) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"not valid TOML: {error}", where=path, remedy="Mend the syntax") from None
-        _resolve_paths(tree, path.parent)
+        tree = read_toml(path)
+        resolve_paths(tree, path.parent)
         for override in overrides:
             _apply(tree, override)
         return cls.parse(tree, where=path)
@@ -435,7 +428,17 @@ class Config(Section):
         return self.run.root / self.run.name
 
 
-def _resolve_paths(tree: dict, folder: Path) -> None:
+def read_toml(path: Path) -> dict:
+    """A TOML file as it is. Raises UserError when there is none, or it is none."""
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UserError(error.strerror or "cannot be read", where=path, remedy="Give the path of a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"not valid TOML: {error}", where=path, remedy="Mend the syntax") from None
+
+
+def resolve_paths(tree: dict, folder: Path) -> None:
     """Paths in a file are relative to it. An encoder's model is one only when it lies there: else it is an id."""
     data, encoder = tree.get("data"), tree.get("encoder")
     for key in ("path", "pool", "labels"):

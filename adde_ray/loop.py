@@ -7,7 +7,7 @@ is killed anywhere goes on where it was.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -51,45 +51,60 @@ def run(
     """
     check_names(config)
     with RunDir.start(run_dir or config.run_dir, config, resume=resume) as run_:
-        meta = ingest(config, run_)
-        check_data(config, meta)
         run_.once_json("provenance.json", provenance.describe)
-        embedding = embed(config, meta, run_)
-        pool, spaces = embedding.pool(), Spaces()
-        data = Data(meta, embedding.splits(), pool, embedding.encode, leave_out(pool, config, run_))
+        data, spaces = prepare(config, run_), Spaces()
         annotator = make_annotator(config, data, run_)
-        finished = all_rounds(run_, config, data, spaces, annotator, watch)
-        if finished and config.compare.random:
+        watched(rounds(run_, config, data, spaces, annotator), watch)
+        if stop_reason(run_) and config.compare.random:
             beside = at_random(config, run_)
             with RunDir.start(run_.root / "baselines" / "random", beside, resume=True) as baseline:
-                all_rounds(baseline, beside, data, spaces, annotator, watch)
+                watched(rounds(baseline, beside, data, spaces, annotator), watch)
         return summarise(run_)
 
 
-def all_rounds(
-    run_: RunDir, config: Config, data: Data, spaces: Spaces, annotator: Annotator, watch: Watcher | None
-) -> bool:
-    """The rounds still to do. True when a stopping rule has ended the run, False when people are waited for."""
+def prepare(config: Config, run_: RunDir) -> Data:
+    """What a run knows before its first round: the data read, checked and embedded. What is there is not done again."""
+    meta = ingest(config, run_)
+    check_data(config, meta)
+    embedding = embed(config, meta, run_)
+    pool = embedding.pool()
+    return Data(meta, embedding.splits(), pool, embedding.encode, leave_out(pool, config, run_))
+
+
+def rounds(
+    run_: RunDir, config: Config, data: Data, spaces: Spaces, annotator: Annotator
+) -> Generator[RoundDir, None, None]:
+    """The rounds still to do, each as it is done, until a stopping rule has ended the run or people are waited for."""
     run_.once("dataset/round-000.parquet", lambda: seed_part(data))
+    if stop_reason(run_):
+        return
     done = run_.rounds()
     policy = Policy(**done[-1].manifest["policy"]) if done else Policy.initial(config)
-    stopped = bool(done and done[-1].manifest["stop_reason"])
-    if stopped:
-        return True
     generators = GeneratorPool(config.generate, data.meta.modality)
-    if config.train.workers or generators.name is not None or (data.pool.is_streamed and config.stream.workers != 0):
+    if config.train.workers or generators.needs_ray or (data.pool.is_streamed and config.stream.workers != 0):
         ensure_ray()
     with generators, EncoderPool(config.train) as encoders:
         for t in itertools.count(len(done)):
             manifest = one_round(run_.round(t), policy, config, data, spaces, generators, encoders, annotator)
             if manifest is None:
-                return False
-            if watch:
-                watch(run_, run_.round(t).metrics, manifest)
+                return
+            yield run_.round(t)
             if manifest["stop_reason"]:
-                return True
+                return
             policy = Policy(**manifest["policy"])
-    raise AssertionError("rounds never end without a reason")
+
+
+def watched(done: Iterable[RoundDir], watch: Watcher | None) -> None:
+    """Let `watch` know of each round."""
+    for round_ in done:
+        if watch:
+            watch(round_.run, round_.metrics, round_.manifest)
+
+
+def stop_reason(run_: RunDir) -> str | None:
+    """The rule that has ended the run; None: it goes on."""
+    done = run_.rounds()
+    return done[-1].manifest["stop_reason"] if done else None
 
 
 def one_round(

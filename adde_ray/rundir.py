@@ -92,6 +92,48 @@ def derive_seed(seed: int, *scope: object) -> int:
     return int(fingerprint(seed, *map(str, scope)), 16) % (2**31)
 
 
+# --- folders -------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def locked(root: Path, *, wait: float = 0.0) -> Iterator[None]:
+    """Make the folder unless it is there, and hold its lock.
+
+    wait: seconds to wait for another process to be done with it. Raises UserError when it is not, or when there can be
+    no such folder.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"no folder can be made: {error.strerror}", where=root) from None
+    # flock is dropped by the kernel when the process dies, however it dies: no stale locks after a kill.
+    with (root / ".lock").open("w") as file:
+        deadline = time.monotonic() + wait
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() < deadline:
+                    time.sleep(0.1)
+                    continue
+                raise UserError(
+                    "another process is running here", where=root, remedy="Wait for it, or choose another folder"
+                ) from None
+        yield
+
+
+def first_difference(kept: dict, given: dict, at: str = "") -> str:
+    """The first key, dotted, that differs between two trees that do, and both its values."""
+    for key in sorted(kept.keys() | given.keys()):
+        old, new, name = kept.get(key), given.get(key), f"{at}{key}"
+        if isinstance(old, dict) and isinstance(new, dict) and old != new:
+            return first_difference(old, new, f"{name}.")
+        if old != new:
+            return f"{name} was {old!r} and is now {new!r}"
+    return "they differ"
+
+
 # --- a run ---------------------------------------------------------------------------------------------
 
 
@@ -111,8 +153,8 @@ class RunDir:
 
     @classmethod
     @contextlib.contextmanager
-    def start(cls, root: str | Path, config: Config, *, resume: bool = False) -> Iterator[RunDir]:
-        """Create or resume a run and hold its lock.
+    def start(cls, root: str | Path, config: Config, *, resume: bool = False, wait: float = 0.0) -> Iterator[RunDir]:
+        """Create or resume a run and hold its lock, for which it waits so many seconds.
 
         Raises UserError when the folder is in use, holds a run and `resume` is false, or was started
         with another config. A run that a UserError ends before its first round leaves no folder behind.
@@ -121,11 +163,7 @@ class RunDir:
         resolved = config.model_dump(mode="json")
         # Where a run lies is no part of what it is: moving or renaming its folder does not stop a resume.
         identity = {**resolved, "run": {"seed": config.run.seed}}
-        try:
-            run.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"no folder can be made: {error.strerror}", where=run.root) from None
-        with run._lock():
+        with locked(run.root, wait=wait):
             if (run.root / "config.json").exists():
                 if not resume:
                     raise UserError(
@@ -137,7 +175,7 @@ class RunDir:
                 kept["run"] = {"seed": kept["run"]["seed"]}
                 if kept != identity:
                     raise UserError(
-                        f"was started with another config; {_first_difference(kept, identity)}",
+                        f"was started with another config; {first_difference(kept, identity)}",
                         where=run.root,
                         remedy="Resume with the config it was started with, or choose another folder",
                     )
@@ -154,18 +192,6 @@ class RunDir:
                 if not (run.root / "rounds").exists():
                     shutil.rmtree(run.root)
                 raise
-
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        # flock is dropped by the kernel when the process dies, however it dies: no stale locks after a kill.
-        with (self.root / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    "another process is running here", where=self.root, remedy="Wait for it, or choose another folder"
-                ) from None
-            yield
 
     @property
     def config(self) -> Config:
@@ -271,13 +297,3 @@ class RoundDir:
 def _kept(path: Path, mtime_ns: int, size: int, columns: tuple[str, ...]) -> pl.DataFrame:
     """A round's table, which never changes once it is there: every later round reads it."""
     return read_table(path, *columns)
-
-
-def _first_difference(kept: dict, given: dict, at: str = "") -> str:
-    for key in sorted(kept.keys() | given.keys()):
-        old, new, name = kept.get(key), given.get(key), f"{at}{key}"
-        if isinstance(old, dict) and isinstance(new, dict) and old != new:
-            return _first_difference(old, new, f"{name}.")
-        if old != new:
-            return f"{name} was {old!r} and is now {new!r}"
-    return "they differ"

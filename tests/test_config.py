@@ -1,6 +1,7 @@
 """Config: every shipped TOML loads, every mistake is one clear line, no field is silently unused."""
 
 import re
+import tomllib
 import typing
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from adde_ray import config as config_module
 from adde_ray import data_config
 from adde_ray.config import Config
 from adde_ray.errors import UserError
+from adde_ray.experiments.grid import Grid
+from adde_ray.experiments.space import Sweep
 
 ROOT = Path(__file__).parents[1]
 DIGITS = {"data": {"source": "digits"}}
@@ -18,7 +21,15 @@ DIGITS = {"data": {"source": "digits"}}
 
 @pytest.mark.parametrize("path", sorted((ROOT / "jobs" / "configs").glob("*.toml")), ids=lambda p: p.stem)
 def test_every_shipped_config_loads(path):
-    assert Config.load(path).run.name
+    tree = tomllib.loads(path.read_text())
+    if "strategies" in tree:
+        grid = Grid.load(path)
+        assert grid.trials((), path.parent) and grid.made_quick().trials((), path.parent)
+    elif "space" in tree:
+        plan = Sweep.load(path)
+        assert len(plan.trials(plan.base((), path.parent))) == plan.num_trials
+    else:
+        assert Config.load(path).run.name
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ import adde_ray
 from adde_ray.check import check_names
 from adde_ray.cli import app
 from adde_ray.config import Config
+from adde_ray.experiments.grid import Grid
+from adde_ray.experiments.space import Sweep
 from adde_ray.methods import generators, terms
 
 ROOT = Path(__file__).parents[1]
@@ -36,14 +38,14 @@ def command_lines() -> list[str]:
 
 
 def adde_calls() -> list[list[str]]:
-    """The arguments after `adde` of every command shown, `jobs/run.py` included."""
+    """The arguments after `adde` of every command shown, Ray jobs included."""
     calls = []
     for line in command_lines():
         words = shlex.split(line, comments=True)
         if words[0] == "adde":
             calls.append(words[1:])
-        elif "jobs/run.py" in words:
-            calls.append(["run", *words[words.index("jobs/run.py") + 1 :]])
+        elif job := next((word for word in words if re.fullmatch(r"jobs/\w+\.py", word)), None):
+            calls.append([Path(job).stem, *words[words.index(job) + 1 :]])
     return calls
 
 
@@ -58,7 +60,24 @@ def beside(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("text", blocks("toml"), ids=lambda text: text.partition("\n")[0])
+def experiments() -> dict[str, str]:
+    """File name → text of the experiments shown."""
+    return {
+        name: text for name in ("grid.toml", "space.toml") for text in blocks("toml") if text.startswith(f"# {name}")
+    }
+
+
+def test_experiments_load(beside):
+    grid, space = Grid.load("grid.toml"), Sweep.load("space.toml")
+    assert len(experiments()) == 2 and len(grid.trials((), beside)) == 5 * 6 * 2
+    assert len(space.trials(space.base((), beside))) == 32
+
+
+@pytest.mark.parametrize(
+    "text",
+    [text for text in blocks("toml") if text not in experiments().values()],
+    ids=lambda text: text.partition("\n")[0],
+)
 def test_configs_load(text, tmp_path):
     whole = text if "[data]" in text else f'{text}\n[data]\nsource = "digits"\n'
     (tmp_path / "c.toml").write_text(whole)

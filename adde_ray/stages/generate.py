@@ -1,13 +1,15 @@
 """Generator actors: fitted once a round, then each samples some of the requests.
 
 FitData and requests in, arrays and the request each is for out. The result depends on the seed alone: not on
-how many actors there are, which of them answers first, or whether one dies on the way.
+how many actors there are, which of them answers first, or whether one dies on the way. Without actors
+(`generate.actors = 0`) this process does the same.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,10 +41,21 @@ PATIENCE_S = 60.0
 """Seconds without any answer after which it is said that the cluster may have no room."""
 
 
+@dataclass(frozen=True)
+class Draw:
+    """What one request asks of the fitted generator."""
+
+    classes: np.ndarray  # (m,) classes, or (m, C) of a multi-label task: what each sample is to hold
+    points: np.ndarray  # (m, e) where in the latent space it is aimed at
+    temperature: float
+    seed: int
+
+
 class GeneratorPool:
     """`config.actors` generator actors, warm from `start` (or the first `synthesise`) to `close`.
 
-    Ray must have been started. name: the generator in use; None = nothing is synthesised and no actor starts.
+    Ray must have been started where there are any. name: the generator in use; None = nothing is synthesised and no
+    actor starts.
     """
 
     def __init__(self, config: Generate, modality: str):
@@ -50,8 +63,12 @@ class GeneratorPool:
         self._config = config
         self._actors: list[ActorHandle] = []
 
+    @property
+    def needs_ray(self) -> bool:
+        return self.name is not None and self._config.actors > 0
+
     def __enter__(self) -> GeneratorPool:
-        if self.name is not None:
+        if self.needs_ray:
             self.start()
         return self
 
@@ -90,26 +107,42 @@ class GeneratorPool:
         Arrays (m, …), the row of each one's request (m,), and the two rows of `data` it lies between (m, 2), -1 = none.
         Raises UserError when actors die again and again.
         """
-        import ray
-
         from adde_ray.methods.acquisition import aim, to_hold  # scikit-learn: a second that actors do not need
 
         if not requests:
             none = np.zeros(0, dtype=np.int64)
             return np.zeros((0, *data.arrays.shape[1:]), dtype=np.float32), none, none.reshape(0, 2)
+        aims = [aim(request, data.points, data.class_probs, seed=seed) for request in requests]
+        draws = []
+        for request, (points, rows) in zip(requests, aims, strict=True):
+            own = derive_seed(seed, "sample", request.gap_id, request.label)
+            draws.append(Draw(to_hold(request, rows, data), points, temperature, own))
+        make = self._in_actors if self._config.actors else self._here
+        parts = make(data, draws, derive_seed(seed, "fit"))
+        request_rows = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        return np.concatenate(parts), request_rows, np.concatenate([rows for _, rows in aims])
+
+    def _here(self, data: FitData, draws: list[Draw], fit_seed: int) -> list[np.ndarray]:
+        """What actors would make of them, in this process."""
+        import torch
+
+        threads = torch.get_num_threads()
+        try:
+            worker = _Actor(self.name, self._config)
+            weights = worker.fit(data, seed=fit_seed)
+            return [worker.sample(weights, draw) for draw in draws]
+        finally:
+            torch.set_num_threads(threads)
+
+    def _in_actors(self, data: FitData, draws: list[Draw], fit_seed: int) -> list[np.ndarray]:
+        import ray
+
         self.start()
-        fit_on, fit_seed = ray.put(data), derive_seed(seed, "fit")
+        fit_on = ray.put(data)
         [weights] = self._each([lambda actor: actor.fit.remote(fit_on, seed=fit_seed)])
         # Put from here, so that they outlive the machine they were fitted on.
         shared = ray.put(weights)
-        aims = [aim(request, data.points, data.class_probs, seed=seed) for request in requests]
-        jobs = [
-            _sampling(shared, request, to_hold(request, rows, data), points, temperature, seed)
-            for request, (points, rows) in zip(requests, aims, strict=True)
-        ]
-        parts = self._each(jobs)
-        request_rows = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-        return np.concatenate(parts), request_rows, np.concatenate([rows for _, rows in aims])
+        return self._each([_sampling(shared, draw) for draw in draws])
 
     def _each(self, jobs: list[Job]) -> list:
         """Every job's result, in order, from whichever actors are free; a dead actor's job goes to another."""
@@ -192,14 +225,9 @@ class _Actor:
     def fit(self, data: FitData, *, seed: int) -> dict[str, np.ndarray]:
         return self._generator.fit(data, seed=seed)
 
-    def sample(
-        self, weights: dict[str, np.ndarray], classes: np.ndarray, points: np.ndarray, *, temperature: float, seed: int
-    ) -> np.ndarray:
-        return self._generator.sample(weights, classes, points, temperature=temperature, seed=seed)
+    def sample(self, weights: dict[str, np.ndarray], draw: Draw) -> np.ndarray:
+        return self._generator.sample(weights, draw.classes, draw.points, temperature=draw.temperature, seed=draw.seed)
 
 
-def _sampling(
-    weights: ObjectRef, request: Request, classes: np.ndarray, points: np.ndarray, temperature: float, seed: int
-) -> Job:
-    own = derive_seed(seed, "sample", request.gap_id, request.label)
-    return lambda actor: actor.sample.remote(weights, classes, points, temperature=temperature, seed=own)
+def _sampling(weights: ObjectRef, draw: Draw) -> Job:
+    return lambda actor: actor.sample.remote(weights, draw)

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from adde_ray.config import Generate
 from adde_ray.errors import UserError
@@ -58,6 +59,16 @@ def test_the_number_of_actors_and_the_rounds_before_change_nothing(expected, two
     assert np.array_equal(arrays, expected[0]) and np.array_equal(rows, expected[1])
     other, *_ = two.synthesise(data, REQUESTS, temperature=0.8, seed=8)
     assert not np.array_equal(other, arrays)
+
+
+def test_without_actors_this_process_does_the_same(expected, data):
+    threads = torch.get_num_threads()
+    with GeneratorPool(config(actors=0), "image") as pool:
+        assert pool.name == "cvae" and not pool.needs_ray
+        arrays, rows, between = pool.synthesise(data, REQUESTS, temperature=0.8, seed=7)
+    assert pool._actors == [] and torch.get_num_threads() == threads
+    for mine, theirs in zip((arrays, rows, between), expected, strict=True):
+        assert np.array_equal(mine, theirs)
 
 
 def test_neither_order_nor_company_change_a_request(expected, two, data):

@@ -1,0 +1,145 @@
+"""An experiment on disk.
+
+<root>/experiment.json        what was asked for, and every trial's identity
+<root>/data/<dataset>-<seed>/ ingest and embeddings, prepared once for the trials that share them
+<root>/trials/<trial>/        a run's folder each, and in it result.json: finished
+<root>/failures.json          why trials failed, in a line each; their tracebacks in failures/
+<root>/results.parquet        a row for each round of each trial, written last
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from adde_ray.errors import Halted, UserError
+from adde_ray.experiments.trial import RESULT, Trial
+from adde_ray.rundir import first_difference, locked, read_json, write_json, write_table
+
+EXPERIMENT, RESULTS, FAILURES = "experiment.json", "results.parquet", "failures.json"
+
+KEYS = {
+    "trial": pl.String,
+    "dataset": pl.String,
+    "strategy": pl.String,
+    "seed": pl.Int64,
+    "round": pl.Int64,
+    "num_labels": pl.Int64,
+    "num_samples": pl.Int64,
+    "num_synthetic": pl.Int64,
+    "seconds": pl.Float64,
+}
+"""Columns that every row of the results has. Then come `config.<key>` of sweeps, then every figure by its name."""
+
+
+class ExperimentDir:
+    """An experiment's folder, at an absolute path."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root).resolve()
+
+    @contextlib.contextmanager
+    def start(self, told: dict, trials: list[Trial], *, resume: bool) -> Iterator[None]:
+        """Create or resume it and hold its lock. On a resume there may be more trials than before, but none another.
+
+        Raises UserError when the folder is in use, holds an experiment and `resume` is false, or holds another one.
+        What a UserError ends before the first trial leaves no folder behind.
+        """
+        told = json.loads(json.dumps(told)) | {"trials": {t.name: _told(t) for t in trials}}
+        with locked(self.root):
+            path = self.root / EXPERIMENT
+            if path.exists():
+                if not resume:
+                    remedy = "Go on with --resume, or choose another: --folder, or another name"
+                    raise UserError("holds an experiment already", where=self.root, remedy=remedy)
+                kept = read_json(path)
+                self._check_same(kept, told, trials)
+                told["trials"] = kept["trials"] | told["trials"]
+            elif any(p.name != ".lock" and not p.name.endswith(".tmp") for p in self.root.iterdir()):
+                remedy = "Choose another folder"
+                raise UserError("is not empty and holds no experiment", where=self.root, remedy=remedy)
+            write_json(path, told)
+            try:
+                yield
+            except Halted:
+                raise
+            except UserError:
+                if not (self.root / "trials").exists():
+                    shutil.rmtree(self.root)
+                raise
+
+    def result(self, name: str) -> dict | None:
+        """A trial's result.json; None while it is not finished."""
+        path = self.root / "trials" / name / RESULT
+        return read_json(path) if path.exists() else None
+
+    def write_failures(self, failures: dict[str, str]) -> None:
+        """Trial → why it failed. Nothing is left where none did."""
+        if failures:
+            write_json(self.root / FAILURES, [{"trial": name, "reason": why} for name, why in failures.items()])
+        else:
+            (self.root / FAILURES).unlink(missing_ok=True)
+            shutil.rmtree(self.root / "failures", ignore_errors=True)
+
+    def write_results(self, names: list[str]) -> pl.DataFrame:
+        """The rows of all trials that have a result, in this order, as results.parquet."""
+        table = results_table([found for name in names if (found := self.result(name)) is not None])
+        write_table(self.root / RESULTS, table)
+        return table
+
+    def _check_same(self, kept: dict, told: dict, trials: list[Trial]) -> None:
+        remedy = "Resume with what it was started with, or choose another folder"
+        # More strategies are more trials, and no other ones.
+        before, now = ({k: v for k, v in t.items() if k not in ("trials", "strategies")} for t in (kept, told))
+        if before != now:
+            raise UserError(f"was another experiment: {first_difference(before, now)}", where=self.root, remedy=remedy)
+        for trial in trials:
+            path = self.root / "trials" / trial.name / "config.json"
+            if path.exists():
+                before, now = _identity(read_json(path)), _identity(trial.config.model_dump(mode="json"))
+                if before != now:
+                    what = f"trial {trial.name} was another: {first_difference(before, now)}"
+                    raise UserError(what, where=self.root, remedy=remedy)
+
+
+def results_table(results: list[dict]) -> pl.DataFrame:
+    """A row for each round of each result; a figure that a trial lacks is null."""
+    rows = [
+        {
+            **{key: result[key] for key in ("trial", "dataset", "strategy", "seed")},
+            **{f"config.{key}": _cell(value) for key, value in result["config"].items()},
+            **figures,
+        }
+        for result in results
+        for figures in result["rounds"]
+    ]
+    columns = sorted({name for row in rows for name in row} - KEYS.keys())
+    columns.sort(key=lambda name: not name.startswith("config."))
+    series = [pl.Series(name, [row.get(name) for row in rows], dtype) for name, dtype in KEYS.items()]
+    for name in columns:
+        values = [row.get(name) for row in rows]
+        texts = any(isinstance(value, str) for value in values)
+        values = [str(v) if texts and v is not None else v for v in values]
+        series.append(pl.Series(name, values, pl.String if texts else pl.Float64, strict=False))
+    return pl.DataFrame(series)
+
+
+def _cell(value: object) -> object:
+    """A drawn value as a cell: numbers as they are, the rest as JSON."""
+    if isinstance(value, str) or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+        return value
+    return json.dumps(value)
+
+
+def _told(trial: Trial) -> dict:
+    return {"dataset": trial.dataset, "strategy": trial.strategy, "seed": trial.seed, "data": trial.data}
+
+
+def _identity(config: dict) -> dict:
+    """A config but for where its run is kept."""
+    return config | {"run": {"seed": config["run"]["seed"]}}

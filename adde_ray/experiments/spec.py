@@ -1,0 +1,149 @@
+"""What the files of both kinds of experiment share: their common keys, reading them, and a trial's config.
+
+TOML in, checked sections out. Every mistake is a `UserError` of one line, before the first trial starts.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from adde_ray.config import Config, read_toml, resolve_paths
+from adde_ray.data_config import Section
+from adde_ray.errors import UserError
+from adde_ray.strategies import STRATEGIES, Strategy, strategy
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+Changes = dict[str, dict[str, Any]]
+"""Section → key → value, laid over a config. Whole values are replaced, tables included."""
+
+IN_ONE_PROCESS: Changes = {
+    "compare": {"random": False},
+    "train": {"workers": 0, "min_workers": 0},
+    "stream": {"workers": 0},
+    "generate": {"actors": 0},
+}
+"""Trials run side by side, each in one process: who does the work changes, what comes out does not. Parts of a trial
+that waited for CPUs which other trials hold would wait for ever."""
+
+
+class Spec(Section):
+    """What an ablation and a sweep have in common."""
+
+    name: str = Field(pattern=NAME)
+    """Folder name under root."""
+    root: Path = Path("experiments")
+    """Where experiments are kept, relative to where you are."""
+    concurrency: int | None = Field(None, ge=1)
+    """Trials at a time; left out: one for each CPU of the Ray cluster."""
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a TOML file. Paths in it are relative to it. Raises UserError."""
+        path = Path(path).resolve()
+        return cls.parse(read_toml(path), where=path)
+
+    @classmethod
+    def parse(cls, tree: dict, *, where: Path) -> Self:
+        """Validate what `where` holds."""
+        try:
+            return cls.model_validate(tree, context={"folder": where.parent}).located(where.parent)
+        except ValidationError as error:
+            raise _user_error(error, cls, where) from None
+
+    def located(self, folder: Path) -> Self:
+        """Itself with absolute paths."""
+        raise NotImplementedError
+
+
+def _strategy(value: object) -> object:
+    return {"name": value, "over": value} if isinstance(value, str) else value
+
+
+class OwnStrategy(Section):
+    """A way to spend labels: one that has a name already, or changes to one."""
+
+    name: str = Field(pattern=NAME)
+    """What results call it."""
+    over: str = "adde"
+    """The strategy it changes."""
+    about: str = ""
+    """What it does, in a line."""
+    set: Changes = Field({})
+    """What it changes in a run's config: `{select.alpha = 0.9}`."""
+
+    def resolve(self) -> Strategy:
+        """It as one of `strategies`. Raises UserError for a name that is not known, or known for something else."""
+        known = strategy(self.over)
+        if self.name in STRATEGIES and (self.name != self.over or self.set):
+            remedy = "Give yours a name of its own"
+            raise UserError("is another strategy's name", where="strategies", value=self.name, remedy=remedy)
+        return Strategy(self.about or known.about, laid_over(known.settings, self.set))
+
+
+StrategyEntry = Annotated[OwnStrategy, BeforeValidator(_strategy)]
+
+
+def laid_over(tree: dict, changes: Changes) -> dict:
+    """A config's tree with other values in it."""
+    return {**tree, **{section: {**(tree.get(section) or {}), **values} for section, values in changes.items()}}
+
+
+def base_config(path: Path, changes: Changes, overrides: tuple[str, ...], *, folder: Path, seed: int | None) -> Config:
+    """A run's TOML with changes and `a.b=value` overrides. `{seed}` in a change is the seed; paths are relative to
+    `folder`.
+
+    Raises UserError, also where people would have to answer: trials cannot wait for them.
+    """
+    changes = copy.deepcopy(changes)
+    if seed is not None:
+        changes = laid_over(_filled(changes, seed), {"run": {"seed": seed}})
+    resolve_paths(changes, folder)
+    if unknown := [section for section in changes if section not in Config.model_fields]:
+        remedy = f"Sections are: {', '.join(Config.model_fields)}"
+        raise UserError("no such section", where=f"changes to {path.name}", value=unknown[0], remedy=remedy)
+    config = Config.parse(laid_over(Config.load(path).model_dump(mode="json"), changes), where=path)
+    config = _everywhere(config.override(*overrides))
+    if config.review.annotator != "simulated":
+        raise UserError(
+            "trials need answers at once", where=f"{path}: review.annotator", value=config.review.annotator,
+            remedy='Use data whose pool is labelled, and set review.annotator = "simulated"',
+        )  # fmt: skip
+    return config
+
+
+def _everywhere(config: Config) -> Config:
+    """Paths that mean the same in a worker, which may work in another folder."""
+    tree = config.model_dump(mode="json")
+    resolve_paths(tree, Path.cwd())
+    cache = {"cache": str(config.run.cache.expanduser().absolute())} if config.run.cache else {}
+    return Config.parse(laid_over(tree, {"run": cache}))
+
+
+def _filled(value: Any, seed: int) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(inner, seed) for key, inner in value.items()}
+    return value.replace("{seed}", str(seed)) if isinstance(value, str) else value
+
+
+def refuse_twice(what: str, values: list) -> None:
+    """Raises UserError when one of the values is there twice."""
+    for value in values:
+        if values.count(value) > 1:
+            raise UserError("is there twice", where=what, value=value, remedy="Leave one out, or rename it")
+
+
+def _user_error(error: ValidationError, model: type[Section], where: Path) -> UserError:
+    first, *rest = error.errors()
+    key = ".".join(str(part) for part in first["loc"])
+    what = first["msg"].removeprefix("Value error, ")
+    what = f"{what[:1].lower()}{what[1:]}" + (f" (and {len(rest)} more)" if rest else "")
+    remedy = "See the commented examples in jobs/configs"
+    if first["type"] == "extra_forbidden":
+        what, remedy = "unknown key", f"Known keys of the file: {', '.join(model.model_fields)}"
+    value = None if first["type"] == "missing" else first["input"]
+    return UserError(what, where=f"{where}: {key}", value=value, remedy=remedy)
