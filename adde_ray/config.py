@@ -267,15 +267,17 @@ class Select(Section):
     diversity: dict[str, Share] = Field({"balance": 0.5, "gaps": 0.3, "novelty": 0.2})
     """Div: shares of class balance, gap membership and novelty."""
     selector: str = "batch_greedy"
-    """batch_greedy, top_k, random, k_center (CoreSet), badge or ranked_batch. k_center, badge and random pass over the
-    score; with ranked_batch it is what distance to the dataset is weighed against."""
+    """batch_greedy, top_k, random, k_center (CoreSet), badge, ranked_batch, typiclust, prob_cover, cluster_margin,
+    uncertainty_herding or most_confident. k_center, badge, typiclust, prob_cover, most_confident and random pass over
+    the score; to ranked_batch it is what distance to the dataset is weighed against, to uncertainty_herding how much
+    it counts that a candidate is covered."""
     redundancy: float = Field(0.5, ge=0)
     """batch_greedy: the score is multiplied by (1 - similarity to the batch so far) to this power; 0 = none."""
     batch: int = Field(10, ge=1)
     """Samples people are asked about each round."""
     shortlist: int = Field(1000, ge=1)
-    """Real candidates that reach the selector: the best by score; never fewer than the batch. random, k_center, badge
-    and ranked_batch see all of a pool in memory, and of a streamed one so many at random."""
+    """Real candidates that reach the selector: the best by score; never fewer than the batch. All but batch_greedy,
+    top_k and cluster_margin see all of a pool in memory, and of a streamed one so many at random."""
 
 
 class Review(Section):

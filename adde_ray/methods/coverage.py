@@ -8,6 +8,7 @@ The picks are those of the plain computation (lazy evaluation, Minoux 1978), at 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -31,14 +32,14 @@ class Coverage:
         self.squared = np.full(len(z), np.inf)  # (n,) in units of `unit`
         self.seen = np.zeros(len(z), dtype=np.int64)  # how many centres, the oldest first, a row's value is exact for
         centres = np.asarray(centres, dtype=np.float32).reshape(-1, self.z.shape[1])
-        norms, their_norms = _squares(self.z), _squares(centres)
+        norms, their_norms = squares(self.z), squares(centres)
         self.unit = float(max(norms.max(initial=0), their_norms.max(initial=0))) or 1.0
         self._centres = centres.astype(np.float64)  # with room for more behind the first `count`
-        self._norms = _squares(self._centres)
+        self._norms = squares(self._centres)
         if len(centres):
             # Of float32 sums of e products, each at most |x| |y|.
             error = 2.0**-22 * (self.z.shape[1] + 8)
-            for rows in _blocks(len(z), len(centres)):
+            for rows in blocks(len(z), len(centres)):
                 product = self.z[rows] @ centres.T
                 product *= -2
                 product += their_norms
@@ -64,9 +65,9 @@ class Coverage:
         for part in (rows[new], rows[~new & ~self.is_exact(rows)]):
             first = int(self.seen[part].min(initial=self.count))
             centres, norms = self._centres[first : self.count], self._norms[first:]
-            for block in _blocks(len(part), len(centres)):
+            for block in blocks(len(part), len(centres)):
                 x = self.z[part[block]].astype(np.float64)
-                squared = (norms - 2 * (x @ centres.T)).min(axis=1) + _squares(x)
+                squared = (norms - 2 * (x @ centres.T)).min(axis=1) + squares(x)
                 squared = np.round(np.maximum(squared, 0) / self.unit, DIGITS)
                 before = self.squared[part[block]] if first else np.inf
                 self.squared[part[block]] = np.minimum(before, squared)
@@ -77,11 +78,23 @@ class Coverage:
         if self.count == len(self._centres):
             self._centres = np.concatenate([self._centres, np.empty((self.count + 64, self.z.shape[1]))])
         self._centres[self.count] = centre
-        self._norms = np.append(self._norms, _squares(self._centres[[self.count]]))
+        self._norms = np.append(self._norms, squares(self._centres[[self.count]]))
+
+
+class Lazy(Protocol):
+    """Values of n rows that only fall as centres come: upper bounds, exact for the rows that were refreshed."""
+
+    z: np.ndarray  # (n, e)
+
+    def is_exact(self, rows: np.ndarray | int) -> np.ndarray | bool: ...
+
+    def refresh(self, rows: np.ndarray) -> None: ...
+
+    def add(self, centre: np.ndarray) -> None: ...
 
 
 def greedy(
-    coverage: Coverage,
+    coverage: Lazy,
     size: int,
     merit: Callable[[np.ndarray | slice, int], np.ndarray],
     *,
@@ -121,10 +134,12 @@ def central_row(z: np.ndarray) -> int:
     return int(np.argmin(coverage.squared))
 
 
-def _squares(x: np.ndarray) -> np.ndarray:
+def squares(x: np.ndarray) -> np.ndarray:
+    """(n,) squared norms of x (n, e)."""
     return np.einsum("ij,ij->i", x, x)
 
 
-def _blocks(n: int, width: int) -> list[slice]:
+def blocks(n: int, width: int) -> list[slice]:
+    """Slices of n rows, so that what is `width` wide stays small."""
     step = max(_CELLS // max(width, 512), 1)
     return [slice(start, start + step) for start in range(0, n, step)]

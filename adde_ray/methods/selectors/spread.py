@@ -1,77 +1,12 @@
-"""Selectors: choose a batch from the candidates, best first.
-
-scores (n,), embeddings (n, e), probabilities (n, C) and the dataset's embeddings (m, e) → rows of the batch.
-Rows come sorted by sample_id; ties go to the lower row. No selector holds anything n x n.
-"""
+"""Selectors that spread the batch over what is not covered yet: candidates -> rows of the batch, best first."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Protocol
-
 import numpy as np
 
-from adde_ray.errors import choose
 from adde_ray.methods.coverage import Coverage, central_row, greedy
+from adde_ray.methods.selectors.candidates import Candidates
 from adde_ray.methods.threads import one_thread
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """What selectors look at: n candidates and the m samples that are in the dataset."""
-
-    score: np.ndarray  # (n,) in [0, 1]
-    embedding: np.ndarray  # (n, e)
-    proba: np.ndarray  # (n, C) calibrated
-    dataset_embedding: np.ndarray  # (m, e)
-    multi: bool = False  # several classes may hold at once
-
-    def __len__(self) -> int:
-        return len(self.score)
-
-    def take(self, rows: np.ndarray) -> Candidates:
-        """These candidates only."""
-        return replace(self, score=self.score[rows], embedding=self.embedding[rows], proba=self.proba[rows])
-
-
-class Selector(Protocol):
-    def __call__(self, candidates: Candidates, size: int, *, redundancy: float, rng: np.random.Generator) -> np.ndarray:
-        """Up to `size` distinct rows, best first; those of a smaller batch are the first of a larger one."""
-        ...
-
-
-def top_k(candidates: Candidates, size: int, *, redundancy: float, rng: np.random.Generator) -> np.ndarray:
-    """The highest scores."""
-    return np.argsort(-candidates.score, kind="stable")[:size]
-
-
-def random(candidates: Candidates, size: int, *, redundancy: float, rng: np.random.Generator) -> np.ndarray:
-    """Uniformly at random, whatever the score."""
-    return rng.permutation(len(candidates))[:size]
-
-
-def batch_greedy(candidates: Candidates, size: int, *, redundancy: float, rng: np.random.Generator) -> np.ndarray:
-    """One at a time by score · (1 - similarity to the batch so far)^redundancy.
-
-    A batch of top scores repeats itself; multiplying by the distance to what is already in it makes it
-    diverse within itself. Similarity is 1 - d / d99, at least 0, with d the distance to the nearest chosen
-    row and d99 the 99th percentile of the distances to the first chosen.
-    """
-    score = candidates.score
-    if min(size, len(score)) == 0:
-        return np.arange(0)
-    first = int(np.argmax(score))
-    batch = Coverage(candidates.embedding, candidates.embedding[[first]])
-    batch.refresh(np.arange(len(score)))
-    scale = np.percentile(batch.distance(slice(None)), 99)
-
-    def merit(rows: np.ndarray | slice, pick: int) -> np.ndarray:
-        near = batch.distance(rows)
-        distance = np.clip(near / scale, 0.0, 1.0) if scale > 0 else np.ones_like(near)
-        # A tiny share of the plain score keeps the order among exact repeats of what is in the batch.
-        return np.round(score[rows] * (distance**redundancy + 1e-6), 9)
-
-    return greedy(batch, size, merit, begun=[first])
 
 
 def k_center(candidates: Candidates, size: int, *, redundancy: float, rng: np.random.Generator) -> np.ndarray:
@@ -126,16 +61,6 @@ def badge(candidates: Candidates, size: int, *, redundancy: float, rng: np.rando
     return np.array(chosen)
 
 
-def select(candidates: Candidates, size: int, *, selector: str, redundancy: float, rng) -> np.ndarray:
-    """Rows of the batch, best first, by the selector of that name."""
-    return choose(SELECTORS, selector, where="select.selector")(candidates, size, redundancy=redundancy, rng=rng)
-
-
-def cap_synthetic(rows: np.ndarray, synthetic: np.ndarray, cap: int) -> np.ndarray:
-    """`rows` in order, without the synthetic ones past the first `cap`."""
-    return rows[~synthetic[rows] | (np.cumsum(synthetic[rows]) <= cap)]
-
-
 def _covered_by_dataset(candidates: Candidates) -> tuple[Coverage, list[int]]:
     """What the dataset covers; without a dataset, the central candidate, which then is the first chosen."""
     covered = Coverage(candidates.embedding, candidates.dataset_embedding)
@@ -154,20 +79,3 @@ def _draw(weights: np.ndarray, taken: list[int], rng: np.random.Generator) -> in
         weights[taken] = 0
         upto = np.cumsum(weights)
     return int(np.searchsorted(upto / upto[-1], rng.random(), side="right"))
-
-
-SELECTORS: dict[str, Selector] = {
-    "batch_greedy": batch_greedy,
-    "top_k": top_k,
-    "random": random,
-    "k_center": k_center,
-    "ranked_batch": ranked_batch,
-    "badge": badge,
-}
-
-WHATEVER_SCORE = frozenset({"random", "k_center", "badge"})
-"""Those that do not look at the score."""
-
-FROM_ALL = WHATEVER_SCORE | {"ranked_batch"}
-"""Those that must see every candidate, or a random sample where the pool is too large for memory: a shortlist of the
-best scores would be a choice they did not make."""

@@ -1,0 +1,180 @@
+"""Selectors that cover a weighted pool by a kernel, greedily: candidates -> rows of the batch, best first.
+
+Both maximise Σ_n w_n max_c k(x_n, c) over the centres c, dataset and batch: what the whole pool has of them. They
+differ in kernel and weights. Sums over the pool are taken over a sample where it is large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from adde_ray.methods.coverage import DIGITS, Coverage, blocks, greedy, squares
+from adde_ray.methods.selectors.candidates import Candidates, as_bytes
+from adde_ray.methods.selectors.clusters import kmeans
+
+MAX_POOL = 5_000
+"""Rows of the pool that sums are taken over."""
+
+PURITY = 0.95
+"""prob_cover: share of balls whose rows are of one pseudo-class. As in the paper."""
+
+Kernel = Callable[[np.ndarray], np.ndarray]
+"""Squared distances -> values in [0, 1], which never rise with distance."""
+
+
+def uncertainty_herding(
+    candidates: Candidates, size: int, *, redundancy: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Covers what scores high: Gaussian kernel, weights the scores (Uncertainty Herding: Bae et al. 2025).
+
+    It is theirs where the score is margin of calibrated probabilities (alpha = 1), and MaxHerding where all score
+    alike. The kernel is as wide as the two samples of the dataset nearest to each other are apart: wide while they
+    are few, so that what is dense counts, then ever narrower, so that the score does. Without two, it is as wide as
+    the pool.
+    """
+    candidates, order = candidates.by_content()
+    pool, dataset, _ = _centred(candidates)
+    width = _nearest_pair(dataset) or np.square(pool, dtype=np.float64).sum(axis=1).mean() if len(pool) else 0.0
+    herd = Herd(pool, candidates.score, dataset, lambda squared: _gauss(squared, width), rng)
+    return order[greedy(herd, size, lambda rows, pick: herd.gain[rows].copy())]
+
+
+def prob_cover(candidates: Candidates, size: int, *, redundancy: float, rng: np.random.Generator) -> np.ndarray:
+    """Covers the most candidates by balls of one radius, whatever the score (ProbCover: Yehuda et al. 2022).
+
+    The radius is the largest at which `PURITY` of the balls hold rows of one k-means cluster only, with as many
+    clusters as classes. Of balls that cover as many, the one whose rows lie nearest to its centre comes first.
+    """
+    candidates, order = candidates.by_content()
+    pool, dataset, both = _centred(candidates)
+    if len(pool) == 0:
+        return np.arange(0)
+    radius = _pure_radius(both, max(candidates.proba.shape[1], 2), rng)
+
+    def ball(squared: np.ndarray) -> np.ndarray:
+        # The second part is to break ties: over all of a pool it adds up to less than one row.
+        return ((squared <= radius) + 1e-6 * _gauss(squared, radius)) / (1 + 1e-6)
+
+    herd = Herd(pool, np.ones(len(pool)), dataset, ball, rng)
+    return order[greedy(herd, size, lambda rows, pick: herd.gain[rows].copy())]
+
+
+class Herd:
+    """What each of n rows would add to the coverage as the next centre: an upper bound, exact once refreshed.
+
+    Gains only fall as centres come, so an old one is an upper bound (Minoux 1978); the first are of one float32
+    product with its rounding error added. See `coverage.Coverage`, of which this is the sum over rows.
+    """
+
+    def __init__(self, z: np.ndarray, weights: np.ndarray, centres: np.ndarray, kernel: Kernel, rng):
+        """z (n, e), weights (n,) at least 0, centres (m, e): near the origin, or digits are lost."""
+        n = len(z)
+        self._covered = Coverage(z, centres)
+        self.z, self._weights, self._kernel = self._covered.z, np.asarray(weights, dtype=np.float64), kernel
+        # The row itself counts in full; the sum over the others is estimated on a sample of them.
+        rows = np.arange(n) if n <= MAX_POOL else np.sort(rng.choice(n, MAX_POOL, replace=False))
+        self._rows, self._place = rows, np.full(n, -1)
+        self._place[rows] = np.arange(len(rows))
+        self._share = self._weights[rows] * ((n - 1) / max(len(rows) - 1, 1))
+        self._total = max(float(self._weights.sum()), 1e-300)
+        self._sample = self.z[rows].astype(np.float64)
+        self._norms = squares(self._sample)
+        nearest = Coverage(self.z[rows], centres)
+        if nearest.count:
+            nearest.refresh(np.arange(len(rows)))
+        self._held = kernel(nearest.squared * nearest.unit)  # (s,) how much of the sample is covered
+        self.gain = self._bounds()  # (n,) as shares of all there is to cover
+        self.seen = np.full(n, -1)  # how many centres a row's gain is exact for
+
+    def is_exact(self, rows: np.ndarray | int) -> np.ndarray | bool:
+        return self.seen[rows] == self._covered.count
+
+    def refresh(self, rows: np.ndarray) -> None:
+        """Make the gains of these rows exact."""
+        if self._covered.count:
+            self._covered.refresh(rows)
+        for block in blocks(len(rows), len(self._rows)):
+            part = rows[block]
+            kernel = self._kernel(self._squared(self.z[part].astype(np.float64)))
+            mine = np.flatnonzero(self._place[part] >= 0)
+            kernel[mine, self._place[part[mine]]] = 0
+            others = (np.maximum(kernel - self._held, 0) * self._share).sum(axis=1)
+            self.gain[part] = np.round((self._own(part) + others) / self._total, 12)
+        self.seen[rows] = self._covered.count
+
+    def add(self, centre: np.ndarray) -> None:
+        """Add a centre (e,)."""
+        self._covered.add(centre)
+        now = self._kernel(self._squared(centre.astype(np.float64)[None])[0])
+        self._held = np.maximum(self._held, now)
+
+    def _own(self, rows: np.ndarray | slice) -> np.ndarray:
+        """What rows add by covering themselves."""
+        unit = self._covered.unit
+        return self._weights[rows] * (self._kernel(np.zeros(1)) - self._kernel(self._covered.squared[rows] * unit))
+
+    def _squared(self, x: np.ndarray) -> np.ndarray:
+        """(k, s) squared distances of x (k, e) to the sample."""
+        squared = self._norms - 2 * (x @ self._sample.T) + squares(x)[:, None]
+        return np.round(np.maximum(squared, 0) / self._covered.unit, DIGITS) * self._covered.unit
+
+    def _bounds(self) -> np.ndarray:
+        n, s = len(self.z), len(self._rows)
+        sample, norms = self.z[self._rows], squares(self.z)
+        their, share = norms[self._rows], self._share.astype(np.float32)
+        held, gain = self._held.astype(np.float32), np.empty(n)
+        error = 2.0**-22 * (self.z.shape[1] + 8)  # of float32 products, see `Coverage`
+        for rows in blocks(n, s):
+            squared = their - 2 * (self.z[rows] @ sample.T) + norms[rows, None]
+            squared -= (error * (norms[rows] + their.max()))[:, None].astype(np.float32)
+            kernel = self._kernel(np.maximum(squared, 0)).astype(np.float32)
+            gain[rows] = np.maximum(kernel - held, 0) @ share
+        slack = 1e-6 * float(self._share.sum()) + 10.0**-DIGITS
+        own = self._own(slice(None))
+        return (own + gain * (1 + 2.0**-23 * (s + 8)) + slack) / self._total + 1e-12
+
+
+def _centred(candidates: Candidates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Candidates, dataset and both, in units of their largest entry around their mean."""
+    both = np.concatenate([candidates.embedding, candidates.dataset_embedding]).astype(np.float64)
+    if len(both):
+        both -= both.mean(axis=0)
+        both /= np.abs(both).max() or 1.0
+    both = both.astype(np.float32)
+    return both[: len(candidates)], both[len(candidates) :], both
+
+
+def _gauss(squared: np.ndarray, width: float) -> np.ndarray:
+    """exp(-squared / width); 1 for copies alone where the width, a squared distance, is 0."""
+    with np.errstate(over="ignore"):
+        return np.exp(-squared / max(width, 1e-30))
+
+
+def _nearest_pair(z: np.ndarray) -> float:
+    """The smallest squared distance above 0 between rows of z (m, e); 0 without one."""
+    from sklearn.neighbors import NearestNeighbors
+
+    z = z[np.unique(as_bytes(z), return_index=True)[1]].astype(np.float64) if len(z) else z
+    if len(z) < 2:
+        return 0.0
+    rows = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(z).kneighbors(return_distance=False)[:, 0]
+    return float(squares(z - z[rows]).min())  # from the difference: the product form loses digits
+
+
+def _pure_radius(z: np.ndarray, classes: int, rng: np.random.Generator) -> float:
+    """The squared radius at which `PURITY` of the balls around rows of z (n, e) are pure in k-means clusters."""
+    cluster = kmeans(z, classes, seed=int(rng.integers(2**31)))
+    rows = np.arange(len(z)) if len(z) <= MAX_POOL else np.sort(rng.choice(len(z), MAX_POOL, replace=False))
+    stranger = np.full(len(rows), np.inf)  # squared distance to the nearest row of another cluster
+    for c in np.unique(cluster[rows]):
+        mine, others = np.flatnonzero(cluster[rows] == c), z[cluster != c]
+        if len(others):
+            apart = Coverage(z[rows[mine]], others)
+            apart.refresh(np.arange(len(mine)))
+            stranger[mine] = apart.squared * apart.unit
+    if not np.isfinite(stranger).any():  # one cluster: all rows are alike
+        return 0.0
+    # A ball that reaches the nearest stranger is not pure any more.
+    return float(np.quantile(stranger, 1 - PURITY, method="lower")) * (1 - 1e-9)
