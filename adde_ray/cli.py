@@ -184,7 +184,8 @@ def _tell_plan(config: Config, prepared) -> None:
         _say(f"note: {note}")
     pool, batch, budget = meta.num_rows.get("pool", 0), config.select.batch, config.stop.labels
     labels = min(x for x in (budget, config.stop.rounds * batch) if x is not None)
-    plan = f"up to {-(-labels // batch)} rounds of {batch}, {labels} labels to be bought from a pool of {pool}"
+    what = "labels to be bought from" if config.review.by_people else "samples for the model to label of"
+    plan = f"up to {-(-labels // batch)} rounds of {batch}, {labels} {what} a pool of {pool}"
     _say(f"{plan}; annotator: {config.review.annotator}")
     if (config.run_dir / "config.json").exists():
         _say(f"note: {config.run_dir} holds a run already")

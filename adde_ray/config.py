@@ -152,7 +152,8 @@ class Train(Section):
     balance: float = Field(1.0, ge=0, le=1)
     """Class-balanced loss: a sample of class c weighs n_c^-balance. 0 = plain, 1 = every class counts alike."""
     ensemble: int = Field(1, ge=1, le=64)
-    """Members whose disagreement `select.uncertainty = "bald"` measures: heads trained on reweighted copies of D_t."""
+    """Members whose disagreement `select.uncertainty = "bald"` measures: heads trained on reweighted copies of D_t,
+    beside f, which stays as it is without them."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """mlp: share of hidden units dropped in training; the members are then one network under as many fixed masks."""
     rehearsal: float = Field(0.0, ge=0, lt=1)
@@ -216,12 +217,14 @@ class Diversity(Section):
 
 
 class Generate(Section):
-    """Synthetic candidates aimed at the open gaps."""
+    """Synthetic candidates."""
 
     generator: str = "auto"
     """auto (cvae for images and vectors, none for texts), cvae, or none = real candidates only."""
+    target: Literal["gaps", "dataset"] = "gaps"
+    """What is aimed at: the open gaps; or nothing in particular, each class as often as D_t has it."""
     per_round: int = Field(32, ge=1)
-    """Candidates drawn each round, spread over the open gaps by severity."""
+    """Candidates drawn each round, spread over the open gaps by severity, or over the classes by their share."""
     max_share: float = Field(0.3, ge=0, le=1)
     """At most this share of a query, and of all a run asks about, is synthetic; 0 = none. Runs start at half of it."""
     actors: int = Field(1, ge=1)
@@ -284,7 +287,10 @@ class Review(Section):
     """Who answers."""
 
     annotator: str = "simulated"
-    """simulated: the pool's hidden labels. file: people, through rounds/NNN/review.csv; the run waits for them."""
+    """simulated: the pool's hidden labels. file: people, through rounds/NNN/review.csv; the run waits for them.
+    model: nobody; the label f suggests is taken where f is sure of it (pseudo-labels), and no annotation is bought."""
+    min_confidence: float = Field(0.5, ge=0, le=1)
+    """model: calibrated confidence from which the suggested label is taken; what is below is rejected."""
     error_rate: float | dict[str, float] = 0.0
     """simulated: chance of a wrong class, for all classes or by class."""
     reject_unrealistic: bool = True
@@ -296,6 +302,11 @@ class Review(Section):
         if any(not 0 <= rate <= 1 for rate in rates):
             raise ValueError("error_rate must lie in [0, 1]")
         return self
+
+    @property
+    def by_people(self) -> bool:
+        """Whether answers are annotations of people, or simulate them."""
+        return self.annotator != "model"
 
 
 class Adapt(Section):
@@ -315,7 +326,8 @@ class Stop(Section):
     """When the run ends. The first rule that holds is recorded as the reason."""
 
     labels: int | None = Field(None, ge=0)
-    """Annotations to buy at most, rejected ones included; the seed set is not counted."""
+    """Samples to ask about at most, rejected ones included: annotations, where people are asked. The seed set is not
+    counted."""
     rounds: int = Field(50, ge=1)
     """Rounds at most."""
     seconds: float | None = Field(None, gt=0)

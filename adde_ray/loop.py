@@ -176,6 +176,6 @@ def commit(
 
 def at_random(config: Config, run_: RunDir) -> Config:
     """The same run with the labels it bought spent on randomly chosen real samples."""
-    spent = {"labels": summarise(run_)["num_labels"], "rounds": config.stop.rounds}
+    spent = {"labels": summarise(run_)["num_asked"], "rounds": config.stop.rounds}
     tree = strategy("random").over(config).model_dump(mode="json")
     return Config.parse(tree | {"compare": {"random": False}, "stop": spent})

@@ -1,15 +1,20 @@
 """Ways to spend labels, by name: each is a config laid over a run's own.
 
 A strategy changes how samples are found and chosen, and nothing that a fair comparison holds equal: data, seeds,
-encoder, learner, batch and budget stay the run's.
+encoder, f and budget stay the run's, and with two exceptions who answers (`mads_naive`: nobody) and the batch
+(`static_aug`: all at once).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from adde_ray.config import Config
-from adde_ray.errors import choose
+from adde_ray.errors import UserError, choose
+
+Setting = object | Callable[[Config], object]
+"""A value, or what gives it for the run's own config."""
 
 
 @dataclass(frozen=True)
@@ -17,13 +22,13 @@ class Strategy:
     """What it does, in a line, and the config tree it lays over a run's."""
 
     about: str
-    settings: dict[str, dict] = field(default_factory=dict)
+    settings: dict[str, dict[str, Setting]] = field(default_factory=dict)
 
     def over(self, config: Config) -> Config:
-        """`config` with this strategy. Whole values are replaced, tables included."""
+        """`config` with this strategy. Whole values are replaced, tables included. Raises UserError."""
         tree = config.model_dump(mode="json")
         for section, values in self.settings.items():
-            tree[section] = tree[section] | values
+            tree[section] |= {key: value(config) if callable(value) else value for key, value in values.items()}
         return Config.parse(tree, where="strategy")
 
 
@@ -32,30 +37,92 @@ def strategy(name: str) -> Strategy:
     return choose(STRATEGIES, name, where="strategy")
 
 
-ONLY_REAL = {"generate": {"generator": "none"}, "adapt": {"rules": ()}}
-"""Neither synthesis nor adaptation: what a baseline has."""
+# --- what a setting may depend on -----------------------------------------------------------------------
 
 
-def _baseline(about: str, **select: object) -> Strategy:
-    return Strategy(about, {**ONLY_REAL, "select": select})
+def _budget(config: Config) -> int:
+    if config.stop.labels is None:
+        raise UserError("a strategy needs the budget", where="stop.labels", remedy="Set stop.labels")
+    return max(config.stop.labels, 1)
 
 
-def _by_uncertainty(about: str, name: str) -> Strategy:
-    return _baseline(about, selector="top_k", uncertainty=name, alpha=1.0, beta=0.0, gamma=0.0)
+def _rounds(config: Config) -> int:
+    """In which the run itself would spend its budget."""
+    return min(-(-_budget(config) // config.select.batch), config.stop.rounds)
+
+
+def _members(config: Config) -> int:
+    return config.train.ensemble if config.train.ensemble > 1 else 8
+
+
+def _without(*terms: str) -> Callable[[Config], dict[str, float]]:
+    """The run's Div without these terms."""
+    return lambda config: {term: share for term, share in config.select.diversity.items() if term not in terms}
+
+
+# --- families ---------------------------------------------------------------------------------------------
+
+NO_SYNTHESIS = {"generate": {"generator": "none"}}
+FIXED = {"adapt": {"rules": ()}}
+
+
+def _baseline(about: str, **select: Setting) -> Strategy:
+    """Real samples only, and nothing adapts."""
+    return Strategy(about, {**NO_SYNTHESIS, **FIXED, "select": select})
+
+
+def _by_uncertainty(about: str, name: str, selector: str = "top_k") -> Strategy:
+    select = {"selector": selector, "uncertainty": name, "alpha": 1.0, "beta": 0.0, "gamma": 0.0}
+    # An ensemble is trained beside f, which is the same with it and without.
+    members = {"ensemble": _members if name == "bald" else 1}
+    return Strategy(about, {**NO_SYNTHESIS, **FIXED, "select": select, "train": members})
 
 
 STRATEGIES = {
     "adde": Strategy("the loop as it is configured"),
+    # Baselines.
+    "seed": Strategy("the seed set and no label besides: where all begin", {"stop": {"labels": 0}}),
     "random": _baseline("randomly chosen samples", selector="random"),
     "margin": _by_uncertainty("the smallest margin between f's two best classes (Scheffer et al. 2001)", "margin"),
     "entropy": _by_uncertainty("the largest entropy of f (Shannon 1948)", "entropy"),
     "least_confidence": _by_uncertainty("the least confident samples (Lewis & Gale 1994)", "least_confidence"),
+    "bald": _by_uncertainty("what an ensemble beside f disagrees on (BALD: Houlsby et al. 2011)", "bald"),
     "k_center": _baseline("greedy coverage of the latent space (CoreSet: Sener & Savarese 2018)", selector="k_center"),
     "badge": _baseline("unlike gradients (BADGE: Ash et al. 2020)", selector="badge"),
-    "no_gaps": Strategy(
-        "ADDE that targets no gap",
-        {"select": {"diversity": {"balance": 0.5, "novelty": 0.2}}, "generate": {"generator": "none"}},
+    "typiclust": _baseline("typical samples of clusters without one (Hacohen et al. 2022)", selector="typiclust"),
+    "prob_cover": _baseline("coverage by balls of one radius (Yehuda et al. 2022)", selector="prob_cover"),
+    "cluster_margin": _by_uncertainty(
+        "small margins, one a cluster (Citovsky et al. 2021)", "margin", "cluster_margin"
     ),
-    "no_synthesis": Strategy("ADDE with real samples only", {"generate": {"generator": "none"}}),
-    "no_adaptation": Strategy("ADDE with the weights it started with", {"adapt": {"rules": ()}}),
+    "uncertainty_herding": _by_uncertainty(
+        "coverage of uncertain samples, ever more local (Bae et al. 2025)", "margin", "uncertainty_herding"
+    ),
+    "mads_naive": Strategy(
+        "f feeds itself: it labels what it is sure of, real and synthesised at large, and learns from that",
+        {
+            **FIXED,
+            "generate": {"target": "dataset"},
+            "quality_control": {"min_confidence": 0.0, "models": (), "min_agreement": 0.0, "near_copy": 0.0},
+            "select": {"selector": "most_confident"},
+            "review": {"annotator": "model"},
+            "compare": {"random": False},
+        },
+    ),
+    "static_aug": Strategy(
+        "one batch for all labels, spread over what the seed set lacks (after Chameleon: Erfanian et al. 2024)",
+        {
+            **FIXED,
+            "generate": {"per_round": lambda config: config.generate.per_round * _rounds(config)},
+            "select": {"alpha": 0.0, "beta": lambda config: config.select.beta or 1.0, "batch": _budget},
+        },
+    ),
+    # ADDE without one of its parts.
+    "no_gaps": Strategy(
+        "ADDE that targets no gap: synthesis at large",
+        {"select": {"diversity": _without("gaps")}, "generate": {"target": "dataset"}},
+    ),
+    "no_selection": Strategy("ADDE that draws its query from the candidates", {"select": {"selector": "random"}}),
+    "no_synthesis": Strategy("ADDE with real samples only", NO_SYNTHESIS),
+    "no_adaptation": Strategy("ADDE with the weights it started with", FIXED),
+    "no_balance": Strategy("ADDE for which no class is rarer", {"select": {"diversity": _without("balance")}}),
 }

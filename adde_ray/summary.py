@@ -8,11 +8,11 @@ from adde_ray.rundir import RunDir, read_json
 def summarise(run: RunDir) -> dict:
     """The run's state and its rounds. Keys:
 
-    run, status (running | awaiting_review | finished), stop_reason, num_rounds, num_labels (annotations bought),
-    num_samples, num_synthetic, set_aside (gate -> rows), dataset_fingerprint, rounds, baselines (name -> the same
-    record).
-    Each of rounds: round, num_labels, num_samples, num_synthetic, weights, diversity, quality (on val), test, ood,
-    gaps, adaptation, seconds (by stage).
+    run, status (running | awaiting_review | finished), stop_reason, num_rounds, num_asked (samples asked about),
+    num_labels (annotations bought: as many, or none where the model answers for itself), num_samples, num_synthetic,
+    set_aside (gate -> rows), dataset_fingerprint, rounds, baselines (name -> the same record).
+    Each of rounds: round, num_asked, num_labels, num_samples, num_synthetic, weights, diversity, quality (on val),
+    test, ood, gaps, adaptation, seconds (by stage).
     """
     committed = run.rounds()
     last = committed[-1].manifest if committed else {}
@@ -22,7 +22,7 @@ def summarise(run: RunDir) -> dict:
         metrics, manifest = round_.metrics, round_.manifest
         rounds.append(
             {
-                **{key: metrics[key] for key in ("round", "num_labels", "num_samples", "num_synthetic")},
+                **{key: metrics[key] for key in ("round", "num_asked", "num_labels", "num_samples", "num_synthetic")},
                 "weights": manifest["weights"],
                 "diversity": metrics["diversity"],
                 "quality": metrics["val"],
@@ -41,7 +41,8 @@ def summarise(run: RunDir) -> dict:
         "status": _status(run, last),
         "stop_reason": last.get("stop_reason"),
         "num_rounds": len(rounds),
-        "num_labels": asked,
+        "num_asked": asked,
+        "num_labels": asked if run.config.review.by_people else 0,
         "num_samples": len(dataset) if has_data else 0,
         "num_synthetic": int((dataset["origin"] == "synthetic").sum()) if has_data else 0,
         "set_aside": set_aside(run),
@@ -75,5 +76,5 @@ def _status(run: RunDir, last: dict) -> str:
         return "finished"
     current = run.round(len(run.rounds()))
     asked, answered = ((current.root / f"{name}.parquet").exists() for name in ("query", "decisions"))
-    people = run.config.review.annotator != "simulated"
+    people = run.config.review.annotator not in ("simulated", "model")
     return "awaiting_review" if people and asked and not answered else "running"

@@ -124,7 +124,7 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
             {"pool": space.cells, "dataset": space.cell_of(labelled.points), "val": space.cell_of(space_of_val)},
             len(space.centroids), rng=drift_rng, max_rows=config.gates.drift_rows,
         )  # fmt: skip
-        history.append({"num_labels": len(asked), "val": quality["val"], "diversity": spread})
+        history.append({"num_asked": len(asked), "val": quality["val"], "diversity": spread})
         if stopping.first_reason(history, 0.0, config.stop):
             break
 

@@ -230,6 +230,7 @@ def _measured(run: RunDir, t: int, meta: Meta, confirmed: int) -> None:
         run.round(t).root / "metrics.json",
         {
             "round": t,
+            "num_asked": t * (BATCH + (meta.modality != "text")),
             "num_labels": t * (BATCH + (meta.modality != "text")),
             "num_samples": len(dataset),
             "num_synthetic": int((dataset["origin"] == "synthetic").sum()),

@@ -22,9 +22,10 @@ from adde_ray.rundir import RunDir
 COMMANDS = ("run", "check", "config", "summary", "report", "export")
 
 # What scripts may rely on in `adde summary --json`.
-KEYS = {"run", "status", "stop_reason", "num_rounds", "num_labels", "dataset_fingerprint", "rounds"}
+KEYS = {"run", "status", "stop_reason", "num_rounds", "num_asked", "num_labels", "dataset_fingerprint", "rounds"}
 ROUND_KEYS = {
-    "round", "num_labels", "num_synthetic", "weights", "diversity", "quality", "test", "gaps", "adaptation", "seconds",
+    "round", "num_asked", "num_labels", "num_synthetic", "weights", "diversity", "quality", "test", "gaps",
+    "adaptation", "seconds",
 }  # fmt: skip
 
 

@@ -139,6 +139,7 @@ def fake_round(run, t, rng, fake, meta, pool, asked, label, feature, column, *, 
     write_table(folder / "gaps.parquet", frame(gaps, GAPS))
     metrics = {
         "round": t,
+        "num_asked": len(asked),
         "num_labels": len(asked),
         "num_samples": len(held),
         "num_synthetic": int((held["origin"] == "synthetic").sum()),
@@ -235,6 +236,7 @@ def fake_baseline(root: Path, fake: Fake, meta: Meta, config: Config) -> None:
         level = measures(0.5 + 0.25 * t / max(1, fake.rounds), meta)
         metrics = {
             "round": t,
+            "num_asked": fake.batch * t,
             "num_labels": fake.batch * t,
             "val": level,
             "test": level if fake.test else {},

@@ -265,6 +265,9 @@ def _annotator_words(facts: Facts) -> str:
         rate = review.get("error_rate")
         wrong = f" with an error rate of {escape(rate)}" if rate else ""
         return f"**No person answers in this run.** A simulated annotator does, from labels held back{wrong}."
+    if review.get("annotator") == "model":
+        sure = escape(review.get("min_confidence"))
+        return f"**No person answers in this run.** The model's own label is taken where its confidence reaches {sure}."
     if review.get("annotator") == "file":
         return "People answer through a review file, one row per sample."
     return f"Annotator: {escape(review.get('annotator'))}."

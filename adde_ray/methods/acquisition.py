@@ -47,9 +47,9 @@ MAX_SCALE_ROWS = 1000
 
 @dataclass(frozen=True)
 class Request:
-    """`count` samples of class row `label` around `point` (r,), within `radius`, for one gap."""
+    """`count` samples of class row `label` around `point` (r,), within `radius`, for one gap, or none."""
 
-    gap_id: str
+    gap_id: str | None
     label: int
     point: np.ndarray
     radius: float
@@ -82,6 +82,20 @@ def plan_requests(
         )
         for gap, count in zip(aims, counts, strict=True)
         if count > 0
+    ]
+
+
+def untargeted_requests(class_counts: np.ndarray, *, per_round: int, dims: int) -> list[Request]:
+    """Spread `per_round` samples over the classes by their share of D_t, and within each over all of the space.
+
+    class_counts: (C,) samples of each class. dims: of the space.
+    """
+    counts = _largest_remainder(class_counts.astype(float), per_round)
+    everywhere = np.zeros(dims, dtype=np.float32)
+    return [
+        Request(gap_id=None, label=label, point=everywhere, radius=np.inf, count=int(count))
+        for label, count in enumerate(counts)
+        if count > 0 and class_counts[label] > 0
     ]
 
 

@@ -1,7 +1,8 @@
-"""The simulated annotator: people replaced by the pool's hidden truth, their errors and their taste.
+"""Annotators that are no people: query rows → one decision each.
 
-query rows and the features of synthetic ones → one decision each. Models trained on all true data judge
-whether a synthetic sample is realistic; nothing else in a run may see them or that data.
+The simulated one stands for people: the pool's hidden truth, their errors and their taste. Models trained on all true
+data judge whether a synthetic sample is realistic; nothing else in a run may see them or that data. The other takes
+f's own word for it, and knows no truth.
 """
 
 from __future__ import annotations
@@ -93,17 +94,7 @@ class SimulatedAnnotator:
             else:
                 label = self._mistake(sample_id, label)
             action = "reject" if label is None else "accept" if label == suggested else "correct"
-            rows.append(
-                {
-                    "decision_id": f"{t:03d}-{self.name}-{sample_id[:12]}",
-                    "sample_id": sample_id,
-                    "round": t,
-                    "annotator": self.name,
-                    "action": action,
-                    "label": label,
-                    "comment": comment,
-                }
-            )
+            rows.append(_decision(sample_id, self.name, action, label, comment, t=t))
         return frame(rows, DECISIONS)
 
     def _judge(self, features: dict[str, np.ndarray]) -> dict[str, str | None]:
@@ -129,3 +120,28 @@ class SimulatedAnnotator:
             return codec.join(set(holds) ^ set(wrong), unknown)
         others = [c for c in self._classes if c != label]
         return others[rng.integers(len(others))] if others and rng.random() < self._error_rate[label] else label
+
+
+def pseudo_labels(query: pl.DataFrame, *, min_confidence: float, t: int) -> pl.DataFrame:
+    """DECISIONS of f about its own query: the suggested label, where its calibrated confidence reaches the threshold
+    (Lee 2013); the rest is rejected."""
+    rows = []
+    for sample_id, suggested, confidence in query.select("sample_id", "suggested", "confidence").iter_rows():
+        if confidence >= min_confidence:
+            rows.append(_decision(sample_id, "model", "accept", suggested, None, t=t))
+        else:
+            comment = f"confidence {confidence:.2f} < {min_confidence:.2f}"
+            rows.append(_decision(sample_id, "model", "reject", None, comment, t=t))
+    return frame(rows, DECISIONS)
+
+
+def _decision(sample_id: str, annotator: str, action: str, label: str | None, comment: str | None, *, t: int) -> dict:
+    return {
+        "decision_id": f"{t:03d}-{annotator}-{sample_id[:12]}",
+        "sample_id": sample_id,
+        "round": t,
+        "annotator": annotator,
+        "action": action,
+        "label": label,
+        "comment": comment,
+    }

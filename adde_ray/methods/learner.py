@@ -216,20 +216,18 @@ class Model:
     temperature: float
     multi: bool = False  # a sigmoid for each class instead of one softmax
     ensemble: int = 1  # members, see `member_proba`
+    members: Network | None = None  # their heads, trained beside f; None where dropout tells them apart
     tuned: bool = False  # the features it reads are of an encoder trained with it
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """(n, C) float32 uncalibrated, the mean over the heads; a row's do not depend on what it is batched with."""
-        each = self._each(features)
-        return each[:, 0] if each.shape[1] == 1 else each.mean(axis=1)
+        """(n, C) float32 uncalibrated; a row's do not depend on what it is batched with."""
+        return self._each(self.network, features)[:, 0]
 
-    def _each(self, features: np.ndarray) -> np.ndarray:
+    def _each(self, network: Network, features: np.ndarray) -> np.ndarray:
         """(n, heads, C) logits of every head."""
-        head, heads = self.network.head, self.network.heads
+        head, heads = network.head, network.heads
         weight = head.weight.detach().T.contiguous()
-        return self._apply(
-            lambda x: (product(self.network.body(x), weight) + head.bias).unflatten(1, (heads, -1)), features
-        )
+        return self._apply(lambda x: (product(network.body(x), weight) + head.bias).unflatten(1, (heads, -1)), features)
 
     def proba(self, features: np.ndarray) -> np.ndarray:
         """(n, C) float32 calibrated class probabilities; of a multi-label task, a row need not sum to 1."""
@@ -248,9 +246,9 @@ class Model:
 
         Masks are the same for all rows and at every call (Gal & Ghahramani 2016, drawn once).
         """
-        if self.network.heads > 1:
-            logits = self._each(features)
-            return np.stack([self._squash(logits[:, k]) for k in range(self.network.heads)], axis=1)
+        if self.members is not None:
+            logits = self._each(self.members, features)
+            return np.stack([self._squash(logits[:, k]) for k in range(self.members.heads)], axis=1)
         if not dropouts(self.network) or self.ensemble == 1:
             return self.proba(features)[:, None]
         # A network of its own: masks are set in it, and several threads score shards with this one at a time.

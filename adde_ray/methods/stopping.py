@@ -9,8 +9,8 @@ from adde_ray.config import Stop
 
 
 def labels(history: list[dict], seconds: float, stop: Stop) -> str | None:
-    """The label budget is spent."""
-    spent = history[-1]["num_labels"]
+    """The label budget is spent. What no person was asked about counts as well, so that all runs end at one size."""
+    spent = history[-1]["num_asked"]
     if stop.labels is not None and spent >= stop.labels:
         return f"label budget spent ({spent} of {stop.labels})"
     return None

@@ -79,9 +79,10 @@ def first_picture(story: Story) -> dict:
     low = max(0.0, min(values, default=0.0) - 0.05)
     most = max((x for x, _ in ours + random), default=0)
     pad = max(0.5, 0.04 * most)
+    spent = "labels bought" if story.by_people else "samples the model was asked about"
     return figure(
         data,
-        f"labels bought (seed set of {_seed_rows(story)} not counted)",
+        f"{spent} (seed set of {_seed_rows(story)} not counted)",
         f"macro-F1 on {split}",
         height=420,
         annotations=notes,
@@ -321,7 +322,7 @@ def _end_label(point: tuple, text: str, colour: str, up: bool) -> dict:
 
 
 def _points(metrics: list[dict], split: str) -> list[tuple[int, float]]:
-    pairs = [(m["num_labels"], m.get(split, {}).get("macro_f1")) for m in metrics]
+    pairs = [(m["num_asked"], m.get(split, {}).get("macro_f1")) for m in metrics]
     return [(x, y) for x, y in pairs if y is not None]
 
 

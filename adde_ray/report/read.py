@@ -60,6 +60,11 @@ class Story:
         return [m.get(split, {}).get(metric) for m in self.random]
 
     @property
+    def by_people(self) -> bool:
+        """Whether people answer, or are simulated: a model that answers for itself is neither."""
+        return self.config.get("review", {}).get("annotator") != "model"
+
+    @property
     def headline(self) -> str:
         """The split quality is reported on: test where there is one, else val."""
         return "test" if any(x is not None for x in self.curve("test", "macro_f1")) else "val"

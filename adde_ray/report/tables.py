@@ -12,13 +12,14 @@ SPARK = (96, 22)  # width and height of a severity curve, CSS pixels
 
 def sentence(story: Story) -> str:
     """The run in one sentence."""
-    meta, bought = story.meta, story.record["num_labels"]
+    meta, asked = story.meta, story.record["num_asked"]
     what = {"image": "images", "text": "texts", "vector": "vectors"}[meta.modality]
     source = story.config.get("data", {}).get("source", "data")
     pool = meta.num_rows.get("pool")
     rows = f", {pool:,} {what} in the pool" if pool is not None else f", {what}"
     done = sum((r.manifest or {}).get("asked", 0) > 0 for r in story.rounds)
-    spent = f"{_count(bought, 'label')} bought in {_count(done, 'round')}" if bought else "no label bought yet"
+    bought = f"{_count(asked, 'label')} bought" if story.by_people else f"{_count(asked, 'sample')} looked at"
+    spent = f"{bought} in {_count(done, 'round')}" if asked else "no label bought yet"
     ending = {
         "finished": f"Stopped: {story.record['stop_reason']}.",
         "awaiting_review": f"Round {story.last.t} waits for people to answer.",
@@ -26,6 +27,8 @@ def sentence(story: Story) -> str:
     }[story.record["status"]]
     if story.config.get("review", {}).get("annotator") == "simulated":
         ending += " The answers are simulated from the pool's hidden labels."
+    if not story.by_people:
+        ending += " The model answers for itself: no person labels anything."
     classes = f"{len(meta.classes)} classes{', of which several may hold at once' if meta.multi else ''}"
     return f"{source.replace('_', ' ').capitalize()}: {classes}{rows}; {spent}. {ending}"
 

@@ -1,4 +1,4 @@
-"""Synthesise candidates for the open gaps and drop the bad ones: gaps and samples in, synthetic.parquet out."""
+"""Synthesise candidates and drop the bad ones: gaps, or D_t's classes, and samples in, synthetic.parquet out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 from adde_ray.analysis import Analysis
 from adde_ray.config import Config
 from adde_ray.data import Data
-from adde_ray.methods.acquisition import Request, plan_requests, quality_control
+from adde_ray.methods.acquisition import Request, plan_requests, quality_control, untargeted_requests
 from adde_ray.methods.adaptation import Policy
 from adde_ray.methods.encoders import decode_images
 from adde_ray.methods.generators import FitData, to_payload
@@ -49,17 +49,11 @@ def synthesise(
     round_: RoundDir,
     generators: Synthesiser,
 ) -> pl.DataFrame:
-    """Aim at the open gaps, generate, encode, control quality."""
+    """Aim, generate, encode, control quality."""
     dataset = analysis.dataset
     schema = with_payload(SYNTHETIC, data.meta.modality)
     seed = derive_seed(config.run.seed, round_.t, "generate")
-    open_gaps = analysis.open_gaps
-    requests = plan_requests(
-        open_gaps,
-        per_round=config.generate.per_round,
-        classes=data.meta.classes,
-        known=set(np.flatnonzero(dataset.class_counts).tolist()),
-    )
+    requests = what_to_make(analysis, data, config)
     if not requests or generators.name is None or policy.synthetic_share == 0:
         return frame([], schema)
 
@@ -99,6 +93,15 @@ def synthesise(
     # Content that is there already is that sample, not a new one.
     new = table.filter(~pl.col("sample_id").is_in(data.reference.ids))
     return new.unique("sample_id", keep="first", maintain_order=True).sort("sample_id")
+
+
+def what_to_make(analysis: Analysis, data: Data, config: Config) -> list[Request]:
+    """Requests for what `generate.target` names."""
+    counts, per_round = analysis.dataset.class_counts, config.generate.per_round
+    if config.generate.target == "dataset":
+        return untargeted_requests(counts, per_round=per_round, dims=analysis.space.points.shape[1])
+    known = set(np.flatnonzero(counts).tolist())
+    return plan_requests(analysis.open_gaps, per_round=per_round, classes=data.meta.classes, known=known)
 
 
 def fit_data(analysis: Analysis, data: Data, config: Config, round_: RoundDir) -> tuple[FitData, list[str]]:

@@ -86,7 +86,8 @@ def analyse(
         opened = [gap for gap in tracked if gap.status == "open"]
         return {
             "round": round_.t,
-            "num_labels": len(asked),
+            "num_asked": len(asked),
+            "num_labels": len(asked) if config.review.by_people else 0,
             "num_samples": len(dataset.table),
             "num_synthetic": dataset.num_synthetic,
             "per_class": dict(zip(data.meta.classes, map(int, dataset.class_counts), strict=True)),

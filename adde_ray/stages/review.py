@@ -15,7 +15,7 @@ from adde_ray.config import Config
 from adde_ray.data import Data
 from adde_ray.errors import choose
 from adde_ray.labels import foreign
-from adde_ray.methods.annotators import Judges, SimulatedAnnotator
+from adde_ray.methods.annotators import Judges, SimulatedAnnotator, pseudo_labels
 from adde_ray.methods.generators import generator_for
 from adde_ray.methods.images import viewable
 from adde_ray.review import inbox
@@ -78,6 +78,16 @@ class File:
         return inbox.take_in(path, query, self._meta.classes, t=round_.t, multi=self._meta.multi)
 
 
+class Model:
+    """f answers for itself; see `methods.annotators.pseudo_labels`."""
+
+    def __init__(self, config: Config, data: Data, run: RunDir):
+        self._min_confidence = config.review.min_confidence
+
+    def answer(self, query: pl.DataFrame, synthetic: pl.DataFrame, round_: RoundDir) -> pl.DataFrame:
+        return pseudo_labels(query, min_confidence=self._min_confidence, t=round_.t)
+
+
 def make_annotator(config: Config, data: Data, run: RunDir) -> Annotator:
     """The configured annotator of a run."""
     return choose(ANNOTATORS, config.review.annotator, where="review.annotator")(config, data, run)
@@ -91,4 +101,4 @@ def review(query: pl.DataFrame, synthetic: pl.DataFrame, annotator: Annotator, r
     return None if decisions is None else round_.once("decisions.parquet", lambda: decisions)
 
 
-ANNOTATORS = {"simulated": Simulated, "file": File}
+ANNOTATORS = {"simulated": Simulated, "file": File, "model": Model}

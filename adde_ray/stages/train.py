@@ -7,6 +7,7 @@ weights in every round, as the head starts from nothing.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,10 @@ from adde_ray.config import Config, Train
 from adde_ray.data import Data, Dataset
 from adde_ray.fitting import BACKBONE, Tuning, fit
 from adde_ray.methods import learner
+from adde_ray.methods.finetune import Tunable
 from adde_ray.rundir import TUNED, RoundDir, atomic, derive_seed, read_json, write_json
 
-WEIGHTS, SETTINGS = "model.safetensors", "model.json"
+WEIGHTS, MEMBERS, SETTINGS = "model.safetensors", "members.safetensors", "model.json"
 
 
 def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> learner.Model:
@@ -29,12 +31,20 @@ def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> lea
     """
     folder = round_.root / "model"
     if not (folder / SETTINGS).exists():
-        weights = _head(dataset, data, config, round_)
-        val = data.splits["val"].features
+        # Members are trained beside f, and leave it as it is.
+        f = config.model_copy(update={"train": config.train.model_copy(update={"ensemble": 1})})
+        weights = _head(dataset, data, f, round_)
+        val, seen, modality = data.splits["val"].features, dataset, data.meta.modality
         if config.train.mode != "head":
-            weights, val = _tuned(weights, dataset, data, config, round_)
+            weights, encoder = _tuned(weights, dataset, data, f, round_)
+            val = encoder.encode(data.splits["val"].table[modality])
+            if learner.num_heads(config.train) > 1:
+                seen = replace(dataset, features=encoder.encode(dataset.table[modality]))
+        if learner.num_heads(config.train) > 1:
+            with atomic(folder / MEMBERS) as temporary:
+                save_file(_head(seen, data, config, round_), temporary)
         classes, dims = data.meta.classes, dataset.features.shape[1]
-        network = learner.build(dims, len(classes), config.train, seed=0)
+        network = learner.build(dims, len(classes), f.train, seed=0)
         network.load_state_dict(weights)
         temperature = learner.fit_temperature(learner.Model(network, 1.0).logits(val), data.labels("val"))
         with atomic(folder / WEIGHTS) as temporary:
@@ -47,12 +57,17 @@ def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> lea
 def load(folder: Path, config: Train) -> learner.Model:
     """A kept model."""
     settings = read_json(folder / SETTINGS)
-    network = learner.build(settings["dims"], len(settings["classes"]), config, seed=0)
-    network.load_state_dict(load_file(folder / WEIGHTS))
+
+    def network(name: str, of: Train) -> learner.Network:
+        built = learner.build(settings["dims"], len(settings["classes"]), of, seed=0)
+        built.load_state_dict(load_file(folder / name))
+        return built
+
     return learner.Model(
-        network,
+        network(WEIGHTS, config.model_copy(update={"ensemble": 1})),
         settings["temperature"],
         ensemble=config.ensemble,
+        members=network(MEMBERS, config) if learner.num_heads(config) > 1 else None,
         tuned=config.mode != "head",
         multi=settings.get("task") == "multi",
     )
@@ -67,8 +82,8 @@ def _head(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> dic
 
 def _tuned(
     head: dict[str, torch.Tensor], dataset: Dataset, data: Data, config: Config, round_: RoundDir
-) -> tuple[dict[str, torch.Tensor], np.ndarray]:
-    """Weights of the head trained on with the encoder, and val's features by that; its weights are kept."""
+) -> tuple[dict[str, torch.Tensor], Tunable]:
+    """Weights of the head trained on with the encoder, and that encoder; its weights are kept."""
     modality, recipe = data.meta.modality, data.encode.recipe()
     tuning = Tuning(recipe, dataset.table[modality], {name: value.numpy() for name, value in head.items()})
     both = _fit(dataset, data, config.train, config.run.seed, round_, tuning)
@@ -76,8 +91,7 @@ def _tuned(
     tuned = {name.removeprefix(BACKBONE): value for name, value in both.items() if name not in weights}
     with atomic(round_.root / TUNED) as temporary:
         save_file(tuned, temporary)
-    encoder = recipe.build(config.train, load_file(round_.root / TUNED))
-    return weights, encoder.encode(data.splits["val"].table[modality])
+    return weights, recipe.build(config.train, load_file(round_.root / TUNED))
 
 
 def _fit(

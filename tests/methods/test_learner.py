@@ -69,10 +69,12 @@ def test_temperature_undoes_overconfidence():
 @pytest.mark.parametrize("settings", [{}, {"learner": "mlp"}, {"learner": "mlp", "dropout": 0.5}], ids=str)
 def test_members_have_their_own_opinions_and_f_is_one_model(settings):
     config = Train(ensemble=4, hidden=8, **settings)
-    network = learner.build(6, 3, config, seed=1)
-    with torch.no_grad():
-        network.head.weight.normal_(generator=torch.Generator().manual_seed(0))
-    model = Model(network, 2.0, ensemble=config.ensemble)
+    heads, f = (learner.build(6, 3, c, seed=1) for c in (config, config.model_copy(update={"ensemble": 1})))
+    for network in (heads, f):
+        with torch.no_grad():
+            network.head.weight.normal_(generator=torch.Generator().manual_seed(0))
+    members = None if config.dropout else heads
+    model = Model(f, 2.0, ensemble=config.ensemble, members=members)
     features = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
     members = model.member_proba(features)
     assert members.shape == (5, 4, 3) and members.dtype == np.float32
@@ -80,6 +82,7 @@ def test_members_have_their_own_opinions_and_f_is_one_model(settings):
     assert all(not np.allclose(members[:, 0], members[:, k]) for k in range(1, 4))
     np.testing.assert_array_equal(members, model.member_proba(features))
     np.testing.assert_allclose(members[[3, 0]], model.member_proba(features[[3, 0]]), rtol=1e-5)
+    np.testing.assert_array_equal(model.proba(features), Model(f, 2.0).proba(features))
     assert model.proba(features).shape == (5, 3) and model.logits(features[:0]).shape == (0, 3)
     assert model.embed(features).shape == (5, 8 if model.moves else 6)
 

@@ -8,7 +8,7 @@ from adde_ray.methods.stopping import STOPPING, first_reason
 
 def history(f1=(0.5, 0.6), m_div=(0.3, 0.4), batch=10) -> list[dict]:
     return [
-        {"num_labels": batch * t, "val": {"macro_f1": f}, "diversity": {"m_div": d}}
+        {"num_asked": batch * t, "val": {"macro_f1": f}, "diversity": {"m_div": d}}
         for t, (f, d) in enumerate(zip(f1, m_div, strict=True))
     ]
 
