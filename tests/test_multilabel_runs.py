@@ -28,6 +28,7 @@ from adde_ray.rundir import RunDir, read_json
 from adde_ray.schema import Meta
 from adde_ray.sources import SOURCES, WHERE
 from adde_ray.stages.ingest import prepare
+from adde_ray.strategies import STRATEGIES, strategy
 
 
 @pytest.fixture(scope="session")
@@ -410,6 +411,13 @@ def test_every_learner_and_uncertainty(tmp_path, name, learner):
     train = {"learner": learner, "steps": 20, "hidden": 8, "ensemble": 3 if name in OF_MEMBERS else 1}
     chosen = {"train": train, "select": {"uncertainty": name, "batch": 5}}
     finish(tmp_path / "run", settings(tmp_path, SPLITS, **chosen, review={"error_rate": 0.2}))
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy(tmp_path, name):
+    config = settings(tmp_path, SPLITS, train={"steps": 20}, review={"min_confidence": 0.2}, select={"batch": 5})
+    record = finish(tmp_path / "run", strategy(name).over(config))
+    assert record["num_asked"] == (0 if name == "seed" else 10)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from adde_ray.methods.acquisition import (
     quality_control,
     quality_scores,
     to_hold,
+    untargeted_requests,
 )
 from adde_ray.methods.generators import FitData
 
@@ -94,6 +95,17 @@ def test_aims_lie_between_rows_of_the_class_inside_the_gap(line):
     assert drawn[2] < 0.75 * drawn[[1, 3, 4]].mean(), "half as likely of the class, half as often"
     _, rows = aim(Request("g", 1, request.point, 1.6, 20), *line, seed=1)
     assert set(rows.ravel()) == {2}
+
+
+def test_untargeted_requests_are_as_many_of_each_class_as_the_dataset_has(line):
+    requests = untargeted_requests(np.array([6, 0, 3]), per_round=10, dims=2)
+    assert [(r.gap_id, r.label, r.count) for r in requests] == [(None, 0, 7), (None, 2, 3)]
+    assert untargeted_requests(np.array([0, 0]), per_round=10, dims=2) == []
+    points, probs = line
+    for request in untargeted_requests(np.array([1, 1]), per_round=400, dims=3):
+        aims, rows = aim(request, points, probs, seed=0)
+        assert len(aims) == 200 and np.isfinite(aims).all()
+        assert set(rows.ravel()) == set(np.flatnonzero(probs[:, request.label])), "from all of the class"
 
 
 def test_aims_without_a_row_go_anywhere_within_the_radius(line):

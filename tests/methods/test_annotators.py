@@ -1,4 +1,4 @@
-"""The simulated annotator: truth, errors at the asked rate, junk and unrealistic samples rejected."""
+"""The simulated annotator: truth, errors at the asked rate, junk and unrealistic samples rejected. Pseudo-labels."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from adde_ray.methods.annotators import Judges, SimulatedAnnotator
+from adde_ray.methods.annotators import Judges, SimulatedAnnotator, pseudo_labels
 from adde_ray.schema import ACTIONS, DECISIONS, QUERY, frame
 
 CLASSES = ("a", "b", "c")
@@ -103,3 +103,16 @@ class TestMultiLabel:
         annotator = SimulatedAnnotator(CLASSES, judges=judges, multi=True)
         given = answers(annotator, query("st", "a|b", "synthetic"), features={"s": np.zeros(3), "t": np.zeros(3)})
         assert given == [("s", "correct", "a|?b"), ("t", "reject", None)]
+
+
+def test_pseudo_labels_are_what_the_model_is_sure_of():
+    rows = [("x", "a", 0.9), ("y", "b", 0.6), ("z", "", 0.59), ("w", "a|c", 0.6)]
+    asked = frame([dict(zip(("sample_id", "suggested", "confidence"), row, strict=True)) for row in rows], QUERY)
+    decisions = pseudo_labels(asked, min_confidence=0.6, t=2)
+    assert decisions.columns == DECISIONS.names and set(decisions["annotator"]) == {"model"}
+    assert decisions.select("sample_id", "action", "label", "comment").rows() == [
+        ("x", "accept", "a", None),
+        ("y", "accept", "b", None),
+        ("z", "reject", None, "confidence 0.59 < 0.60"),
+        ("w", "accept", "a|c", None),
+    ]
