@@ -91,7 +91,8 @@ def kmeans(z: np.ndarray, clusters: int, *, seed: int) -> np.ndarray:
     if len(rows) > MAX_FIT_ROWS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_FIT_ROWS, replace=False))
     clusters = min(clusters, len(np.unique(as_bytes(z[rows]))))
-    with threadpool_limits(1):  # with more, sums are taken in whatever order threads are done
+    # With more threads, sums are taken in whatever order they are done. `one_thread` may not know scikit-learn's own.
+    with threadpool_limits(1):
         found = KMeans(clusters, n_init=1, max_iter=50, random_state=seed).fit(z[rows])
         return found.labels_ if len(rows) == len(z) else found.predict(z)
 
