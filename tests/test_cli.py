@@ -19,7 +19,7 @@ from adde_ray import cli
 from adde_ray.loop import run
 from adde_ray.rundir import RunDir
 
-COMMANDS = ("run", "check", "config", "summary", "report", "export")
+COMMANDS = ("run", "check", "config", "summary", "report", "export", "ablate", "sweep", "compare")
 
 # What scripts may rely on in `adde summary --json`.
 KEYS = {"run", "status", "stop_reason", "num_rounds", "num_asked", "num_labels", "dataset_fingerprint", "rounds"}
@@ -137,7 +137,7 @@ MISTAKES = {  # name: (overrides, what is done to the files before, what the lin
     "unknown uncertainty": (["select.uncertainty=x"], None, "select.uncertainty: .*entropy, least_confidence, margin"),
     "unknown term": (["select.diversity.x=1"], None, r"select.diversity: .*'x'.*balance, gaps, novelty"),
     "negative share": (["select.diversity.gaps=-1"], None, r"select.diversity.gaps: .*got -1"),
-    "unknown selector": (["select.selector=x"], None, r"select.selector: .*'x'.*badge, batch_greedy.*random"),
+    "unknown selector": (["select.selector=x"], None, r"select.selector: .*'x'.*batch_greedy.*k_center, .*random"),
     "unknown learner": (["train.learner=x"], None, "train.learner: .*linear, mlp"),
     "unknown encoder": (["encoder.name=x"], None, "encoder.name: .*tfidf"),
     "an encoder of other data": (["encoder.name=tfidf"], None, "encoder.name: .*tfidf"),

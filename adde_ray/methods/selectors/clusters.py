@@ -17,7 +17,7 @@ MAX_FIT_ROWS = 20_000
 """k-means learns from at most this many rows; the others go to the nearest centre."""
 
 UNCERTAIN = 10
-"""cluster_margin: candidates looked at for each row of the batch, as in the paper's largest experiments."""
+"""cluster_margin: candidates looked at for each row of the batch."""
 
 MAX_LINKED = 5_000
 """cluster_margin: rows clustered at most; linkage is quadratic."""
@@ -55,9 +55,9 @@ def typiclust(candidates: Candidates, size: int, *, redundancy: float, rng: np.r
 def cluster_margin(candidates: Candidates, size: int, *, redundancy: float, rng: np.random.Generator) -> np.ndarray:
     """One of each cluster of the highest scores, small clusters first, in turns (Cluster-Margin: Citovsky et al. 2021).
 
-    It is theirs where the score is margin (alpha = 1). They cluster all of the pool once; here it is the `UNCERTAIN`
-    times `size` best, by the same average linkage, into as many clusters as there are to be picks: that is all the
-    choice depends on, and linkage is quadratic. Of a cluster the best comes first, where they draw.
+    It is theirs where the score is margin (alpha = 1), but for two things. They link all of the pool once, which is
+    quadratic; here the `UNCERTAIN` times `size` best are linked, by the same average, into `size` clusters. And of a
+    cluster the best comes first, where they draw.
     """
     ranked = np.argsort(-candidates.score, kind="stable")
     looked_at = ranked[: min(UNCERTAIN * size, MAX_LINKED)]
@@ -85,13 +85,14 @@ def kmeans(z: np.ndarray, clusters: int, *, seed: int) -> np.ndarray:
     """
     from sklearn.cluster import KMeans
 
-    z = (z - z.mean(axis=0, dtype=np.float64)).astype(np.float32)
-    z /= np.abs(z).max() or 1.0
+    z = z - z.mean(axis=0, dtype=np.float64)
+    z = (z / (np.abs(z).max() or 1.0)).astype(np.float32)
     rows = np.arange(len(z))
     if len(rows) > MAX_FIT_ROWS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_FIT_ROWS, replace=False))
     clusters = min(clusters, len(np.unique(as_bytes(z[rows]))))
-    with threadpool_limits(1):  # with more, sums are taken in whatever order threads are done
+    # With more threads, sums are taken in whatever order they are done. `one_thread` may not know scikit-learn's own.
+    with threadpool_limits(1):
         found = KMeans(clusters, n_init=1, max_iter=50, random_state=seed).fit(z[rows])
         return found.labels_ if len(rows) == len(z) else found.predict(z)
 

@@ -59,3 +59,9 @@ def test_cluster_margin_beyond_what_is_linked_goes_by_the_score(monkeypatch):
     best = np.argsort(-c.score)
     picked = pick("cluster_margin", c, 20)
     assert set(picked[:8]) == set(best[:8]) and picked[8:] == best[8:20].tolist()
+
+
+def test_numbers_at_the_end_of_float32():
+    z = np.array([[3e38], [2.9e38], [-3e38], [-2.9e38], [0], [1e37]], np.float32)
+    for name in ("typiclust", "prob_cover", "uncertainty_herding", "cluster_margin"):
+        assert len(set(pick(name, replace(of_score(np.ones(6), z), dataset_embedding=z[:1]), 4))) == 4
