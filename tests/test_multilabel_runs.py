@@ -219,7 +219,7 @@ def test_tables_with_lists_of_classes(tmp_path):
 def test_an_export_is_data_for_the_next_run(finished, tmp_path):
     adde("export", finished.root, "--out", tmp_path / "out")
     given = {"source": "huggingface", "path": tmp_path / "out", "seed_per_class": 2, "image_column": "image"}
-    rows = SOURCES["huggingface"](HubData(**given), seed=0)
+    rows = SOURCES["huggingface"](HubData(**given), seed=0).whole()
     assert rows.task == "multi" and rows.classes == classes()
     truth = dict(finished.dataset().select("sample_id", "label").iter_rows())
     learned = pl.concat([rows.splits["seed"], rows.splits["pool"]])
@@ -232,7 +232,7 @@ def test_an_export_is_data_for_the_next_run(finished, tmp_path):
 def test_lists_of_strings_in_a_folder_of_the_hub(tmp_path):
     labels = [["b", "a"], [], ["a"], None, ["b"]] * 4
     pl.DataFrame({"text": [f"text {i}" for i in range(20)], "label": labels}).write_parquet(tmp_path / "train.parquet")
-    rows = SOURCES["huggingface"](HubData(source="huggingface", path=tmp_path), seed=0)
+    rows = SOURCES["huggingface"](HubData(source="huggingface", path=tmp_path), seed=0).whole()
     assert rows.task == "multi" and rows.classes == ("a", "b")
     assert {name: len(table) for name, table in rows.splits.items()} == {"seed": 12, "val": 4, "pool": 4}
     assert set(rows.splits["seed"]["label"]) == {"a|b", "", "a", "b"}

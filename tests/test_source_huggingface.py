@@ -251,6 +251,13 @@ def test_the_payload_is_told_or_asked_for(tmp_path):
     assert read(tmp_path).modality == "vector"
 
 
+def test_a_folder_of_images_alone_is_another_sources(tmp_path):
+    (tmp_path / "train" / "cat").mkdir(parents=True)
+    picture(3).save(tmp_path / "train" / "cat" / "1.png")
+    with pytest.raises(UserError, match=r"holds no Arrow, Parquet, CSV or JSON Lines file.*image_folder"):
+        read(tmp_path)
+
+
 def test_a_split_whose_labels_are_kept_secret_is_passed_over(tmp_path):
     frame = pl.DataFrame({"text": [f"row {i}" for i in range(8)], "label": [0, 1] * 4})
     frame.write_parquet(tmp_path / "train.parquet")

@@ -97,15 +97,23 @@ def _drawn(opened: Opened, config: HubData, root: AnyPath, seed: int) -> Opened:
 
 
 def _paths(config: HubData, root: AnyPath) -> dict[str, list[AnyPath]]:
-    """The files of each of our splits; seed is none of them where it is to be drawn from the pool's. Raises UserError:
-    a split that is not there."""
+    """The files of each of our splits; seed is none of them where it is to be drawn from the pool's.
+
+    Raises UserError: no files, a split that is not there.
+    """
     there = files_by_split(root)
+    if not there:
+        raise UserError(
+            "holds no Arrow, Parquet, CSV or JSON Lines file", where=root,
+            remedy='Give a folder that save_to_disk wrote, or one as on the Hub; class folders of images are read by'
+            ' data.source = "image_folder"',
+        )  # fmt: skip
     wanted = {ours: SYNONYMS.get(theirs, theirs) for ours, theirs in config.splits.items()}
     for ours, theirs in wanted.items():
         if theirs not in there and (ours in ("pool", "seed") or "splits" in config.model_fields_set):
             raise UserError(
                 f"{root} has no such split", where=f"data.splits.{ours}", value=config.splits[ours],
-                remedy=f"Splits there: {listing(sorted(there)) or 'none'}",
+                remedy=f"Splits there: {listing(sorted(there))}",
             )  # fmt: skip
     if wanted.get("seed") == wanted["pool"]:
         del wanted["seed"]
