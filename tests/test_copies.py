@@ -113,3 +113,9 @@ def test_what_lies_beside_the_parts_goes(texts, tmp_path):
     sharding.tidy(tmp_path)
     assert sorted((tmp_path / "pool").iterdir()) == part_files(tmp_path)
     sharding.tidy(tmp_path / "pool")  # a pool in memory has none
+
+
+def test_ids_survive_as_bytes():
+    ids = pl.Series(sorted([f"{7 << 8:032x}", "0" * 32, "f" * 30 + "00", "a0" * 16]))
+    kept = copies._as_bytes(ids)
+    assert copies._as_hex(np.sort(kept)) == ids.to_list() and len(np.unique(kept)) == 4
