@@ -11,6 +11,7 @@ from adde_ray.data import Dataset
 from adde_ray.methods.clustering import Space
 from adde_ray.methods.gaps import Gap
 from adde_ray.methods.learner import Model
+from adde_ray.methods.locality import Locality
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Analysis:
     dataset_embedding: np.ndarray  # (m, e)
     proba: np.ndarray  # (n, C) calibrated, of the reference rows
     open_gaps: list[Gap]  # those to act on now
+    locality: Locality
 
 
 @dataclass(frozen=True)

@@ -273,23 +273,30 @@ class QualityControl(Section):
 class Select(Section):
     """Which candidates people are asked about: alpha U + beta Div + gamma Q."""
 
-    alpha: float = Field(0.45, ge=0)
+    alpha: float = Field(0.8, ge=0)
     """Weight of uncertainty."""
-    beta: float = Field(0.45, ge=0)
+    beta: float = Field(0.1, ge=0)
     """Weight of diversity."""
     gamma: float = Field(0.1, ge=0)
     """Weight of quality."""
     uncertainty: str = "margin"
     """U: margin, entropy, least_confidence, or bald: the disagreement of `train.ensemble` members."""
-    diversity: dict[str, Share] = Field({"balance": 0.5, "gaps": 0.3, "novelty": 0.2})
-    """Div: shares of class balance, gap membership and novelty."""
+    sharpen: bool = True
+    """Raise U to the power at which its median over the pool is 1/2: where all look uncertain, few still are."""
+    rarity: float = Field(0.6, ge=0, le=4)
+    """Multiply U by how rare f expects the sample's class to be among the labelled, to this power; 0 = do not."""
+    diversity: dict[str, Share] = Field({"novelty": 1.0})
+    """Div: shares of novelty, gap membership and class balance, as in {novelty = 0.5, gaps = 0.3, balance = 0.2}."""
     selector: str = "batch_greedy"
     """batch_greedy, top_k, random, k_center (CoreSet), badge, ranked_batch, typiclust, prob_cover, cluster_margin,
     uncertainty_herding or most_confident. k_center, badge, typiclust, prob_cover, most_confident and random pass over
     the score; to ranked_batch it is what distance to the dataset is weighed against, to uncertainty_herding how much
     it counts that a candidate is covered."""
-    redundancy: float = Field(0.5, ge=0)
-    """batch_greedy: the score is multiplied by (1 - similarity to the batch so far) to this power; 0 = none."""
+    redundancy: float = Field(1.0, ge=0)
+    """batch_greedy: the score is multiplied by the distance to the batch so far to this power; 0 = none."""
+    locality: float | None = Field(None, ge=0, le=1)
+    """batch_greedy: 1 measures that distance by how dense a sample's surroundings are, 0 by one length for all, which
+    favours outliers. Left out: what val says of them."""
     batch: int = Field(10, ge=1)
     """Samples people are asked about each round."""
     shortlist: int = Field(1000, ge=1)

@@ -64,15 +64,17 @@ def _without(*terms: str) -> Callable[[Config], dict[str, float]]:
 
 NO_SYNTHESIS = {"generate": {"generator": "none"}}
 FIXED = {"adapt": {"rules": ()}}
+PLAIN = {"sharpen": False, "rarity": 0.0}
+"""U as the literature has it."""
 
 
 def _baseline(about: str, **select: Setting) -> Strategy:
     """Real samples only, and nothing adapts."""
-    return Strategy(about, {**NO_SYNTHESIS, **FIXED, "select": select})
+    return Strategy(about, {**NO_SYNTHESIS, **FIXED, "select": PLAIN | select})
 
 
 def _by_uncertainty(about: str, name: str, selector: str = "top_k") -> Strategy:
-    select = {"selector": selector, "uncertainty": name, "alpha": 1.0, "beta": 0.0, "gamma": 0.0}
+    select = {**PLAIN, "selector": selector, "uncertainty": name, "alpha": 1.0, "beta": 0.0, "gamma": 0.0}
     # An ensemble is trained beside f, which is the same with it and without.
     members = {"ensemble": _members if name == "bald" else 1}
     return Strategy(about, {**NO_SYNTHESIS, **FIXED, "select": select, "train": members})
@@ -113,7 +115,10 @@ STRATEGIES = {
         {
             **FIXED,
             "generate": {"per_round": lambda config: config.generate.per_round * _rounds(config)},
-            "select": {"alpha": 0.0, "beta": lambda config: config.select.beta or 1.0, "batch": _budget},
+            "select": {
+                **{"alpha": 0.0, "beta": 1.0, "diversity": {"balance": 0.5, "gaps": 0.3, "novelty": 0.2}},
+                "batch": _budget,
+            },
         },
     ),
     # ADDE without one of its parts.
@@ -124,5 +129,7 @@ STRATEGIES = {
     "no_selection": Strategy("ADDE that draws its query from the candidates", {"select": {"selector": "random"}}),
     "no_synthesis": Strategy("ADDE with real samples only", NO_SYNTHESIS),
     "no_adaptation": Strategy("ADDE with the weights it started with", FIXED),
-    "no_balance": Strategy("ADDE for which no class is rarer", {"select": {"diversity": _without("balance")}}),
+    "no_balance": Strategy(
+        "ADDE for which no class is rarer", {"select": {"rarity": 0.0, "diversity": _without("balance")}}
+    ),
 }

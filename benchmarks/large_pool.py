@@ -101,5 +101,7 @@ def knowledge(pool: Pool) -> Scorer:
         novelty_scale=terms.novelty_scale(pool.sample.features, features),
         uncertainty=CONFIG.select.uncertainty,
         diversity=CONFIG.select.diversity,
+        sharpness=terms.sharpness(terms.uncertainty(model.proba(pool.sample.features), CONFIG.select.uncertainty)),
+        rarity=CONFIG.select.rarity,
         weights={"alpha": CONFIG.select.alpha, "beta": CONFIG.select.beta, "gamma": CONFIG.select.gamma},
     )

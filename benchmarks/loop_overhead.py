@@ -30,6 +30,7 @@ from adde_ray.methods import (
     fairness,
     gaps,
     learner,
+    locality,
     selectors,
     stopping,
     terms,
@@ -93,6 +94,9 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
     judges = Judges(reference.features[at], all_labels, seed=derive_seed(seed, "annotator"))
     annotator = SimulatedAnnotator(classes, judges=judges, seed=derive_seed(seed, "annotator"))
     by = Yardstick.of(data, config)
+    val, said = data.splits["val"].features, data.labels("val")
+    exponent = locality.exponent(val, said, reference.features, seed=derive_seed(seed, "locality"))
+    local = locality.Locality(exponent, locality.unit(reference.features, seed=derive_seed(seed, "unit")))
     generator = GENERATORS["cvae"](config.generate)
 
     ids = list(splits["seed"]["sample_id"])
@@ -189,8 +193,11 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
         member = gaps.membership(points, p, {}, to_fill, classes)
         counts = np.bincount(y, minlength=len(classes))
         scale = terms.novelty_scale(reference.features[real], x)
+        situation = terms.Situation(p, embedding, x, counts, member, scale)
+        sharpness = terms.sharpness(terms.uncertainty(proba[real], config.select.uncertainty))
         u = terms.uncertainty(p, config.select.uncertainty)
-        div = terms.diversity(terms.Situation(p, embedding, x, counts, member, scale), config.select.diversity)
+        u = terms.weighted(u, situation, sharpness=sharpness, rarity=config.select.rarity)
+        div = terms.diversity(situation, config.select.diversity)
         q = np.ones(len(p), dtype=np.float32)
         if kept:
             q[len(real) :] = quality_scores(
@@ -202,7 +209,8 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
         by_name = np.argsort(names)
         synthetic = by_name >= len(real)
         size = min(config.select.batch, config.stop.labels - len(asked))
-        offered = selectors.Candidates(score[by_name], embedding[by_name], p[by_name], x)
+        lengths = local.lengths(space, points[by_name])
+        offered = selectors.Candidates(score[by_name], embedding[by_name], p[by_name], x, length=lengths)
         picked = selectors.select(
             offered, size + int(synthetic.sum()), selector=config.select.selector,
             redundancy=config.select.redundancy, rng=derive_rng(seed, t, "select"),

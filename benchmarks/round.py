@@ -29,11 +29,15 @@ from large_pool import CONFIG, LABELLED, SAMPLE_ROWS, knowledge, write_pool
 
 from adde_ray.features import read_features
 from adde_ray.methods import selectors
+from adde_ray.methods.locality import Locality
 from adde_ray.methods.scoring import Scorer
 from adde_ray.pool import Pool
 from adde_ray.stages.score import best_of_pool
 
 BLOCK = 4096
+
+LOCAL = Locality(exponent=1.0, unit=1.0)
+"""As local as can be, which costs the most."""
 
 
 def ours(pool: Pool, scorer: Scorer, workers: int) -> float:
@@ -41,7 +45,8 @@ def ours(pool: Pool, scorer: Scorer, workers: int) -> float:
     began = time.perf_counter()
     best = best_of_pool(pool, scorer, set(), CONFIG.select.shortlist, workers=workers)
     score = best.table["score"].to_numpy().astype(np.float64)
-    offered = selectors.Candidates(score, best.features, scorer.model.proba(best.features), scorer.dataset_embedding)
+    proba, lengths = scorer.model.proba(best.features), LOCAL.lengths(scorer.space, scorer.space.reduce(best.features))
+    offered = selectors.Candidates(score, best.features, proba, scorer.dataset_embedding, length=lengths)
     rows = selectors.select(
         offered, CONFIG.select.batch, selector=CONFIG.select.selector,
         redundancy=CONFIG.select.redundancy, rng=np.random.default_rng(0),

@@ -62,6 +62,8 @@ class Scorer:
     uncertainty: str  # name of the U term
     diversity: dict[str, float]  # shares of the Div terms
     weights: dict[str, float]
+    sharpness: float = 1.0  # power of the uncertainty
+    rarity: float = 0.0  # power of class balance that multiplies it
     multi: bool = False  # several classes may hold at once
     at_random: int | None = None  # a seed: rows are ranked by chance, for selectors that do not look at the score
 
@@ -76,6 +78,7 @@ class Scorer:
         u = terms.uncertainty(
             proba, self.uncertainty, multi=self.multi, members=lambda: self.model.member_proba(features)
         )
+        u = terms.weighted(u, situation, sharpness=self.sharpness, rarity=self.rarity)
         return Terms(proba, embedding, membership, u, terms.diversity(situation, self.diversity))
 
     def best(

@@ -15,6 +15,9 @@ from adde_ray.errors import choose
 from adde_ray.methods import multilabel
 from adde_ray.methods.products import nearest_distance
 
+RARITY = 0.6
+"""Exponent of class rarity in the diversity term `balance`."""
+
 # --- U: uncertainty of f, (n, C) calibrated probabilities → (n,) in [0, 1] ---------------------------------
 
 
@@ -75,7 +78,7 @@ class Situation:
     multi: bool = False  # several classes may hold at once
 
 
-def balance(s: Situation, power: float = 0.6) -> np.ndarray:
+def balance(s: Situation, power: float = RARITY) -> np.ndarray:
     """Expected rarity of the candidate's class: Σ_c p_c · (1 / (1 + labelled_c))^power, over its largest value.
 
     1 = f is sure of a class as short as the shortest.
@@ -118,6 +121,26 @@ def uncertainty(
     """
     term = choose(multilabel.UNCERTAINTY if multi else UNCERTAINTY, name, where="select.uncertainty")
     return term(members() if members and name in OF_MEMBERS else proba)
+
+
+def sharpness(u: np.ndarray) -> float:
+    """The power, from 1 to 20, at which the median of uncertainties (n,) is 1/2; 1 where it is less already.
+
+    Flat probabilities make nearly all margins alike, and whatever else is in the score would decide alone.
+    """
+    if not len(u):
+        return 1.0
+    median = np.clip(np.median(u.astype(np.float64)), 1e-3, 0.999)
+    return round(float(np.clip(np.log(0.5) / np.log(median), 1.0, 20.0)), 6)
+
+
+def weighted(u: np.ndarray, s: Situation, *, sharpness: float, rarity: float) -> np.ndarray:
+    """U of the score, (n,) in [0, 1]: uncertainty^sharpness times class balance of the power `rarity`."""
+    weighted = np.clip(u, 0.0, 1.0).astype(np.float64) ** sharpness
+    if rarity > 0:
+        weighted *= balance(s, rarity)
+    # Where a power ends in float's last bits depends on how many rows there are.
+    return np.round(weighted, 6).astype(np.float32)
 
 
 def diversity(s: Situation, shares: dict[str, float]) -> np.ndarray:

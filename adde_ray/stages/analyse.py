@@ -9,11 +9,12 @@ from adde_ray.analysis import Analysis
 from adde_ray.config import Config
 from adde_ray.data import Data, Dataset
 from adde_ray.measures import Yardstick, measure
-from adde_ray.methods import census, diversity, drift, gaps
+from adde_ray.methods import census, diversity, drift, gaps, locality
 from adde_ray.methods.census import Census, Places
 from adde_ray.methods.clustering import Space, fit_space
 from adde_ray.methods.gap_tracking import track
 from adde_ray.methods.learner import Model
+from adde_ray.methods.locality import Locality
 from adde_ray.pool import Shard
 from adde_ray.rundir import RoundDir, RunDir, derive_rng, derive_seed
 from adde_ray.schema import UNLABELLED, Population
@@ -32,12 +33,24 @@ class Spaces:
     def __init__(self):
         self._fixed: tuple[Space, Places] | None = None
         self._yardstick: Yardstick | None = None
+        self._exponent: float | None = None
+        self._unit: float | None = None
 
     def yardstick(self, data: Data, config: Config) -> Yardstick:
         """The run's."""
         if self._yardstick is None:
             self._yardstick = Yardstick.of(data, config)
         return self._yardstick
+
+    def locality(self, model: Model, embedding: np.ndarray, data: Data, config: Config) -> Locality:
+        """embedding: of the reference rows. The exponent is that of the frozen features, and holds for all rounds."""
+        if self._exponent is None:
+            frozen, seed = data.frozen or data, derive_seed(config.run.seed, "locality")
+            val = frozen.splits["val"].features
+            self._exponent = locality.exponent(val, frozen.labels("val"), frozen.reference.features, seed=seed)
+        if self._unit is None or model.moves:
+            self._unit = locality.unit(embedding, seed=derive_seed(config.run.seed, "unit"))
+        return Locality(self._exponent, self._unit)
 
     def of(self, model: Model, embedding: np.ndarray, data: Data, config: Config) -> tuple[Space, Places]:
         """embedding: of the reference rows."""
@@ -103,7 +116,8 @@ def analyse(
 
     round_.once_json("metrics.json", metrics)
     to_fill = gaps.open_gaps(tracked, config.gaps)
-    return Analysis(dataset, model, asked, space, embedding, dataset_embedding, proba, to_fill)
+    local = spaces.locality(model, embedding, data, config)
+    return Analysis(dataset, model, asked, space, embedding, dataset_embedding, proba, to_fill, local)
 
 
 def drifted(space: Space, labelled: np.ndarray, model: Model, data: Data, config: Config, round_: RoundDir) -> dict:

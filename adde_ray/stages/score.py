@@ -99,9 +99,18 @@ def _scorer(
         uncertainty=config.select.uncertainty,
         diversity=config.select.diversity,
         weights=policy.weights,
+        sharpness=_sharpness(analysis, free, data, config) if config.select.sharpen else 1.0,
+        rarity=config.select.rarity,
         multi=data.meta.multi,
         at_random=chance if config.select.selector in selectors.FROM_ALL else None,
     )
+
+
+def _sharpness(analysis: Analysis, free: np.ndarray, data: Data, config: Config) -> float:
+    """free: rows of the reference that are not labelled."""
+    model, name = analysis.model, config.select.uncertainty
+    seen = lambda: model.member_proba(data.reference.features[free])  # noqa: E731
+    return terms.sharpness(terms.uncertainty(analysis.proba[free], name, multi=model.multi, members=seen))
 
 
 def _score_synthetic(

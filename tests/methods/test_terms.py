@@ -127,3 +127,17 @@ def test_unknown_names_list_the_valid_ones():
         terms.uncertainty(np.ones((1, 2)), "margins")
     with pytest.raises(UserError, match="novelty"):
         terms.diversity(situation(), {"newness": 1.0})
+
+
+def test_flat_uncertainties_are_sharpened_until_half_are_below_a_half():
+    u = 1 - np.random.default_rng(0).uniform(0, 0.2, 501)
+    assert np.median(u ** terms.sharpness(u)) == pytest.approx(0.5, abs=1e-3)
+    assert terms.sharpness(u / 3) == 1 and terms.sharpness(np.zeros(0)) == 1
+    assert terms.sharpness(np.ones(9)) == 20 and terms.sharpness(np.zeros(9)) == 1
+
+
+def test_uncertainty_is_weighed_by_the_rarity_of_what_f_sees():
+    proba = np.array([[1.0, 0.0], [0.0, 1.0]])
+    s = Situation(proba, np.zeros((2, 1)), np.zeros((1, 1)), np.array([15, 0]), np.zeros((2, 0)), 1.0)
+    np.testing.assert_allclose(terms.weighted(np.full(2, 0.5), s, sharpness=2.0, rarity=0.5), [0.25 / 4, 0.25])
+    np.testing.assert_allclose(terms.weighted(np.full(2, 0.5), s, sharpness=1.0, rarity=0.0), [0.5, 0.5])

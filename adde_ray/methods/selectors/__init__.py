@@ -15,7 +15,17 @@ from adde_ray.methods.selectors.herding import prob_cover, uncertainty_herding
 from adde_ray.methods.selectors.scores import batch_greedy, most_confident, random, top_k
 from adde_ray.methods.selectors.spread import badge, k_center, ranked_batch
 
-__all__ = ["FOR_SIZE", "FROM_ALL", "SELECTORS", "WHATEVER_SCORE", "Candidates", "Selector", "cap_synthetic", "select"]
+__all__ = [
+    "BY_LENGTH",
+    "FOR_SIZE",
+    "FROM_ALL",
+    "SELECTORS",
+    "WHATEVER_SCORE",
+    "Candidates",
+    "Selector",
+    "cap_synthetic",
+    "select",
+]
 
 
 def select(candidates: Candidates, size: int, *, selector: str, redundancy: float, rng) -> np.ndarray:
@@ -48,6 +58,9 @@ WHATEVER_SCORE = frozenset({"random", "k_center", "badge", "typiclust", "prob_co
 FROM_ALL = WHATEVER_SCORE | {"ranked_batch", "uncertainty_herding"}
 """Those that must see every candidate, or a random sample where the pool is too large for memory: a shortlist of the
 best scores would be a choice they did not make."""
+
+BY_LENGTH = frozenset({"batch_greedy"})
+"""Those that look at how far apart is far enough."""
 
 FOR_SIZE = frozenset({"typiclust", "cluster_margin"})
 """Those that cluster for the size asked for: their smaller batch is another one, not the first of a larger one."""

@@ -17,13 +17,16 @@ class Candidates:
     proba: np.ndarray  # (n, C) calibrated
     dataset_embedding: np.ndarray  # (m, e)
     multi: bool = False  # several classes may hold at once
+    length: np.ndarray | None = None  # (n,) how far from the batch is far enough; see `locality`
 
     def __len__(self) -> int:
         return len(self.score)
 
     def take(self, rows: np.ndarray) -> Candidates:
         """These candidates only."""
-        return replace(self, score=self.score[rows], embedding=self.embedding[rows], proba=self.proba[rows])
+        length = None if self.length is None else self.length[rows]
+        part = {"score": self.score[rows], "embedding": self.embedding[rows], "proba": self.proba[rows]}
+        return replace(self, **part, length=length)
 
     def by_content(self) -> tuple[Candidates, np.ndarray]:
         """Candidates and dataset in an order that embeddings alone decide, and (n,) the row each candidate came from.

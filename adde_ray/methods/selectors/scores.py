@@ -26,11 +26,11 @@ def most_confident(candidates: Candidates, size: int, *, redundancy: float, rng:
 
 
 def batch_greedy(candidates: Candidates, size: int, *, redundancy: float, rng: np.random.Generator) -> np.ndarray:
-    """One at a time by score · (1 - similarity to the batch so far)^redundancy.
+    """One at a time by score · min(distance to the batch so far / length, 1)^redundancy.
 
-    A batch of top scores repeats itself; multiplying by the distance to what is already in it makes it
-    diverse within itself. Similarity is 1 - d / d99, at least 0, with d the distance to the nearest chosen
-    row and d99 the 99th percentile of the distances to the first chosen.
+    A batch of top scores repeats itself; multiplying by the distance to what is already in it makes it diverse within
+    itself. A row's length says how far away is far enough (`locality`); without, it is the 99th percentile of the
+    distances to the first chosen.
     """
     score = candidates.score
     if min(size, len(score)) == 0:
@@ -38,11 +38,14 @@ def batch_greedy(candidates: Candidates, size: int, *, redundancy: float, rng: n
     first = int(np.argmax(score))
     batch = Coverage(candidates.embedding, candidates.embedding[[first]])
     batch.refresh(np.arange(len(score)))
-    scale = np.percentile(batch.distance(slice(None)), 99)
+    length = candidates.length
+    if length is None:
+        length = np.full(len(score), np.percentile(batch.distance(slice(None)), 99))
 
     def merit(rows: np.ndarray | slice, pick: int) -> np.ndarray:
         near = batch.distance(rows)
-        distance = np.clip(near / scale, 0.0, 1.0) if scale > 0 else np.ones_like(near)
+        enough = length[rows]
+        distance = np.clip(np.divide(near, enough, where=enough > 0, out=np.ones_like(near)), 0.0, 1.0)
         # A tiny share of the plain score keeps the order among exact repeats of what is in the batch.
         return np.round(score[rows] * (distance**redundancy + 1e-6), 9)
 

@@ -1,5 +1,7 @@
 """What goes by the score is the plain computation."""
 
+from dataclasses import replace
+
 import numpy as np
 from offered import candidates, mixture, of_score, pick
 from scipy.spatial.distance import cdist
@@ -42,3 +44,12 @@ def test_most_confident_of_several_classes_at_once():
     proba = np.array([[0.9, 0.6], [0.02, 0.03], [0.5, 0.5]])
     c = Candidates(np.ones(3), np.ones((3, 2), np.float32), proba, np.zeros((0, 2)), multi=True)
     assert pick("most_confident", c, 3) == [1, 0, 2]
+
+
+def test_far_enough_is_enough():
+    """With lengths of their own, an outlier far away is worth no more than what lies one length away."""
+    c = of_score([1.0, 0.99, 0.98, 0.9], [[0.0], [0.1], [1.0], [50.0]])
+    assert pick("batch_greedy", c, 2) == [0, 3]
+    assert pick("batch_greedy", replace(c, length=np.ones(4)), 3) == [0, 2, 3]
+    assert pick("batch_greedy", replace(c, length=np.array([1.0, 0.05, 1.0, 1.0])), 2) == [0, 1]
+    assert pick("batch_greedy", replace(c, length=np.zeros(4)), 4) == [0, 1, 2, 3]
