@@ -7,6 +7,7 @@ and D_t do by it. The arithmetic is in `methods/`; here is only what is put into
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +103,8 @@ def measure(
     forgetting        how far recall on val lies under its best (`mean`), and the best by class
     drops             split -> val's macro_f1 and accuracy less its own
     corruptions       name -> macro_f1 and accuracy on val corrupted so, and the drop of macro_f1
-    fairness          split -> attribute -> `fairness.measure`
+    fairness          split -> attribute -> the differences between groups of `fairness.measure`: less is better
+    groups            split -> attribute -> the rest of it: accuracy and rows by group, the worst group, …
     misstatement      split -> attribute -> `amplification.misstatement`; `label` is all rows together
     imbalance         attribute -> how far the shares in D_t (`dataset`) and in the pool (`pool`) are from the target;
                       the pool's classes as f sees them, which is an estimate
@@ -116,6 +118,10 @@ def measure(
     truth = {name: data.labels(name) for name in by.groups}
     quality = {name: evaluate(truth[name], said[name], classes, by.rare) for name in by.groups}
     far, best = forgetting(before.get("forgetting", {}).get("best", {}), quality["val"]["recall"])
+    served = {
+        name: {at: fairness.measure(g, truth[name], said[name], classes) for at, g in groups.items()}
+        for name, groups in by.groups.items()
+    }
     found = {
         **{name: {} for name in HELD_OUT},
         **quality,
@@ -124,10 +130,8 @@ def measure(
         "forgetting": {"mean": round(far, 6), "best": best},
         "drops": {name: _drop(quality["val"], quality[name]) for name in quality if name != "val"},
         "corruptions": corruptions(model, quality["val"], data, config, round_, by),
-        "fairness": {
-            name: {at: fairness.measure(g, truth[name], said[name], classes) for at, g in groups.items()}
-            for name, groups in by.groups.items()
-        },
+        "fairness": _each(served, lambda key: key in fairness.DIFFERENCES),
+        "groups": _each(served, lambda key: key not in fairness.DIFFERENCES),
         "misstatement": {name: _misstated(groups, truth[name], said[name]) for name, groups in by.groups.items()},
         "imbalance": imbalance(dataset, proba, data, config, round_, by),
         "per_subgroup": {
@@ -183,6 +187,14 @@ def corrupted_val(data: Data, config: Config, folder: Path) -> dict[str, np.ndar
             write_features(path, table["sample_id"], data.encode(worse))
         found[name] = np.asarray(read_features(path)[1], dtype=np.float32)
     return found
+
+
+def _each(records: dict[str, dict[str, dict]], wanted: Callable[[str], bool]) -> dict[str, dict[str, dict]]:
+    """The wanted keys of each split's and attribute's record."""
+    return {
+        name: {at: {key: value for key, value in record.items() if wanted(key)} for at, record in of.items()}
+        for name, of in records.items()
+    }
 
 
 def _misstated(groups: Groups, labels: np.ndarray, proba: np.ndarray) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adde_ray.rundir import RunDir, read_json
 
-MEASURES = ("fairness", "amplification", "corruptions", "drops", "forgetting", "grid")
+MEASURES = ("fairness", "groups", "amplification", "corruptions", "drops", "forgetting", "grid")
 
 
 def summarise(run: RunDir) -> dict:
@@ -14,8 +14,8 @@ def summarise(run: RunDir) -> dict:
     num_labels (annotations bought: as many, or none where the model answers for itself), num_samples, num_synthetic,
     set_aside (gate -> rows), dataset_fingerprint, rounds, baselines (name -> the same record).
     Each of rounds: round, num_asked, num_labels, num_samples, num_synthetic, weights, diversity, quality (on val),
-    test, ood, gaps, adaptation, seconds (by stage); and, as in metrics.json, fairness, amplification, corruptions,
-    drops, forgetting, grid.
+    test, ood, gaps, adaptation, seconds (by stage); and, as in metrics.json, fairness, groups, amplification,
+    corruptions, drops, forgetting, grid.
     """
     committed = run.rounds()
     last = committed[-1].manifest if committed else {}

@@ -26,7 +26,7 @@ def trial(
         level = 0.3 + 0.6 * (1 - np.exp(-speed * labels)) + luck
         row = {
             "trial": f"{dataset}-{strategy}-{seed}", "dataset": dataset, "strategy": strategy, "seed": seed, "round": t,
-            "num_labels": labels, "num_samples": 12 + labels, "seconds": 0.5 + 0.1 * rng.random(),
+            "num_asked": labels, "num_labels": labels, "num_samples": 12 + labels, "seconds": 0.5 + 0.1 * rng.random(),
             "num_synthetic": labels // 10 if strategy == "adde" else 0,
         }  # fmt: skip
         for split in ("val", "test", "ood"):

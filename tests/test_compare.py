@@ -32,8 +32,8 @@ def curve(dataset: str, strategy: str, seed: int, values: list, labels=(0, 10, 2
     return [
         {
             "trial": f"{dataset}-{strategy}-{seed}", "dataset": dataset, "strategy": strategy, "seed": seed, "round": t,
-            "num_labels": at, "num_samples": 10 + at, "num_synthetic": 0, "seconds": 1.0, "test.macro_f1": value,
-            "val.macro_f1": value, **{name: column[t] for name, column in more.items()},
+            "num_asked": at, "num_labels": at, "num_samples": 10 + at, "num_synthetic": 0, "seconds": 1.0,
+            "test.macro_f1": value, "val.macro_f1": value, **{name: column[t] for name, column in more.items()},
         }
         for t, (at, value) in enumerate(zip(labels, values, strict=True))
     ]  # fmt: skip
@@ -385,7 +385,7 @@ def rows_of(run_: RunDir, strategy: str, seed: int) -> list[dict]:
         "seed": seed,
         "seconds": 1.0,
     }
-    names = ("round", "num_labels", "num_samples", "num_synthetic")
+    names = ("round", "num_asked", "num_labels", "num_samples", "num_synthetic")
     return [about | {n: r.metrics[n] for n in names} | flat(r.metrics) for r in run_.rounds()]
 
 
@@ -434,3 +434,17 @@ def test_the_page_lives(browser, tmp_path, kind):
     wait_for(browser, "document.documentElement.scrollWidth <= 400")
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_who_labels_for_itself_is_drawn_over_what_it_asked_about(tmp_path):
+    made = fake.ablation(seeds=range(3))
+    free = made.with_columns(num_labels=pl.when(pl.col("strategy") == "margin").then(0).otherwise("num_labels"))
+    write_table(tmp_path / "results.parquet", free)
+    compare([tmp_path], tmp_path / "out")
+    told = (tmp_path / "out" / "compare.md").read_text()
+    assert "margin on digits labels for itself" in told and "random on digits labels" not in told
+
+
+def test_a_table_that_does_not_say_what_was_asked(tmp_path):
+    write_table(tmp_path / "results.parquet", fake.ablation(seeds=range(3)).drop("num_asked"))
+    assert compare([tmp_path], tmp_path / "out").exists()

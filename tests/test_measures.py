@@ -43,11 +43,12 @@ def finished(tmp_path_factory) -> RunDir:
 def test_groups_are_measured_on_every_split_they_are_known_in(finished):
     metrics = finished.round(2).metrics
     assert metrics["fairness"].keys() == {"val", "test"} and metrics["ood"] == {}
-    for of in metrics["fairness"].values():
-        assert of.keys() == {"site", "sex", REGIONS}
-        assert of["site"].keys() >= {"worst_group", "gap", "equalised_odds", "demographic_parity"}
-        assert 30 <= of["sex"]["left_out"] <= 70 and of[REGIONS]["left_out"] == 0
-    assert metrics["fairness"]["val"]["site"]["parity_of_truth"] > 0.15
+    for split, of in metrics["fairness"].items():
+        assert of.keys() == metrics["groups"][split].keys() == {"site", "sex", REGIONS}
+        assert of["site"].keys() == {"gap", "equalised_odds", "worst_equalised_odds", "demographic_parity"}
+    groups = metrics["groups"]["val"]
+    assert 30 <= groups["sex"]["left_out"] <= 70 and groups[REGIONS]["left_out"] == 0
+    assert groups["site"]["accuracy"].keys() == {"north", "south"} and groups["site"]["parity_of_truth"] > 0.15
     assert metrics["drops"].keys() == {"test"} and metrics["corruptions"] == {}
     assert metrics["drops"]["test"]["accuracy"] == pytest.approx(
         metrics["val"]["accuracy"] - metrics["test"]["accuracy"], abs=1e-6
@@ -80,7 +81,7 @@ def test_combinations_are_those_of_the_data_and_of_the_dataset(finished):
 
 def test_every_strategy_is_measured_alike(finished):
     ours, random = finished.round(0).metrics, RunDir(finished.root / "baselines" / "random").round(0).metrics
-    same = ("rare_classes", "val", "fairness", "imbalance", "grid", "amplification")
+    same = ("rare_classes", "val", "fairness", "groups", "imbalance", "grid", "amplification")
     assert {k: ours[k] for k in same} == {k: random[k] for k in same}
     assert finished.round(2).metrics["rare_classes"] == ours["rare_classes"]
 

@@ -231,12 +231,13 @@ def fairness_measures(level: float, fake: Fake) -> dict:
     site = NASTY if fake.nasty else "hand"
     accuracy = {site: level, "foot": level - 0.3}
     record = {"accuracy": accuracy, "rows": {site: 30, "foot": 10}, "left_out": 2, "worst_group": "foot"}
-    record |= {"worst_accuracy": level - 0.3, "gap": 0.2, "equalised_odds": 0.3, "demographic_parity": 0.1}
     alone = {"accuracy": {"0": level}, "rows": {"0": 40}, "left_out": 2}
     groups = {"site": record, "adde:regions": alone}
+    differences = {"gap": 0.2, "equalised_odds": 0.3, "demographic_parity": 0.1}
     empty = [{"of": {"label": "class 0", "site": site}, "share": 0.02}]
     return {
-        "fairness": {split: groups for split in ("val", "test", "ood")},
+        "groups": {split: groups for split in ("val", "test", "ood")},
+        "fairness": {split: {"site": differences, "adde:regions": {}} for split in ("val", "test", "ood")},
         "amplification": {"mean_imbalance": 0.5 - level, "mean_gaps": level - 0.5, "overall": 0.0},
         "corruptions": {"noise": {"macro_f1": 0.4, "accuracy": 0.5, "drop": level - 0.4}},
         "drops": {"ood": {"macro_f1": 0.1, "accuracy": 0.1}} if fake.ood else {},

@@ -29,6 +29,7 @@ KEYS = {
     "strategy": pl.String,
     "seed": pl.Int64,
     "round": pl.Int64,
+    "num_asked": pl.Int64,
     "num_labels": pl.Int64,
     "num_samples": pl.Int64,
     "num_synthetic": pl.Int64,

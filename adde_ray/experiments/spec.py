@@ -95,9 +95,7 @@ def laid_over(tree: dict, changes: Changes) -> dict:
 
 def base_config(path: Path, changes: Changes, overrides: tuple[str, ...], *, folder: Path, seed: int | None) -> Config:
     """A run's TOML with changes and `a.b=value` overrides. `{seed}` in a change is the seed; paths are relative to
-    `folder`.
-
-    Raises UserError, also where people would have to answer: trials cannot wait for them.
+    `folder`. Raises UserError.
     """
     changes = copy.deepcopy(changes)
     if seed is not None:
@@ -107,13 +105,7 @@ def base_config(path: Path, changes: Changes, overrides: tuple[str, ...], *, fol
         remedy = f"Sections are: {', '.join(Config.model_fields)}"
         raise UserError("no such section", where=f"changes to {path.name}", value=unknown[0], remedy=remedy)
     config = Config.parse(laid_over(Config.load(path).model_dump(mode="json"), changes), where=path)
-    config = _everywhere(config.override(*overrides))
-    if config.review.annotator != "simulated":
-        raise UserError(
-            "trials need answers at once", where=f"{path}: review.annotator", value=config.review.annotator,
-            remedy='Use data whose pool is labelled, and set review.annotator = "simulated"',
-        )  # fmt: skip
-    return config
+    return _everywhere(config.override(*overrides))
 
 
 def _everywhere(config: Config) -> Config:

@@ -14,9 +14,10 @@ from pathlib import Path
 from adde_ray import provenance
 from adde_ray.config import Config
 from adde_ray.data import Data
+from adde_ray.errors import UserError
 from adde_ray.experiments.spec import IN_ONE_PROCESS, laid_over
 from adde_ray.loop import prepare, rounds, stop_reason
-from adde_ray.rundir import RoundDir, RunDir, fingerprint, write_json
+from adde_ray.rundir import RoundDir, RunDir, fingerprint, locked, write_json
 from adde_ray.stages.analyse import Spaces
 from adde_ray.stages.review import Annotator, make_annotator
 from adde_ray.summary import stage_seconds
@@ -46,7 +47,15 @@ class Trial:
 
     @classmethod
     def of(cls, name: str, dataset: str, strategy: str, base: Config, config: Config, **more: object) -> Trial:
-        """base: the dataset's config before the strategy, by which its data is named."""
+        """base: the dataset's config before the strategy, by which its data is named.
+
+        Raises UserError where people would have to answer: a trial cannot wait for them.
+        """
+        if config.review.annotator == "file":
+            raise UserError(
+                "trials need answers at once", where=f"{name}: review.annotator", value="file",
+                remedy='Use data whose pool is labelled, and set review.annotator = "simulated"',
+            )  # fmt: skip
         config, base = (
             Config.parse(laid_over(c.model_dump(mode="json"), {**IN_ONE_PROCESS, "run": {"name": name}}))
             for c in (config, base)
@@ -78,9 +87,16 @@ class Shared:
         self._annotators: dict[str, Annotator] = {}
 
     def spaces(self, config: Config) -> Spaces:
-        """Those of trials that cluster alike. What they keep stands on the features; where a model moves them, they
-        keep nothing."""
-        return self._spaces.setdefault(fingerprint(config.clustering.model_dump()), Spaces())
+        """Those of trials that cluster and measure alike. What they keep stands on the features, and where a model
+        moves them they keep nothing of it."""
+        sections = (config.clustering, config.measure, config.diversity)
+        mark = fingerprint(*(section.model_dump() for section in sections), config.train.mode)
+        if mark not in self._spaces:
+            spaces = Spaces()
+            with locked(self._prepared.root, wait=10 * WAIT_S):  # one worker encodes corrupted samples, for all
+                spaces.yardstick(self.data, config)
+            self._spaces[mark] = spaces
+        return self._spaces[mark]
 
     def annotator(self, config: Config) -> Annotator:
         """It answers by sample and round: trials that are reviewed alike can ask the same one."""

@@ -61,7 +61,7 @@ def amplification(now: dict, first: dict, *, shown: str) -> dict:
 
     now, first: of a round each
       imbalance     attribute -> {"dataset", "pool"}, see `imbalance`; the pool's may be missing
-      fairness      split -> attribute -> `fairness.measure`
+      fairness      split -> attribute -> `fairness.DIFFERENCES`
       misstatement  split -> attribute -> `misstatement`
     shown: the split that the means are of.
 

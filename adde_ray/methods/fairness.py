@@ -16,6 +16,9 @@ from adde_ray.labels import PRESENT, holds
 MIN_ROWS = 10
 """A rate stands on at least this many rows. Smaller groups are left out, and counted."""
 
+DIFFERENCES = ("gap", "equalised_odds", "worst_equalised_odds", "demographic_parity")
+"""What of a record is the better the smaller."""
+
 
 def measure(groups: list[str | None], labels: np.ndarray, proba: np.ndarray, classes: tuple[str, ...]) -> dict:
     """What f does to each group of rows. groups: n names, None where a row's group is not known.

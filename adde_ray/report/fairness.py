@@ -51,7 +51,7 @@ def name_of(attribute: str) -> str:
 def groups(story: Story) -> list[tuple[str, dict]]:
     """Accuracy by group in the last round, the worst in red, all groups' mean dotted."""
     found = []
-    for attribute, record in _fairness(story.last.metrics, story.headline).items():
+    for attribute, record in _by_attribute(story.last.metrics, "groups", story.headline).items():
         rows, accuracy = record["rows"], record["accuracy"]
         if len(rows) < 2:
             continue
@@ -84,12 +84,12 @@ def groups(story: Story) -> list[tuple[str, dict]]:
 def gaps(story: Story) -> list[tuple[str, dict]]:
     """The gaps between groups by round, a line for each attribute."""
     rounds = [r.t for r in story.rounds]
-    attributes = list(_fairness(story.last.metrics, story.headline))[:MAX_LINES]
+    attributes = list(_by_attribute(story.last.metrics, "fairness", story.headline))[:MAX_LINES]
     found = []
     for key, title in GAPS.items():
         data = []
         for attribute, colour in zip(attributes, SERIES, strict=False):
-            y = [_fairness(r.metrics, story.headline).get(attribute, {}).get(key) for r in story.rounds]
+            y = [_by_attribute(r.metrics, "fairness", story.headline).get(attribute, {}).get(key) for r in story.rounds]
             if any(v is not None for v in y):
                 name = plain(short(name_of(attribute), 18))
                 data.append(line(rounds, y, name, {"color": colour, "width": 2}, name + ": %{y:.3f}"))
@@ -198,9 +198,9 @@ def grid(story: Story) -> dict | None:
     )
 
 
-def _fairness(metrics: dict, split: str) -> dict[str, dict]:
+def _by_attribute(metrics: dict, what: str, split: str) -> dict[str, dict]:
     """Attribute -> record, the subgroup columns first."""
-    found = metrics.get("fairness", {}).get(split, {})
+    found = metrics.get(what, {}).get(split, {})
     return dict(sorted(found.items(), key=lambda item: (item[0] == REGIONS, item[0])))
 
 

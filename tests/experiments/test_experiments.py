@@ -24,7 +24,7 @@ from adde_ray.errors import UserError
 from adde_ray.experiments import tuning
 from adde_ray.experiments.conduct import ablate, sweep
 from adde_ray.experiments.folder import KEYS
-from adde_ray.experiments.trial import flat
+from adde_ray.experiments.trial import Trial, flat, prepare_data
 from adde_ray.loop import run
 from adde_ray.rundir import RunDir, read_json
 from adde_ray.summary import summarise
@@ -109,18 +109,20 @@ def test_trials_share_their_data_and_can_be_looked_at_as_runs(ablation):
 
 
 def test_a_worker_unpacks_a_dataset_once(ablation, ray_cluster, monkeypatch):
-    folder, _ = ablation
-    config = RunDir.at(folder / "e" / "trials" / "digits-adde-0").config
-    trials = [tuning.Trial.of(f"{name}-{seed}", "digits", name, config, config.override(f"run.seed={seed}"))
-              for seed in range(2) for name in ("a", "b")]  # fmt: skip
-    held, got = [ray.put({"seed": seed}) for seed in range(2)], []
+    folder = ablation[0] / "e"
+    config = RunDir.at(folder / "trials" / "digits-adde-0").config
+    bases = [config, config.override("run.seed=1")]
+    trials = [Trial.of(f"{name}-{seed}", "digits", name, bases[seed], bases[seed]) for seed in (0, 1) for name in "ab"]
+    held, got = [ray.put(prepare_data(trials[row], folder)) for row in (0, 2)], []
     monkeypatch.setattr(tuning, "_held", type(tuning._held)())
     monkeypatch.setattr(tuning.ray, "get", lambda ref, get=ray.get: got.append(ref) or get(ref))
-    shared = [tuning._shared(held[trial.seed], trial, folder / "e") for trial in trials]
+    shared = [tuning._shared(held[trial.seed], trial, folder) for trial in trials]
     assert got == held and shared[0] is shared[1] is not shared[2]
-    assert shared[0].spaces(config) is shared[0].spaces(config.override("select.alpha=0.9"))
-    assert shared[0].spaces(config) is not shared[0].spaces(config.override("clustering.dims=4"))
-    assert shared[0].annotator
+    same, others = "select.alpha=0.9", ("clustering.dims=4", "measure.regions=3", "diversity.class_target={0=0.3}")
+    assert shared[0].spaces(config) is shared[0].spaces(config.override(same))
+    assert all(shared[0].spaces(config) is not shared[0].spaces(config.override(other)) for other in others)
+    assert shared[0].annotator(config) is shared[0].annotator(config.override(same))
+    assert shared[0].annotator(config) is not shared[0].annotator(config.override("review.error_rate=0.1"))
 
 
 def test_a_resume_adds_trials_and_repeats_none_and_one_that_fails_leaves_the_rest(tmp_path, ray_cluster):
@@ -161,21 +163,24 @@ def test_a_trial_whose_worker_dies_goes_on_in_another(tmp_path, ray_cluster):
     killed = []
 
     def kill() -> None:
-        """The worker, once it has finished a round."""
-        deadline = time.monotonic() + 240
-        while not list(folder.glob("trials/*/rounds/001/manifest.json")) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        for process in psutil.Process().children(recursive=True):  # of this test's own Ray
-            with contextlib.suppress(psutil.Error):
-                if process.cmdline()[:1] and "Trainable" in process.cmdline()[0]:
+        """The worker, between two rounds of many."""
+        deadline, workers = time.monotonic() + 240, []
+        while time.monotonic() < deadline and not killed:
+            if not workers:
+                own = psutil.Process().children(recursive=True)  # this test's own Ray
+                with contextlib.suppress(psutil.Error):
+                    workers = [p for p in own if "Trainable" in "".join(p.cmdline()[:1])]
+            elif list(folder.glob("trials/*/rounds/001/manifest.json")):
+                for process in workers:
                     process.kill()
                     killed.append(process.pid)
+            time.sleep(0.005)
 
     thread = threading.Thread(target=kill)
     thread.start()
-    record = ablate(grid, folder=folder, overrides=("stop.labels=50", "train.steps=100"))
+    record = ablate(grid, folder=folder, overrides=("stop.labels=40", "select.batch=1"))
     thread.join()
-    assert killed and record["failures"] == {} and len(table(tmp_path)) == 11
+    assert killed and record["failures"] == {} and len(table(tmp_path)) == 41
     trial = folder / "trials" / "blobs-margin-0"
     whole = run(RunDir.at(trial).config, tmp_path / "whole")
     assert whole["dataset_fingerprint"] == read_json(trial / "result.json")["dataset_fingerprint"]

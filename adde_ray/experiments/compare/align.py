@@ -120,12 +120,18 @@ def _align(name: str, part: pl.DataFrame, metric: str, notes: list[str]) -> Data
         name for name in part.columns if not name.startswith(SETTING) and part[name].null_count() < len(part)
     )
     rows = part.drop_nulls(metric)
-    labels = rows["num_labels"].unique().sort().to_numpy()
+    labels = rows["num_asked"].unique().sort().to_numpy()
     budget, curves = int(labels[-1]), {}
     for (strategy,), own in rows.group_by("strategy", maintain_order=True):
         trials = own.partition_by("seed", maintain_order=True)
-        curves[strategy] = np.stack([on_grid(t["num_labels"].to_numpy(), t[metric].to_numpy(), labels) for t in trials])
-        if (ended := own.group_by("seed").agg(pl.col("num_labels").max())["num_labels"].mean()) < budget:
+        curves[strategy] = np.stack([on_grid(t["num_asked"].to_numpy(), t[metric].to_numpy(), labels) for t in trials])
+        if (ended := own.group_by("seed").agg(pl.col("num_asked").max())["num_asked"].mean()) < budget:
             notes.append(f"{strategy} on {name} ended with {ended:.0f} of {budget} labels; its last value is kept.")
+    for strategy in sorted(curves):
+        own = rows.filter(strategy=strategy)
+        if own["num_labels"].max() < own["num_asked"].max():
+            notes.append(
+                f"{strategy} on {name} labels for itself: it is drawn over what it asked about, which cost none."
+            )
     order = sorted(curves, key=lambda s: (-curves[s].mean(), s))
     return Dataset(name, metric, tuple(common), labels, {s: curves[s] for s in order}, part)

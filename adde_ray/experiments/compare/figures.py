@@ -98,7 +98,7 @@ def _to_level(d: Dataset, strategy: str, level_of: str) -> dict | None:
     """
     own, other = d.curves[strategy], d.curves[level_of]
     level = float(other[:, -1].mean())
-    spent = int(d.table.filter(pl.col("strategy") == level_of)["num_labels"].max())
+    spent = int(d.table.filter(pl.col("strategy") == level_of)["num_asked"].max())
     if level <= other[:, 0].mean() or not spent:
         return None
     labels = curves.labels_to(d.labels, own.mean(axis=0), level)

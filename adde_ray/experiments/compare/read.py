@@ -18,7 +18,8 @@ from adde_ray.rundir import read_table
 
 COLUMNS = {
     "trial": pl.String, "dataset": pl.String, "strategy": pl.String, "seed": pl.Int64, "round": pl.Int64,
-    "num_labels": pl.Int64, "num_samples": pl.Int64, "num_synthetic": pl.Int64, "seconds": pl.Float64,
+    "num_asked": pl.Int64, "num_labels": pl.Int64, "num_samples": pl.Int64, "num_synthetic": pl.Int64,
+    "seconds": pl.Float64,
 }  # fmt: skip
 SETTING = "config."
 
@@ -74,6 +75,8 @@ def _json(path: Path, kind: type) -> object:
 
 
 def _checked(table: pl.DataFrame, file: Path, num_failures: int) -> pl.DataFrame:
+    if "num_asked" not in table.columns and "num_labels" in table.columns:
+        table = table.with_columns(num_asked="num_labels")  # people answered whatever was asked
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing:
         remedy = "It is not a table of `adde ablate` or `adde sweep`"

@@ -31,15 +31,15 @@ def _of_dataset(table: pl.DataFrame, wanted: str | None) -> dict:
     if objective is None:
         return {"objective": None, "trials": [], "left_out": table["trial"].n_unique(), "sensitivity": None}
     rows = table.drop_nulls(objective)
-    ends = rows.group_by("trial").agg(pl.col("num_labels").max())["num_labels"].to_numpy()
+    ends = rows.group_by("trial").agg(pl.col("num_asked").max())["num_asked"].to_numpy()
     # The longest stretch that at least half of the trials have in full.
     budget = int(np.sort(ends)[::-1][(len(ends) - 1) // 2])
-    first = int(rows["num_labels"].min())
-    grid = rows.filter(pl.col("num_labels") <= budget)["num_labels"].unique().sort().to_numpy()
+    first = int(rows["num_asked"].min())
+    grid = rows.filter(pl.col("num_asked") <= budget)["num_asked"].unique().sort().to_numpy()
     keys = [name for name in table.columns if name.startswith(SETTING)]
     trials = []
     for trial in rows.partition_by("trial", maintain_order=True):
-        if trial["num_labels"].max() < budget:
+        if trial["num_asked"].max() < budget:
             continue
         values = {m: _mean_over(trial, m, grid) for m in {objective, reported} if trial[m].null_count() < len(trial)}
         settings = {key.removeprefix(SETTING): trial[key][0] for key in keys}
@@ -61,7 +61,7 @@ def _of_dataset(table: pl.DataFrame, wanted: str | None) -> dict:
 
 def _mean_over(trial: pl.DataFrame, figure: str, grid: np.ndarray) -> float:
     known = trial.drop_nulls(figure)
-    return area(grid, on_grid(known["num_labels"].to_numpy(), known[figure].to_numpy(), grid))
+    return area(grid, on_grid(known["num_asked"].to_numpy(), known[figure].to_numpy(), grid))
 
 
 def _varied(trials: list[dict]) -> dict[str, list]:
