@@ -285,7 +285,7 @@ class Select(Section):
     """Raise U to the power at which its median over the pool is 1/2: where all look uncertain, few still are."""
     rarity: float = Field(0.6, ge=0, le=4)
     """Multiply U by how rare f expects the sample's class to be among the labelled, to this power; 0 = do not."""
-    diversity: dict[str, Share] = Field({"novelty": 1.0})
+    diversity: dict[str, Share] = Field({"novelty": 0.5, "gaps": 0.5})
     """Div: shares of novelty, gap membership and class balance, as in {novelty = 0.5, gaps = 0.3, balance = 0.2}."""
     selector: str = "batch_greedy"
     """batch_greedy, top_k, random, k_center (CoreSet), badge, ranked_batch, typiclust, prob_cover, cluster_margin,

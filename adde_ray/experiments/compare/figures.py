@@ -26,7 +26,7 @@ SHARES = (
 
 def is_baseline(strategy: str) -> bool:
     """Whether a strategy is none of ADDE's own: neither the loop nor the loop without one of its parts."""
-    return strategy.partition(" ")[0] != "adde" and not strategy.startswith(("adde_", "no_"))
+    return not strategy.startswith(("adde", "no_"))
 
 
 def figures(datasets: list[Dataset], reference: str, subject: str | None) -> dict:
@@ -198,9 +198,15 @@ def _extra(d: Dataset, reference: str) -> dict[str, pl.Expr]:
     found |= {name: pl.col(name) for name in [*names, "diversity.vendi"] if name in there}
     if f"val.{figure}" in there and f"ood.{figure}" in there:
         found["drop"] = pl.col(f"val.{figure}") - pl.col(f"ood.{figure}")
-    for kind in ("fairness", "amplification"):
-        found |= {name: pl.col(name) for name in there if kind in name.split(".")}
-    return found
+    return found | {name: pl.col(name) for name in there if _sums_up(name, d.split)}
+
+
+def _sums_up(name: str, split: str) -> bool:
+    """Whether it is a figure of fairness on the split shown, or one of amplification that stands for many."""
+    parts = name.split(".")
+    if parts[0] == "amplification":
+        return len(parts) == 2
+    return parts[0] == "fairness" and (len(parts) == 2 or parts[1] == split)
 
 
 def rare_classes(d: Dataset, reference: str) -> list[str]:
@@ -223,7 +229,7 @@ def _by_round(d: Dataset, strategy: str) -> dict[str, list]:
     """amplification.* round by round: does the loop feed its own bias?"""
     found = {}
     for name in d.table.columns:
-        if "amplification" in name.split(".") and (by_seed := d.by_round(strategy, name)):
+        if name.startswith("amplification.") and _sums_up(name, d.split) and (by_seed := d.by_round(strategy, name)):
             rounds = min(map(len, by_seed))
             stacked = np.stack([values[:rounds] for values in by_seed])
             found[name] = [_mean(column, name) for column in stacked.T]
