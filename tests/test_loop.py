@@ -207,7 +207,9 @@ def test_names_are_not_only_accepted(tmp_path, data, section, key, values):
     seen = set()
     for number, value in enumerate(values):
         members = {"train": {"steps": 20, "ensemble": 3}} if value in OF_MEMBERS else {}
-        run(config(data, stop={"labels": 5}, **{section: {key: value}} | members), tmp_path / str(number))
+        parts = {"select": {"batch": 10}, "stop": {"labels": 10}}
+        parts[section] = parts.get(section, {}) | {key: value}
+        run(config(data, **parts | members), tmp_path / str(number))
         first = RunDir(tmp_path / str(number)).round(0)
         seen.add((first.read("candidates.parquet").write_ndjson(), tuple(first.read("query.parquet")["sample_id"])))
     assert len(seen) == len(values)
