@@ -206,7 +206,7 @@ def test_folders_that_are_taken(here):
     assert adde_in(here, "run").exit_code == 0
     for arguments, line in (
         (["run", "--set", "select.alpha=0.4"], "runs/it: holds a run already. .*--resume"),
-        (["run", "--resume", "--set", "select.alpha=0.4"], "select.alpha was 0.45 and is now 0.4"),
+        (["run", "--resume", "--set", "select.alpha=0.4"], "select.alpha was 0.8 and is now 0.4"),
         (["run", "--run-dir", here.parent / "there"], "is not empty and holds no run"),
         (["run", "--run-dir", here.parent / "there" / "config.toml"], "no folder can be made: File exists"),
         (["summary", here], "no run here"),
