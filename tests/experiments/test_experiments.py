@@ -153,7 +153,7 @@ def test_a_resume_adds_trials_and_repeats_none_and_one_that_fails_leaves_the_res
     third = ablate(more, folder=folder, resume=True)
     assert third["failures"] == {} and not (folder / "failures.json").exists() and not (folder / "failures").exists()
     assert len(table(tmp_path)) == 20 and result.stat().st_mtime_ns == written
-    with pytest.raises(UserError, match=r"trial blobs-random-0 was another: select\.alpha was 0\.45 and is now 0\.5"):
+    with pytest.raises(UserError, match=r"trial blobs-random-0 was another: select\.alpha was 0\.8 and is now 0\.5"):
         ablate(more, folder=folder, resume=True, overrides=["select.alpha=0.5"])
 
 
