@@ -28,7 +28,7 @@ from adde_ray import Config, run
 from adde_ray.rundir import write_json
 
 ALONE = ["compare.random=false"]
-PLAIN = ["generate.generator=none", "adapt.rules=[]"]
+PLAIN = ["generate.generator=none", "adapt.rules=[]", "select.sharpen=false", "select.rarity=0"]
 ONLY_U = ["select.alpha=1", "select.beta=0", "select.gamma=0"]
 ONLY_DIV = ["select.alpha=0", "select.beta=1", "select.gamma=0"]
 STRATEGIES = {
