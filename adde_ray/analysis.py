@@ -29,7 +29,7 @@ class Analysis:
     dataset_embedding: np.ndarray  # (m, e)
     proba: np.ndarray  # (n, C) calibrated, of the reference rows
     open_gaps: list[Gap]  # those to act on now
-    locality: Locality
+    locality: Locality | None  # where the selector asks how far is far enough
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,11 @@ def locked(root: Path, *, wait: float = 0.0) -> Iterator[None]:
         yield
 
 
+def identity(config: dict) -> dict:
+    """A resolved config but for where its run is kept: moving or renaming a folder does not stop a resume."""
+    return {**config, "run": {"seed": config["run"]["seed"]}}
+
+
 def first_difference(kept: dict, given: dict, at: str = "") -> str:
     """The first key, dotted, that differs between two trees that do, and both its values."""
     for key in sorted(kept.keys() | given.keys()):
@@ -161,8 +166,6 @@ class RunDir:
         """
         run = cls(root)
         resolved = config.model_dump(mode="json")
-        # Where a run lies is no part of what it is: moving or renaming its folder does not stop a resume.
-        identity = {**resolved, "run": {"seed": config.run.seed}}
         with locked(run.root, wait=wait):
             if (run.root / "config.json").exists():
                 if not resume:
@@ -171,11 +174,10 @@ class RunDir:
                         where=run.root,
                         remedy="Continue it with --resume, or choose another: --run-dir or --set run.name=NAME",
                     )
-                kept = read_json(run.root / "config.json")
-                kept["run"] = {"seed": kept["run"]["seed"]}
-                if kept != identity:
+                kept, given = identity(read_json(run.root / "config.json")), identity(resolved)
+                if kept != given:
                     raise UserError(
-                        f"was started with another config; {first_difference(kept, identity)}",
+                        f"was started with another config; {first_difference(kept, given)}",
                         where=run.root,
                         remedy="Resume with the config it was started with, or choose another folder",
                     )

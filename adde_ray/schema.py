@@ -190,6 +190,22 @@ def sample_id(payload: bytes | str | np.ndarray) -> str:
     return hashlib.blake2b(payload, digest_size=16).hexdigest()
 
 
+RESULT_KEYS = {
+    "trial": pl.String,
+    "dataset": pl.String,
+    "strategy": pl.String,
+    "seed": pl.Int64,
+    "round": pl.Int64,
+    "num_asked": pl.Int64,
+    "num_labels": pl.Int64,
+    "num_samples": pl.Int64,
+    "num_synthetic": pl.Int64,
+    "seconds": pl.Float64,
+}
+"""What every row of an experiment's results.parquet has. Then come `config.<key>` of sweeps, then every figure by its
+name, which may be null."""
+
+
 @dataclass(frozen=True)
 class Meta:
     """What ingest learned about the data. Kept as `ingest/meta.json`."""

@@ -20,7 +20,6 @@ goes, so that a killed ingest ends with the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +36,7 @@ from adde_ray.progress import Bar
 from adde_ray.rundir import ORACLE, fingerprint, read_json, read_table, write_json, write_table
 from adde_ray.schema import PAYLOAD_KINDS
 from adde_ray.sources.rows import WHERE, Chunk, identify, read_all
-from adde_ray.workers import each
+from adde_ray.workers import each, together
 
 COPIES, PAIRS = "copies.parquet", "near.pairs.parquet"
 """Beside the parts: the rows that go since they copy others, and some of them to look at."""
@@ -71,7 +70,7 @@ def shard(
     sample_id. workers: as `workers.each` has it.
     """
     cleaning = Cleaning(root / "pool", modality, guard)
-    groups = list(enumerate(_grouped(chunks, shard_rows)))
+    groups = list(enumerate(together(chunks, lambda chunk: chunk.num_rows, at_most=shard_rows)))
     left = [(part, group) for part, group in groups if not part_file(cleaning.folder, part).exists()]
     with Bar("reading pool", sum(c.num_rows for _, group in left for c in group)) as bar:
         for row, _ in each(_write_part, left, cleaning, workers=workers):
@@ -142,19 +141,7 @@ def sample(files: list[Path], sizes: list[int], rows: int) -> pl.DataFrame:
         share = min(2 * share, 1.0)
 
 
-def _grouped(chunks: tuple[Chunk, ...], rows: int) -> Iterator[tuple[Chunk, ...]]:
-    """Chunks in order, together as long as they hold no more than `rows`."""
-    group: list[Chunk] = []
-    for chunk in chunks:
-        if group and sum(c.num_rows for c in group) + chunk.num_rows > rows:
-            yield tuple(group)
-            group = []
-        group.append(chunk)
-    if group:
-        yield tuple(group)
-
-
-def _write_part(task: tuple[int, tuple[Chunk, ...]], cleaning: Cleaning) -> None:
+def _write_part(task: tuple[int, list[Chunk]], cleaning: Cleaning) -> None:
     part, chunks = task
     table, rejected = read_all(chunks)
     table = table.with_columns(identify(table[cleaning.modality]))

@@ -116,7 +116,9 @@ STRATEGIES = {
             **FIXED,
             "generate": {"per_round": lambda config: config.generate.per_round * _rounds(config)},
             "select": {
-                **{"alpha": 0.0, "beta": 1.0, "diversity": {"balance": 0.5, "gaps": 0.3, "novelty": 0.2}},
+                "alpha": 0.0,
+                "beta": 1.0,
+                "diversity": {"balance": 0.5, "gaps": 0.3, "novelty": 0.2},
                 "batch": _budget,
             },
         },

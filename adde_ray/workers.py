@@ -1,6 +1,6 @@
 """The same function over many items: in this process, or as Ray tasks on whatever machines there are.
 
-Besides, what stops a run's actors.
+Besides, what groups items into work of one size, and what stops a run's actors.
 """
 
 from __future__ import annotations
@@ -56,6 +56,20 @@ def each(
     finally:
         for reference in running:
             ray.cancel(reference, force=False)
+
+
+def together(items: Iterable[Item], size: Callable[[Item], int], *, at_most: int) -> Iterator[list[Item]]:
+    """Items in order, together as long as their sizes add up to no more than `at_most`; a larger one by itself."""
+    group: list[Item] = []
+    held = 0
+    for item in items:
+        if group and held + size(item) > at_most:
+            yield group
+            group, held = [], 0
+        group.append(item)
+        held += size(item)
+    if group:
+        yield group
 
 
 def stop(actors: Sequence[ActorHandle]) -> None:

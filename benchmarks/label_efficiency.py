@@ -26,19 +26,18 @@ from rich.progress import track
 
 from adde_ray import Config, run
 from adde_ray.rundir import write_json
+from adde_ray.strategies import FIXED, NO_SYNTHESIS, PLAIN, Strategy, strategy
 
 ALONE = ["compare.random=false"]
-PLAIN = ["generate.generator=none", "adapt.rules=[]", "select.sharpen=false", "select.rarity=0"]
-ONLY_U = ["select.alpha=1", "select.beta=0", "select.gamma=0"]
-ONLY_DIV = ["select.alpha=0", "select.beta=1", "select.gamma=0"]
+NOVELTY = {"alpha": 0.0, "beta": 1.0, "gamma": 0.0, "diversity": {"novelty": 1.0}, "redundancy": 1.0}
 STRATEGIES = {
-    "random": [*PLAIN, "select.selector=random"],
-    "ADDE": [],
-    "ADDE, no synthesis": ["generate.generator=none"],
-    "ADDE, no adaptation": ["adapt.rules=[]"],
-    "margin, top k": [*PLAIN, *ONLY_U, "select.selector=top_k"],
-    "entropy, top k": [*PLAIN, *ONLY_U, "select.selector=top_k", "select.uncertainty=entropy"],
-    "novelty, greedy": [*PLAIN, *ONLY_DIV, "select.diversity={novelty=1.0}", "select.redundancy=1"],
+    "random": strategy("random"),
+    "ADDE": strategy("adde"),
+    "ADDE, no synthesis": strategy("no_synthesis"),
+    "ADDE, no adaptation": strategy("no_adaptation"),
+    "margin, top k": strategy("margin"),
+    "entropy, top k": strategy("entropy"),
+    "novelty, greedy": Strategy("what is new, one at a time", {**NO_SYNTHESIS, **FIXED, "select": PLAIN | NOVELTY}),
 }
 
 
@@ -103,7 +102,7 @@ def main() -> None:
             base = base.override(f"stop.labels={budget}")
             began = time.perf_counter()
             folder = Path(root) / f"{list(STRATEGIES).index(name)}-{seed}"
-            at, test, spread = curve(base.override(*STRATEGIES[name]), folder, Path(root) / f"0-{seed}", split)
+            at, test, spread = curve(STRATEGIES[name].over(base), folder, Path(root) / f"0-{seed}", split)
             labels[name] = at
             f1.setdefault(name, []).append(test)
             m_div.setdefault(name, []).append(spread)

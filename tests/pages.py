@@ -39,3 +39,13 @@ def wait_for(browser, script: str):
             return value
         time.sleep(0.1)
     raise AssertionError(f"never true: {script}")
+
+
+def assert_sound(browser) -> None:
+    """No text of the page has become script, nothing is wider than a narrow window, and the console is clean."""
+    assert browser.execute_script("return window.hacked") is None
+    size = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    wait_for(browser, "document.documentElement.scrollWidth <= 400")
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []

@@ -19,23 +19,10 @@ import polars as pl
 
 from adde_ray.errors import Halted, UserError
 from adde_ray.experiments.trial import RESULT, Trial
-from adde_ray.rundir import first_difference, locked, read_json, write_json, write_table
+from adde_ray.rundir import first_difference, identity, locked, read_json, write_json, write_table
+from adde_ray.schema import RESULT_KEYS
 
 EXPERIMENT, RESULTS, FAILURES = "experiment.json", "results.parquet", "failures.json"
-
-KEYS = {
-    "trial": pl.String,
-    "dataset": pl.String,
-    "strategy": pl.String,
-    "seed": pl.Int64,
-    "round": pl.Int64,
-    "num_asked": pl.Int64,
-    "num_labels": pl.Int64,
-    "num_samples": pl.Int64,
-    "num_synthetic": pl.Int64,
-    "seconds": pl.Float64,
-}
-"""Columns that every row of the results has. Then come `config.<key>` of sweeps, then every figure by its name."""
 
 
 class ExperimentDir:
@@ -102,7 +89,7 @@ class ExperimentDir:
         for trial in trials:
             path = self.root / "trials" / trial.name / "config.json"
             if path.exists():
-                before, now = _identity(read_json(path)), _identity(trial.config.model_dump(mode="json"))
+                before, now = identity(read_json(path)), identity(trial.config.model_dump(mode="json"))
                 if before != now:
                     what = f"trial {trial.name} was another: {first_difference(before, now)}"
                     raise UserError(what, where=self.root, remedy=remedy)
@@ -119,9 +106,9 @@ def results_table(results: list[dict]) -> pl.DataFrame:
         for result in results
         for figures in result["rounds"]
     ]
-    columns = sorted({name for row in rows for name in row} - KEYS.keys())
+    columns = sorted({name for row in rows for name in row} - RESULT_KEYS.keys())
     columns.sort(key=lambda name: not name.startswith("config."))
-    series = [pl.Series(name, [row.get(name) for row in rows], dtype) for name, dtype in KEYS.items()]
+    series = [pl.Series(name, [row.get(name) for row in rows], dtype) for name, dtype in RESULT_KEYS.items()]
     for name in columns:
         values = [row.get(name) for row in rows]
         texts = any(isinstance(value, str) for value in values)
@@ -139,8 +126,3 @@ def _cell(value: object) -> object:
 
 def _told(trial: Trial) -> dict:
     return {"dataset": trial.dataset, "strategy": trial.strategy, "seed": trial.seed, "data": trial.data}
-
-
-def _identity(config: dict) -> dict:
-    """A config but for where its run is kept."""
-    return config | {"run": {"seed": config["run"]["seed"]}}

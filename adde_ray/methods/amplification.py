@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from adde_ray.labels import PRESENT, holds
+from adde_ray.methods.fairness import answers
 
 GAPS = ("gap", "equalised_odds", "demographic_parity")
 """Of a `fairness.measure`. The last is not in the mean: where classes differ between groups, as they do between
@@ -34,12 +34,7 @@ def misstatement(
     Total variation distance; in a multi-label task the mean over the classes of how far their share is off. None
     without a group of `min_rows` rows. groups: n names, None where unknown; left out: all rows are one group.
     """
-    num = proba.shape[1]
-    if labels.ndim == 1:
-        true, said, known = holds(labels, num), holds(proba.argmax(axis=1), num), None
-    else:
-        known = ~np.isnan(labels)
-        true, said = labels == 1, (proba >= PRESENT) & known
+    known, true, said = answers(labels, proba)
     off = said.astype(np.float32) - true
     names = sorted({g for g in groups if g is not None}) if groups is not None else []
     row_of = {name: i for i, name in enumerate(names)}
@@ -50,9 +45,8 @@ def misstatement(
         if rows.sum() < max(min_rows, 1):
             continue
         away = np.abs(off[rows].sum(axis=0))
-        found.append(
-            away.sum() / rows.sum() / 2 if known is None else (away / np.maximum(known[rows].sum(0), 1)).mean()
-        )
+        one_each = labels.ndim == 1
+        found.append(away.sum() / rows.sum() / 2 if one_each else (away / np.maximum(known[rows].sum(0), 1)).mean())
     return float(np.mean(found)) if found else None
 
 

@@ -89,7 +89,7 @@ def fit_space(z: np.ndarray, config: Clustering, *, seed: int) -> Space:
     n = len(z)
     assert n >= 1 and z.ndim == 2 and np.isfinite(z).all(), z.shape
     rng = np.random.default_rng(seed)
-    fitted, clustered = (_sample(n, most, rng) for most in (MAX_FIT_ROWS, MAX_CLUSTER_ROWS))
+    fitted, clustered = (sample_rows(n, most, rng) for most in (MAX_FIT_ROWS, MAX_CLUSTER_ROWS))
     mean, components = _pca(z[fitted], config.dims)
     points = _project(z, mean, components)
     centroids = _kmeans(points[fitted], config.num_cells or min(round(n**0.5), 256), seed)
@@ -123,7 +123,7 @@ def fit_regions(z: np.ndarray, num: int, *, dims: int, seed: int) -> Regions:
     Cut anew instead of merged from a space's many cells: it takes 3 ms, and needs no space that stands still.
     """
     z = np.asarray(z, dtype=np.float32)
-    z = z[_sample(len(z), MAX_FIT_ROWS, np.random.default_rng(seed))]
+    z = z[sample_rows(len(z), MAX_FIT_ROWS, np.random.default_rng(seed))]
     mean, components = _pca(z, dims)
     return Regions(mean, components, _kmeans(_project(z, mean, components), num, seed))
 
@@ -144,7 +144,8 @@ def _project(z: np.ndarray, mean: np.ndarray, components: np.ndarray) -> np.ndar
     return product(torch.from_numpy(z - mean), torch.from_numpy(components.T)).numpy()
 
 
-def _sample(n: int, most: int, rng: np.random.Generator) -> np.ndarray:
+def sample_rows(n: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    """(min(n, most),) of n rows, ascending: all of them, or as many drawn."""
     return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
 
 

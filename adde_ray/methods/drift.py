@@ -10,6 +10,7 @@ import itertools
 
 import numpy as np
 
+from adde_ray.methods.clustering import sample_rows
 from adde_ray.methods.threads import one_thread
 
 PERMUTATIONS = 199
@@ -23,8 +24,7 @@ def mmd(x: np.ndarray, y: np.ndarray, *, rng: np.random.Generator, max_rows: int
     little below), 2 at most. p: share of random relabellings with at least this MMD²; small = they differ. Of more
     than `max_rows` rows, as many are drawn.
     """
-    x, y = (rows[np.sort(rng.choice(len(rows), max_rows, replace=False))] if len(rows) > max_rows else rows
-            for rows in (x, y))  # fmt: skip
+    x, y = (rows[sample_rows(len(rows), max_rows, rng)] for rows in (x, y))
     n, m = len(x), len(y)
     if n < 2 or m < 2:
         return None

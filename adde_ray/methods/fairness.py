@@ -45,7 +45,7 @@ def measure(groups: list[str | None], labels: np.ndarray, proba: np.ndarray, cla
     for row, group in enumerate(groups):
         if group is not None:
             member[row_of[group], row] = 1
-    known, true, said = _answers(labels, proba)
+    known, true, said = answers(labels, proba)
     sizes = (member @ known.any(axis=1)).astype(int)
     kept = np.flatnonzero(sizes >= MIN_ROWS)
     member, sizes = member[kept], sizes[kept]
@@ -81,7 +81,7 @@ def measure(groups: list[str | None], labels: np.ndarray, proba: np.ndarray, cla
     return record
 
 
-def _answers(labels: np.ndarray, proba: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def answers(labels: np.ndarray, proba: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(n, C) bool each: what is known, what holds, and what f says holds, of what is known."""
     num = proba.shape[1]
     true = holds(labels, num)

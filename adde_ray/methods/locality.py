@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adde_ray.methods.clustering import NEIGHBOURS, Space, neighbours
+from adde_ray.methods.clustering import NEIGHBOURS, Space, neighbours, sample_rows
 
 NEIGHBOUR = 10
 """A region's density is seen by the distance to the neighbour of this rank."""
@@ -61,7 +61,7 @@ def exponent(val: np.ndarray, labels: np.ndarray, reference: np.ndarray, *, seed
     over that of the dense half, it is 3 (1 - r), within its bounds. Tuned on variants of digits and CIFAR-10.
     """
     rng = np.random.default_rng(seed)
-    chosen, among = (_some(rows, most, rng) for rows, most in zip((val, reference), MAX_ROWS, strict=True))
+    chosen, among = (sample_rows(len(rows), most, rng) for rows, most in zip((val, reference), MAX_ROWS, strict=True))
     val, labels = np.asarray(val, np.float32)[chosen], np.asarray(labels)[chosen]
     if len(val) < 4:
         return 0.5
@@ -80,16 +80,11 @@ def surroundings(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 def unit(embedding: np.ndarray, *, seed: int) -> float:
     """A usual distance of a row of embedding (n, e) to its 10th neighbour: the median over 500 rows."""
-    rows = _some(embedding, 500, np.random.default_rng(seed))
+    rows = sample_rows(len(embedding), 500, np.random.default_rng(seed))
     if len(embedding) < 2:
         return 0.0
     k = min(NEIGHBOUR, len(embedding) - 1)
     return float(np.median(neighbours(embedding, embedding[rows], k + 1)[0][:, -1]))
-
-
-def _some(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    n = len(rows)
-    return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
 
 
 def _others(nearest: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from adde_ray.methods.clustering import Space, fit_space
 from adde_ray.methods.gap_tracking import track
 from adde_ray.methods.learner import Model
 from adde_ray.methods.locality import Locality
+from adde_ray.methods.selectors import BY_LENGTH
 from adde_ray.pool import Shard
 from adde_ray.rundir import RoundDir, RunDir, derive_rng, derive_seed
 from adde_ray.schema import UNLABELLED, Population
@@ -42,15 +43,23 @@ class Spaces:
             self._yardstick = Yardstick.of(data, config)
         return self._yardstick
 
-    def locality(self, model: Model, embedding: np.ndarray, data: Data, config: Config) -> Locality:
-        """embedding: of the reference rows. The exponent is that of the frozen features, and holds for all rounds."""
-        if self._exponent is None:
-            frozen, seed = data.frozen or data, derive_seed(config.run.seed, "locality")
-            val = frozen.splits["val"].features
-            self._exponent = locality.exponent(val, frozen.labels("val"), frozen.reference.features, seed=seed)
+    def locality(self, model: Model, embedding: np.ndarray, data: Data, config: Config) -> Locality | None:
+        """For a selector that asks how far is far enough. embedding: of the reference rows.
+
+        The exponent is the configured one, or that of the frozen features, which holds for all rounds.
+        """
+        if config.select.selector not in BY_LENGTH:
+            return None
+        exponent = config.select.locality
+        if exponent is None:
+            if self._exponent is None:
+                frozen, seed = data.frozen or data, derive_seed(config.run.seed, "locality")
+                val = frozen.splits["val"].features
+                self._exponent = locality.exponent(val, frozen.labels("val"), frozen.reference.features, seed=seed)
+            exponent = self._exponent
         if self._unit is None or model.moves:
             self._unit = locality.unit(embedding, seed=derive_seed(config.run.seed, "unit"))
-        return Locality(self._exponent, self._unit)
+        return Locality(exponent, self._unit)
 
     def of(self, model: Model, embedding: np.ndarray, data: Data, config: Config) -> tuple[Space, Places]:
         """embedding: of the reference rows."""

@@ -6,8 +6,6 @@ holds of the pool is where each row lies and how isolated it is, 24 bytes a row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import polars as pl
 
@@ -17,7 +15,7 @@ from adde_ray.pool import Pool, Shard
 from adde_ray.ray_session import ensure_ray
 from adde_ray.rundir import RunDir, derive_seed
 from adde_ray.schema import SEMANTIC, frame
-from adde_ray.workers import each
+from adde_ray.workers import each, together
 
 BYTES = 128 * 2**20
 """Features that are gathered at a time, about."""
@@ -42,7 +40,7 @@ def leave_out(pool: Pool, config: Config, run: RunDir) -> frozenset[str]:
         by_shard = [placed[shard] for shard in range(len(pool.shards))]
         starts = np.cumsum([0, *(len(of_shard[0]) for of_shard in by_shard)])
         found = pieces(*(np.concatenate([of_shard[i] for of_shard in by_shard]) for i in range(3)))
-        tasks = list(_together(found, max(BYTES // (2 * cells.centroids.shape[1]), 1)))
+        tasks = list(together(found, len, at_most=max(BYTES // (2 * cells.centroids.shape[1]), 1)))
         swept = each(_sweep, tasks, pool.shards, starts, threshold, workers=workers)
         table = pl.concat([frame({}, SEMANTIC), *(part for _, part in swept)])
         return table.sort("sample_id")
@@ -55,18 +53,6 @@ def _place(shard: Shard, cells: Cells) -> tuple[np.ndarray, np.ndarray, np.ndarr
     block = shard.read()
     half = [int(sample_id[:16], 16) for sample_id in block.ids]
     return *cells.place(block.features), np.array(half, dtype=np.uint64)
-
-
-def _together(found: list[np.ndarray], rows: int) -> Iterator[list[np.ndarray]]:
-    """Pieces in order, together as long as they have no more than so many rows."""
-    task: list[np.ndarray] = []
-    for piece in found:
-        if task and sum(map(len, task)) + len(piece) > rows:
-            yield task
-            task = []
-        task.append(piece)
-    if task:
-        yield task
 
 
 def _sweep(task: list[np.ndarray], shards: tuple[Shard, ...], starts: np.ndarray, threshold: float) -> pl.DataFrame:

@@ -109,8 +109,11 @@ def _scorer(
 def _sharpness(analysis: Analysis, free: np.ndarray, data: Data, config: Config) -> float:
     """free: rows of the reference that are not labelled."""
     model, name = analysis.model, config.select.uncertainty
-    seen = lambda: model.member_proba(data.reference.features[free])  # noqa: E731
-    return terms.sharpness(terms.uncertainty(analysis.proba[free], name, multi=model.multi, members=seen))
+    u = terms.uncertainty(
+        analysis.proba[free], name, multi=model.multi,
+        members=lambda: model.member_proba(data.reference.features[free]),
+    )  # fmt: skip
+    return terms.sharpness(u)
 
 
 def _score_synthetic(

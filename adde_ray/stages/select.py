@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -45,14 +44,14 @@ def best_batch(
     num_asked = len(analysis.asked)
     size = min(config.select.batch, _left(num_asked, config), len(shortlist))
     is_synthetic = (shortlist.table["origin"] == "synthetic").to_numpy()
-    embedding = analysis.model.embed(shortlist.features)
+    embedding, local = analysis.model.embed(shortlist.features), analysis.locality
     offered = selectors.Candidates(
         score=shortlist.table["score"].to_numpy().astype(np.float64),
         embedding=embedding,
         proba=analysis.model.proba(shortlist.features),
         dataset_embedding=analysis.dataset_embedding,
         multi=analysis.model.multi,
-        length=_lengths(embedding, analysis, config) if config.select.selector in selectors.BY_LENGTH else None,
+        length=None if local is None else local.lengths(analysis.space, analysis.space.reduce(embedding)),
     )
     rows = selectors.select(
         offered,
@@ -76,12 +75,6 @@ def fetch(pool: Pool, shortlist: Shortlist, rows: Sequence[int] | np.ndarray) ->
     table = pl.concat([part.table for part in found], how="diagonal_relaxed")
     order = table["sample_id"].arg_sort().to_numpy()
     return Split(table[order], np.concatenate([part.features for part in found])[order])
-
-
-def _lengths(embedding: np.ndarray, analysis: Analysis, config: Config) -> np.ndarray:
-    local, given = analysis.locality, config.select.locality
-    local = local if given is None else replace(local, exponent=given)
-    return local.lengths(analysis.space, analysis.space.reduce(embedding))
 
 
 def _left(num_asked: int, config: Config) -> int:

@@ -23,10 +23,10 @@ from adde_ray.cli import app
 from adde_ray.errors import UserError
 from adde_ray.experiments import tuning
 from adde_ray.experiments.conduct import ablate, sweep
-from adde_ray.experiments.folder import KEYS
 from adde_ray.experiments.trial import Trial, flat, prepare_data
 from adde_ray.loop import run
 from adde_ray.rundir import RunDir, read_json
+from adde_ray.schema import RESULT_KEYS
 from adde_ray.summary import summarise
 
 DIGITS = Path(__file__).parents[2] / "jobs" / "configs" / "digits.toml"
@@ -69,7 +69,8 @@ def test_a_row_for_each_round_of_each_trial_with_every_figure(ablation):
     assert record["failures"] == {} and record["trials"] == 4 and set(record["means"]) == {"adde", "random"}
     assert rows.select("trial", "round").is_unique().all() and len(rows) == 12
     assert (
-        list(rows.columns[: len(KEYS)]) == list(KEYS) and rows.select(list(KEYS)).null_count().sum_horizontal()[0] == 0
+        list(rows.columns[: len(RESULT_KEYS)]) == list(RESULT_KEYS)
+        and rows.select(list(RESULT_KEYS)).null_count().sum_horizontal()[0] == 0
     )
     assert rows["num_labels"].to_list() == [0, 10, 20] * 4
     for row in rows.iter_rows(named=True):

@@ -12,8 +12,9 @@ import numpy as np
 import polars as pl
 
 from adde_ray.errors import UserError
-from adde_ray.experiments.compare.read import COLUMNS, SETTING
+from adde_ray.experiments.compare.read import SETTING
 from adde_ray.methods.curves import on_grid
+from adde_ray.schema import RESULT_KEYS
 
 SPLITS = ("test", "ood", "val")
 """Where a figure is looked for: val steers the run, so it comes last."""
@@ -87,7 +88,7 @@ def check_wanted(table: pl.DataFrame, wanted: str | None) -> None:
     if set(wanted.split(".")) & set(LESS_IS_BETTER):
         raise UserError("curves and ranks need a figure that is better when larger", where="metric", value=wanted)
     if not any(name in table.columns and table[name].dtype.is_numeric() for name in _candidates(wanted)):
-        known = [n for n in table.columns if n not in COLUMNS and n.partition(".")[0] in (*SPLITS, "diversity")]
+        known = [n for n in table.columns if n not in RESULT_KEYS and n.partition(".")[0] in (*SPLITS, "diversity")]
         short = [n for n in known if ".recall." not in n and not set(n.split(".")) & set(LESS_IS_BETTER)]
         raise UserError("no such figure", where="metric", value=wanted, remedy=f"There are: {', '.join(short)}")
 

@@ -1,7 +1,7 @@
 """Experiments from disk: folders with results.parquet, or such files → checked tables and what failed.
 
-One row per (trial, round): `COLUMNS`, then numeric figures with dotted names (`test.macro_f1`), null where a dataset
-has none, and `config.<dotted key>` of sweeps. Beside it experiment.json (name, kind) and failures.json.
+One row per (trial, round): `schema.RESULT_KEYS`, then numeric figures with dotted names (`test.macro_f1`), null where a
+dataset has none, and `config.<dotted key>` of sweeps. Beside it experiment.json (name, kind) and failures.json.
 """
 
 from __future__ import annotations
@@ -15,12 +15,8 @@ import polars as pl
 
 from adde_ray.errors import UserError
 from adde_ray.rundir import read_table
+from adde_ray.schema import RESULT_KEYS
 
-COLUMNS = {
-    "trial": pl.String, "dataset": pl.String, "strategy": pl.String, "seed": pl.Int64, "round": pl.Int64,
-    "num_asked": pl.Int64, "num_labels": pl.Int64, "num_samples": pl.Int64, "num_synthetic": pl.Int64,
-    "seconds": pl.Float64,
-}  # fmt: skip
 SETTING = "config."
 
 
@@ -77,7 +73,7 @@ def _json(path: Path, kind: type) -> object:
 def _checked(table: pl.DataFrame, file: Path, num_failures: int) -> pl.DataFrame:
     if "num_asked" not in table.columns and "num_labels" in table.columns:
         table = table.with_columns(num_asked="num_labels")  # people answered whatever was asked
-    missing = [name for name in COLUMNS if name not in table.columns]
+    missing = [name for name in RESULT_KEYS if name not in table.columns]
     if missing:
         remedy = "It is not a table of `adde ablate` or `adde sweep`"
         raise UserError(f"lacks the columns {', '.join(missing)}", where=file, remedy=remedy)
@@ -85,12 +81,12 @@ def _checked(table: pl.DataFrame, file: Path, num_failures: int) -> pl.DataFrame
         failed = f"Failed: {num_failures}, see failures.json beside it" if num_failures else "No trial is done yet"
         raise UserError("holds no rows", where=file, remedy=failed)
     try:
-        table = table.with_columns(pl.col(name).cast(kind) for name, kind in COLUMNS.items())
+        table = table.with_columns(pl.col(name).cast(kind) for name, kind in RESULT_KEYS.items())
     except pl.exceptions.PolarsError as error:
         raise UserError("has a column of the wrong type", where=file, value=str(error).splitlines()[0]) from None
-    if empty := [name for name in COLUMNS if table[name].null_count()]:
+    if empty := [name for name in RESULT_KEYS if table[name].null_count()]:
         raise UserError(f"has empty cells in {', '.join(empty)}", where=file)
-    numeric = [n for n in table.columns if n not in COLUMNS and table[n].dtype.is_numeric()]
+    numeric = [n for n in table.columns if n not in RESULT_KEYS and table[n].dtype.is_numeric()]
     figures = [pl.col(n).cast(pl.Float64).fill_nan(None) for n in numeric if not n.startswith(SETTING)]
     return table.with_columns(figures).sort("dataset", "strategy", "seed", "trial", "round")
 

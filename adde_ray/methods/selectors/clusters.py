@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from adde_ray.methods.clustering import sample_rows
 from adde_ray.methods.selectors.candidates import Candidates, as_bytes
 
 MAX_CLUSTERS, MIN_CLUSTER = 500, 5
@@ -87,9 +88,7 @@ def kmeans(z: np.ndarray, clusters: int, *, seed: int) -> np.ndarray:
 
     z = z - z.mean(axis=0, dtype=np.float64)
     z = (z / (np.abs(z).max() or 1.0)).astype(np.float32)
-    rows = np.arange(len(z))
-    if len(rows) > MAX_FIT_ROWS:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, MAX_FIT_ROWS, replace=False))
+    rows = sample_rows(len(z), MAX_FIT_ROWS, np.random.default_rng(seed))
     clusters = min(clusters, len(np.unique(as_bytes(z[rows]))))
     # With more threads, sums are taken in whatever order they are done. `one_thread` may not know scikit-learn's own.
     with threadpool_limits(1):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from adde_ray.methods.clustering import sample_rows
 from adde_ray.methods.coverage import DIGITS, Coverage, blocks, greedy, squares
 from adde_ray.methods.selectors.candidates import Candidates, as_bytes
 from adde_ray.methods.selectors.clusters import kmeans
@@ -74,7 +75,7 @@ class Herd:
         self._covered = Coverage(z, centres)
         self.z, self._weights, self._kernel = self._covered.z, np.asarray(weights, dtype=np.float64), kernel
         # The row itself counts in full; the sum over the others is estimated on a sample of them.
-        rows = np.arange(n) if n <= MAX_POOL else np.sort(rng.choice(n, MAX_POOL, replace=False))
+        rows = sample_rows(n, MAX_POOL, rng)
         self._rows, self._place = rows, np.full(n, -1)
         self._place[rows] = np.arange(len(rows))
         self._share = self._weights[rows] * ((n - 1) / max(len(rows) - 1, 1))
@@ -166,7 +167,7 @@ def _nearest_pair(z: np.ndarray) -> float:
 def _pure_radius(z: np.ndarray, classes: int, rng: np.random.Generator) -> float:
     """The squared radius at which `PURITY` of the balls around rows of z (n, e) are pure in k-means clusters."""
     cluster = kmeans(z, classes, seed=int(rng.integers(2**31)))
-    rows = np.arange(len(z)) if len(z) <= MAX_POOL else np.sort(rng.choice(len(z), MAX_POOL, replace=False))
+    rows = sample_rows(len(z), MAX_POOL, rng)
     stranger = np.full(len(rows), np.inf)  # squared distance to the nearest row of another cluster
     for c in np.unique(cluster[rows]):
         mine, others = np.flatnonzero(cluster[rows] == c), z[cluster != c]
