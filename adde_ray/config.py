@@ -84,6 +84,9 @@ class Encoder(Section):
     """transformer: a Hugging Face model id or a local folder."""
     dims: int = Field(0, ge=0)
     """Reduce the features to this many principal components of pool and seed; 0 = all (tfidf: 128, patches: 256)."""
+    symmetry: Literal["none", "mirror", "square"] | None = None
+    """patches: how an image can be turned and still shows the same. mirror: left for right; square: also by quarter
+    turns, as tiles and lesions can (twice the work); none: not at all, as letters. Left out: mirror."""
     batch_size: int = Field(64, ge=1)
     """Rows per forward pass of a transformer."""
 

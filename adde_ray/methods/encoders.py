@@ -55,6 +55,13 @@ def resolve(settings: config.Encoder, modality: str) -> str:
             value=name,
             remedy=f"Choose one of: auto, {fit}",
         )
+    if settings.symmetry is not None and name != "patches":
+        raise UserError(
+            f"would be ignored by the encoder {name}",
+            where="encoder.symmetry",
+            value=settings.symmetry,
+            remedy='Set encoder.name = "patches", or drop the symmetry',
+        )
     if (settings.model is None) == (name == "transformer"):
         if settings.model is None:
             raise UserError(

@@ -1,7 +1,8 @@
 """Images without a pretrained model: convolutional k-means features learned from the pool → (n, d) float32.
 
 Whitened patches are clustered, each patch of an image is described by how near it is to each centroid, and
-these descriptions are averaged over the image's quarters. Coates, Ng and Lee 2011; Coates and Ng 2012.
+these descriptions are averaged over the image's quarters, and over the ways the image may be turned and still show
+the same. Coates, Ng and Lee 2011; Coates and Ng 2012.
 """
 
 from __future__ import annotations
@@ -20,11 +21,16 @@ from adde_ray.methods.images import decode_images
 _CHUNK = 256  # images held decoded at a time
 _CONTRAST = 10 / 255**2  # added to a patch's variance, so that noise in flat regions is not blown up
 _WHITENING = 0.1  # added to the eigenvalues of the patches' covariance
+_FLATTENING = 0.5  # components are divided by their deviation to this power: the largest say least of the classes
+_LEAST_DEVIATION = 0.03  # added to it, as a share of the largest: components that are noise stay small
 
 
 class Patches:
     """Patches of 6×6 pixels (smaller where an image is smaller than 12), 400 centroids, of unit length (an image
-    like the mean of all is 0). From 64 pixels on, every second patch or fewer: about 32 a side are enough.
+    like the mean of all is 0). From 64 pixels on, every second patch or fewer: about 32 a side are enough, and half of
+    that for each view of a square.
+
+    `symmetry` (default: mirror) names the views averaged over: the image and its mirror image, or all 8 of a square.
     """
 
     modalities = ("image",)
@@ -36,6 +42,7 @@ class Patches:
 
     def __init__(self, settings: config.Encoder, modality: str):
         self.dims = settings.dims or self.default_dims
+        self.symmetry = settings.symmetry or "mirror"
         self.arrays: dict[str, np.ndarray] = {}
         self.settings: dict[str, Any] = {}
 
@@ -43,7 +50,9 @@ class Patches:
         rng = np.random.default_rng(seed)
         payloads = payloads[np.sort(rng.permutation(len(payloads))[: self.fit_rows])]
         side = min(decode_images(payloads[:1]).shape[2:])
-        self.settings = {"patch": max(1, min(self.patch, side // 2)), "stride": max(1, side // 32)}
+        # Eight views make up for every other patch.
+        stride = max(1, side // 32) * (2 if self.symmetry == "square" else 1)
+        self.settings = {"patch": max(1, min(self.patch, side // 2)), "stride": stride, "symmetry": self.symmetry}
         with _one_thread():
             patches = self._draw(payloads, rng).astype(np.float64)
             mean = patches.mean(axis=0)
@@ -98,14 +107,18 @@ class Patches:
         pooled = torch.empty(len(payloads), 4 * len(centroids))
         # One image at a time: its features are then the same in any company, and its patches stay in the cache.
         for row, image in enumerate(_images(payloads)):
-            windows = _windows(image, self.settings["patch"], self.settings["stride"])
-            patches = _normalise(windows.reshape(windows.shape[0] * windows.shape[1], -1))
-            assert patches.shape[1] == len(mean), (patches.shape, len(mean))
-            whitened = (patches - mean) @ whitening
-            away = torch.addmm(squares, whitened, centroids.T, alpha=-2).add_(whitened.square().sum(1, keepdim=True))
-            away.clamp_(min=0).sqrt_()
-            near = away.mean(dim=1, keepdim=True).sub(away).clamp_(min=0)  # "triangle": 0 for all farther than average
-            pooled[row] = (_quarters(*windows.shape[:2]) @ near).flatten()
+            views = []
+            for view in _views(image, self.settings["symmetry"]):
+                windows = _windows(view, self.settings["patch"], self.settings["stride"])
+                patches = _normalise(windows.reshape(windows.shape[0] * windows.shape[1], -1))
+                assert patches.shape[1] == len(mean), (patches.shape, len(mean))
+                whitened = (patches - mean) @ whitening
+                away = torch.addmm(squares, whitened, centroids.T, alpha=-2)
+                away.add_(whitened.square().sum(1, keepdim=True)).clamp_(min=0).sqrt_()
+                # "Triangle": 0 for all farther than average.
+                near = away.mean(dim=1, keepdim=True).sub(away).clamp_(min=0)
+                views.append((_quarters(*windows.shape[:2]) @ near).flatten())
+            pooled[row] = torch.stack(views).mean(dim=0)
         return pooled.numpy()
 
 
@@ -132,6 +145,14 @@ def _images(payloads: pl.Series) -> Iterator[Any]:
 
     for start in range(0, len(payloads), _CHUNK):
         yield from torch.from_numpy(decode_images(payloads[start : start + _CHUNK]))
+
+
+def _views(image: Any, symmetry: str) -> list[Any]:
+    """The image in every position in which it shows the same."""
+    if symmetry == "none":
+        return [image]
+    turned = [image.rot90(quarters, (1, 2)) for quarters in range(4)] if symmetry == "square" else [image]
+    return turned + [view.flip(2) for view in turned]
 
 
 def _windows(image: Any, patch: int, stride: int) -> Any:
@@ -178,4 +199,6 @@ def _principal(x: np.ndarray, dims: int, *, seed: int) -> dict[str, np.ndarray]:
 
     with np.errstate(invalid="ignore"):  # shares of a variance of 0, which nobody reads
         pca = PCA(min(dims, *x.shape), random_state=seed).fit(x)
-    return {"pca.mean": pca.mean_, "pca.components": pca.components_}
+    relative = pca.singular_values_ / max(pca.singular_values_.max(), 1e-30)
+    weights = (relative + _LEAST_DEVIATION) ** -_FLATTENING
+    return {"pca.mean": pca.mean_, "pca.components": weights[:, None] * pca.components_}

@@ -11,15 +11,15 @@ import pytest
 
 from adde_ray.config import Encoder as Settings
 from adde_ray.methods.encoders import encode_images, make
-from adde_ray.methods.patches import Patches, _quarters
+from adde_ray.methods.patches import Patches, _principal, _quarters
 
 
 def noise(n=30, channels=3, size=(16, 16), seed=0):
     return encode_images(np.random.default_rng(seed).random((n, channels, *size)))
 
 
-def fitted(payloads, dims=0, seed=0):
-    encoder = make(Settings(name="patches", dims=dims), "image")
+def fitted(payloads, dims=0, seed=0, symmetry=None):
+    encoder = make(Settings(name="patches", dims=dims, symmetry=symmetry), "image")
     assert isinstance(encoder, Patches)  # reduces its features by itself
     encoder.fit(payloads, seed=seed)
     return encoder
@@ -65,6 +65,23 @@ def test_contrast_and_brightness_matter_little():
     encoder = fitted(encode_images(pixels))
     z, dimmed = encoder.encode(encode_images(pixels)), encoder.encode(encode_images(0.2 + 0.5 * pixels))
     assert np.sum(z * dimmed, axis=1).min() > 0.95
+
+
+def test_an_image_is_encoded_as_its_views_are():
+    pixels = np.random.default_rng(1).random((5, 3, 16, 16))
+    views = {"none": pixels, "mirror": pixels[..., ::-1], "square": np.rot90(pixels, 3, (2, 3))}
+    for symmetry, same in (("none", ["none"]), ("mirror", ["none", "mirror"]), ("square", list(views))):
+        encoder = fitted(noise(), symmetry=symmetry)
+        z = {name: encoder.encode(encode_images(turned)) for name, turned in views.items()}
+        alike = [name for name in views if np.allclose(z[name], z["none"], atol=1e-4)]
+        assert alike == same, (symmetry, alike)
+
+
+def test_a_component_ten_times_as_wide_comes_out_three_times_as_wide_and_noise_stays_small():
+    x = np.random.default_rng(0).normal(size=(2000, 3)) * [100, 10, 0.01]
+    principal = _principal(x, 3, seed=0)
+    spread = ((x - principal["pca.mean"]) @ principal["pca.components"].T).std(axis=0)
+    assert 2.5 < spread[0] / spread[1] < 4 and spread[1] / spread[2] > 100
 
 
 def test_equal_images_have_no_direction():
