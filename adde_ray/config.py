@@ -243,7 +243,8 @@ class Generate(Section):
     per_round: int = Field(32, ge=1)
     """Candidates drawn each round, spread over the open gaps by severity, or over the classes by their share."""
     max_share: float = Field(0.3, ge=0, le=1)
-    """At most this share of a query, and of all a run asks about, is synthetic; 0 = none. Runs start at half of it."""
+    """At most this share of a query, and of all a run asks about, is synthetic; 0 = none. A run starts at an eighth of
+    it and earns the rest by what people confirm; without the rule `trust` it starts at half."""
     actors: int = Field(1, ge=0)
     """Generator actors that synthesise in parallel; 0 = this process does it, between its other steps."""
     gpu: bool = False
@@ -336,7 +337,7 @@ class Review(Section):
 class Adapt(Section):
     """How the run reacts to what it sees. Every change is recorded with its reason."""
 
-    rules: tuple[str, ...] = ("broaden", "tighten", "reweigh")
+    rules: tuple[str, ...] = ("broaden", "tighten", "trust", "reweigh")
     """Which adaptation rules apply, in this order; empty = nothing adapts."""
     window: int = Field(3, ge=1)
     """Rounds over which a plateau or a fall is judged."""

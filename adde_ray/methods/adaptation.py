@@ -6,6 +6,7 @@ history of metrics.json records and what the last query paid → the next round'
 |---------|---------------------------------------------|------------------------------------------------------|
 | broaden | diversity plateaus while quality rises      | wider draws, more synthetic samples in the query     |
 | tighten | quality falls                               | stricter filter, fewer synthetic samples             |
+| trust   | people answered about synthetic samples     | more of them; or fewer, and no synthesis for a while |
 | reweigh | some terms point at samples that pay better | alpha, beta, gamma move toward them, near the prior  |
 """
 
@@ -21,6 +22,9 @@ from adde_ray.methods.stopping import m_div, m_qual
 
 TERMS = ("alpha", "beta", "gamma")
 
+LONGEST_REST = 8
+"""Rounds without synthesis after which it is tried again in any case."""
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -32,6 +36,8 @@ class Policy:
     temperature: float  # spread of the generator's draws
     min_confidence: float  # what f must think of a synthetic sample's class
     synthetic_share: float  # of the query, at most
+    synthesis_from: int = 0  # the round from which there is synthesis
+    fruitless: int = 0  # rounds of synthesis in a row of which nothing was confirmed
 
     @classmethod
     def initial(cls, config: Config) -> Policy:
@@ -41,7 +47,8 @@ class Policy:
             gamma=config.select.gamma,
             temperature=config.generate.temperature,
             min_confidence=config.quality_control.min_confidence,
-            synthetic_share=config.generate.max_share / 2,
+            # Trust is earned; where nothing adapts, it is given.
+            synthetic_share=config.generate.max_share / (8 if "trust" in config.adapt.rules else 2),
         )
 
     @property
@@ -58,6 +65,9 @@ class Evidence:
     payoff: np.ndarray  # (n,) what each answered sample paid, see `payoff`
     prior: Policy  # as configured
     max_share: float
+    num_synthesised: int = 0  # candidates made this round, those that failed quality control included
+    num_asked: int = 0  # of them, in the query
+    num_confirmed: int = 0  # of these, what people confirmed
 
 
 def payoff(p_label: np.ndarray, labelled: np.ndarray, confirmed: np.ndarray) -> np.ndarray:
@@ -95,6 +105,27 @@ def tighten(policy: Policy, seen: Evidence, config: Adapt) -> tuple[Policy, str 
         synthetic_share=round(policy.synthetic_share * (1 - config.rate), 6),
     )
     return stricter, f"macro-F1 {trend['m_qual']:+.3f} over {config.window} rounds"
+
+
+def trust(policy: Policy, seen: Evidence, config: Adapt) -> tuple[Policy, str | None]:
+    """People's answers to synthetic samples say how many they are asked about next: twice as many, or half.
+
+    Synthesis of which they confirmed nothing pauses too, since fitting a generator is most of what a round costs. The
+    pauses double (1, 2, 4, at most 8 rounds), so that a generator which pays late, when the pool has run dry of a gap
+    or f knows enough to aim it, is still found.
+    """
+    if not seen.num_synthesised:
+        return policy, None
+    told = f"{seen.num_confirmed} of {seen.num_asked} synthetic samples were confirmed"
+    if not seen.num_asked:
+        told = f"none of {seen.num_synthesised} synthetic candidates was worth asking about"
+    factor = 1.0 if not seen.num_asked else 2.0 if 2 * seen.num_confirmed >= seen.num_asked else 0.5
+    share = round(min(policy.synthetic_share * factor, seen.max_share), 6)
+    if seen.num_confirmed:
+        return replace(policy, synthetic_share=share, fruitless=0), told
+    rounds = min(2**policy.fruitless, LONGEST_REST)
+    until = len(seen.history) + rounds
+    return replace(policy, synthetic_share=share, fruitless=policy.fruitless + 1, synthesis_from=until), told
 
 
 def reweigh(policy: Policy, seen: Evidence, config: Adapt) -> tuple[Policy, str | None]:
@@ -142,4 +173,4 @@ def _trend(history: list[dict], window: int) -> dict[str, float] | None:
     return {"m_div": m_div(now) - m_div(then), "m_qual": m_qual(now) - m_qual(then)}
 
 
-RULES = {"broaden": broaden, "tighten": tighten, "reweigh": reweigh}
+RULES = {"broaden": broaden, "tighten": tighten, "trust": trust, "reweigh": reweigh}

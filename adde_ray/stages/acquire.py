@@ -54,7 +54,8 @@ def synthesise(
     schema = with_payload(SYNTHETIC, data.meta.modality)
     seed = derive_seed(config.run.seed, round_.t, "generate")
     requests = what_to_make(analysis, data, config)
-    if not requests or generators.name is None or policy.synthetic_share == 0:
+    rests = policy.synthetic_share == 0 or round_.t < policy.synthesis_from
+    if not requests or generators.name is None or rests:
         return frame([], schema)
 
     learned_from, learned_ids = fit_data(analysis, data, config, round_)

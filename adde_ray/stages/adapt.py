@@ -39,11 +39,15 @@ def adapt(
     else:
         label = np.maximum(said, 0)
         paid = adaptation.payoff(proba[np.arange(len(label)), label], counts[label], said >= 0)
+    asked = answered.join(synthetic, on="sample_id", how="semi")
     evidence = Evidence(
         history=seen,
         terms=answered.select("U", "Div", "Q").to_numpy().astype(np.float64),
         payoff=paid,
         prior=Policy.initial(config),
         max_share=config.generate.max_share,
+        num_synthesised=len(synthetic),
+        num_asked=len(asked),
+        num_confirmed=asked["label"].count(),
     )
     return adaptation.adapt(policy, evidence, config.adapt)

@@ -90,9 +90,11 @@ def _synthetic_cap(size: int, num_real: int, num_asked: int, policy: Policy, con
     queries = [round_.run.round(t).read("query.parquet", "origin") for t in range(round_.t)]
     before = sum(int((q["origin"] == "synthetic").sum()) for q in queries if q is not None)
 
+    probe = int(policy.synthetic_share > 0)  # without one, nobody would ever learn whether more would pay
+
     def fits(number: int) -> bool:
         asked = min(size, num_real + number)
         limit = config.generate.max_share * (num_asked + asked) - before
-        return number <= min(round(policy.synthetic_share * asked), limit)
+        return number <= min(max(round(policy.synthetic_share * asked), probe), limit)
 
     return max(filter(fits, range(size + 1)), default=0)

@@ -1,6 +1,6 @@
 """Every adaptation rule: silent on noise, acts when its condition holds, within bounds, with a reason."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ def evidence(f1=(0.5, 0.5), m_div=(0.3, 0.3), terms=None, paid=None) -> Evidence
 ACTS = {
     "broaden": evidence(f1=(0.5, 0.6), m_div=(0.3, 0.3)),
     "tighten": evidence(f1=(0.6, 0.5)),
+    "trust": replace(evidence(), num_synthesised=32, num_asked=3),
     "reweigh": evidence(terms=[[0.9, 0.1, 1], [0.9, 0.2, 1], [0.1, 0.9, 1], [0.1, 0.8, 1]], paid=[1, 1, 0, 0]),
 }
 CONFIG = Adapt(window=1)
@@ -79,3 +80,36 @@ def test_no_rules_no_change():
 def test_unknown_rule():
     with pytest.raises(UserError, match="broaden"):
         adapt(PRIOR, evidence(), Adapt(rules=("loosen",)))
+
+
+def test_synthesis_that_pays_nothing_rests_twice_as_long_each_time_and_begins_anew_once_it_pays():
+    def seen(rounds, asked=0, confirmed=0):
+        made = {"num_synthesised": 32, "num_asked": asked, "num_confirmed": confirmed}
+        return replace(evidence((0.5,) * rounds, (0.3,) * rounds), **made)
+
+    policy, made = PRIOR, []
+    for t in range(40):
+        if t >= policy.synthesis_from:
+            made.append(t)
+            policy, reason = RULES["trust"](policy, seen(t + 1), CONFIG)
+            assert "none of 32" in reason
+    assert made == [0, 2, 5, 10, 19, 28, 37] and policy.synthetic_share == PRIOR.synthetic_share
+    policy, reason = RULES["trust"](policy, seen(46, 3, 2), CONFIG)
+    assert policy.fruitless == 0 and "2 of 3" in reason
+    assert RULES["trust"](policy, seen(47), CONFIG)[0].synthesis_from == 48
+
+
+def test_trust_is_earned():
+    def after(policy, asked, confirmed):
+        seen = replace(evidence(), num_synthesised=32, num_asked=asked, num_confirmed=confirmed)
+        return RULES["trust"](policy, seen, CONFIG)[0]
+
+    half = after(PRIOR, 4, 1)
+    assert half.synthetic_share == PRIOR.synthetic_share / 2 and half.synthesis_from == 0
+    assert after(PRIOR, 4, 2).synthetic_share == PRIOR.synthetic_share * 2
+    policy = PRIOR
+    for _ in range(5):
+        policy = after(policy, 9, 9)
+    assert policy.synthetic_share == 0.2  # never more than evidence.max_share
+    fixed = Policy.initial(Config.parse({"data": {"source": "digits"}, "adapt": {"rules": []}}))
+    assert fixed.synthetic_share == 4 * PRIOR.synthetic_share == 0.15
