@@ -18,6 +18,8 @@ def ensure_ray() -> None:
 
     if ray.is_initialized():
         return
+    # Of many tasks that fail alike the first is told; Ray would add a traceback for each of the others.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
     # A local Ray announces token authentication, its metrics agent and more; none of it is about the run.
     quiet = {"configure_logging": True, "logging_level": logging.ERROR, "log_to_driver": False}
     address = os.environ.get("RAY_ADDRESS")

@@ -56,7 +56,7 @@ def ablate(
 
             return run_all(left, data, where.root, progress, concurrency=concurrency or grid.concurrency)
 
-        failures = _run(where, left, len(trials), run, console or Console())
+        failures = _run(where, left, len(trials) - len(left), len(trials), run, console or Console())
         table = where.write_results([trial.name for trial in trials])
     return {"folder": where.root, "trials": len(trials), "failures": failures, "means": _means(table)}
 
@@ -109,7 +109,8 @@ def sweep(
             return failures
 
         needed = left if plan.search != "optuna" else [plan.trial(0, {}, bases)]
-        failures = _run(where, needed, total, run, console or Console())
+        done = sum(where.result(f"{number:04d}") is not None for number in range(total))
+        failures = _run(where, needed, done, total, run, console or Console())
         for trial in trials or searched:
             rounds = halving.stopped(int(trial.name))
             done = where.result(trial.name)
@@ -158,6 +159,7 @@ def _means(table: pl.DataFrame) -> dict[str, float]:
 def _run(
     where: ExperimentDir,
     left: list[Trial],
+    done: int,
     total: int,
     run: Callable[[dict[str, ObjectRef], Progress], dict[str, str]],
     console: Console,
@@ -175,7 +177,6 @@ def _run(
             for name, reference in prepare_all(left, where.root):
                 data[name] = reference
                 status.update(f"preparing data: {len(data)} of {count}")
-        done = sum(where.result(path.name) is not None for path in (where.root / "trials").glob("*"))
         with TrialTable(console, total, done) as table:
             failures = run(data, Progress(table.began, table.round_done, table.ended))
     where.write_failures(failures)
