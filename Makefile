@@ -16,9 +16,7 @@ test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest
 
 headline: $(VENV)/installed-dev
-	$(BIN)/python benchmarks/protocols.py all --seeds 5 --out jobs/configs/tables
-	$(BIN)/adde ablate jobs/configs/headline.toml --resume
-	$(BIN)/adde compare experiments/headline
+	$(BIN)/python benchmarks/headline.py
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,7 +1,7 @@
 """Real datasets cut as their protocols say, one Parquet table for each dataset and seed, and their configs.
 
     python benchmarks/protocols.py ham10000 --seeds 1 --out tables     # writes tables/ham10000-0.parquet
-    python benchmarks/protocols.py all --seeds 5 --out jobs/configs/tables     # what jobs/configs/headline.toml reads
+    python benchmarks/protocols.py all --seeds 5 --out experiments/tables     # as headline.py does it
 
 Columns: image or text, label, split (seed, pool, val, test, ood), and subgroup columns. $ADDE_DATA_DIR is the folder
 with the datasets' Parquet files. Groups (lesions, sites) never straddle what is learned from and what is held out.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +160,22 @@ PROTOCOLS: dict[str, Callable[[Path, np.random.Generator], pl.DataFrame]] = {
 }
 
 
+def build_all(seeds: Iterable[int], out: Path) -> None:
+    """The tables of every dataset, and the encoder of sentences beside them where it is installed."""
+    for name in sorted(PROTOCOLS):
+        for seed in seeds:
+            build(name, seed, out)
+    link_encoder(out)
+
+
+def link_encoder(out: Path) -> None:
+    """Make all-MiniLM-L6-v2 found beside the tables, where its package is installed."""
+    link = out / "all-MiniLM-L6-v2"
+    if (model := minilm()) is not None and not link.exists():
+        link.unlink(missing_ok=True)  # it may point to an environment that is gone
+        link.symlink_to(model, target_is_directory=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", choices=[*sorted(PROTOCOLS), "all"])
@@ -173,10 +189,7 @@ def main() -> None:
             path = build(name, seed, args.out)
             rows = pl.read_parquet(path, columns=["split"])["split"].value_counts().sort("split").iter_rows()
             print(f"{path}: {', '.join(f'{split} {count}' for split, count in rows)}")
-    link = args.out / "all-MiniLM-L6-v2"
-    if (model := minilm()) is not None and not link.exists():
-        link.unlink(missing_ok=True)  # it may point to an environment that is gone
-        link.symlink_to(model, target_is_directory=True)
+    link_encoder(args.out)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,10 @@ SHARES = (
 """Figures that lie in [0, 1], and so do their means."""
 
 
+DROPS = ("drop", "corruption_drop")
+"""What is lost where the data is shifted: on ood, and on val corrupted, the mean over the corruptions."""
+
+
 def is_baseline(strategy: str) -> bool:
     """Whether a strategy is none of ADDE's own: neither the loop nor the loop without one of its parts."""
     return not strategy.startswith(("adde", "no_"))
@@ -166,7 +170,7 @@ def _of_subject(by: dict[str, np.ndarray], subject: str, levels: dict[str, str |
 
 def less_is_better(name: str) -> bool:
     """Whether a figure at the end is a gap, which should be small."""
-    return name == "drop" or bool({"fairness", "amplification"} & set(name.split(".")))
+    return name in DROPS or bool({"fairness", "amplification"} & set(name.split(".")))
 
 
 def _ranking(datasets: list[Dataset], strategies: list[str], measure: str) -> dict | None:
@@ -198,6 +202,8 @@ def _extra(d: Dataset, reference: str) -> dict[str, pl.Expr]:
     found |= {name: pl.col(name) for name in [*names, "diversity.vendi"] if name in there}
     if f"val.{figure}" in there and f"ood.{figure}" in there:
         found["drop"] = pl.col(f"val.{figure}") - pl.col(f"ood.{figure}")
+    if corrupted := [n for n in there if n.startswith("corruptions.") and n.endswith(".drop")]:
+        found["corruption_drop"] = pl.mean_horizontal(corrupted)
     return found | {name: pl.col(name) for name in there if _sums_up(name, d.split)}
 
 

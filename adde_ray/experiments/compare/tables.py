@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from adde_ray.experiments.compare import words
 from adde_ray.experiments.compare.document import Section, Table
-from adde_ray.experiments.compare.figures import MEASURES, less_is_better
+from adde_ray.experiments.compare.figures import DROPS, MEASURES, less_is_better
 from adde_ray.methods.diversity import IN_M_DIV
 
 MAX_COLUMNS = 12  # of one table; the rest is in the JSON
@@ -90,7 +90,7 @@ def beside(found: dict) -> list[Section]:
     groups = (
         ("rare", "Rare and worst classes", lambda n: n == "rare_recall" or n.endswith(".worst_class_recall")),
         ("diversity", "Diversity of the dataset", lambda n: n.startswith("diversity.")),
-        ("shift", "From val to ood", lambda n: n == "drop"),
+        ("shift", "From val to ood and to corrupted val", lambda n: n in DROPS),
         ("fairness", "Fairness", lambda n: "fairness" in n.split(".")),
         ("amplification", "Bias amplification", lambda n: "amplification" in n.split(".")),
     )

@@ -9,7 +9,7 @@ from statistics import median
 from adde_ray.experiments.compare import words
 from adde_ray.experiments.compare.charts import MANY
 from adde_ray.experiments.compare.document import Section, Table
-from adde_ray.experiments.compare.figures import MEASURES, less_is_better
+from adde_ray.experiments.compare.figures import DROPS, MEASURES, less_is_better
 
 MAX_FIGURES = 12  # of fairness and amplification, in the table beside
 
@@ -117,7 +117,7 @@ def on_trial(found: dict) -> Section | None:
 def _beside(found: dict) -> Table | None:
     s, reference = found["subject"], found["reference"]
     known = dict.fromkeys(n for d in found["datasets"].values() for n in d["subject_at_end"])
-    main = ("rare_recall", "diversity.m_div", "drop")
+    main = ("rare_recall", "diversity.m_div", *DROPS)
     names = [n for n in known if n in main or n.endswith(".worst_class_recall")]
     names += [n for n in known if {"fairness", "amplification"} & set(n.split("."))][:MAX_FIGURES]
     rows = []

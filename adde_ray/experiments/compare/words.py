@@ -85,6 +85,8 @@ def title(name: str) -> str:
         return "Recall of the rare classes"
     if name == "drop":
         return "Drop from val to ood"
+    if name == "corruption_drop":
+        return "Drop where val is corrupted"
     if first == "diversity":
         return name_of(rest)
     if first in ("val", "test", "ood"):

@@ -1,0 +1,136 @@
+"""Does ADDE pay? Every strategy on five datasets, five seeds, and what came out beside what was hoped for.
+
+    ADDE_DATA_DIR=… python benchmarks/headline.py        # jobs/configs/headline.toml; goes on after a kill. Hours
+    python benchmarks/headline.py --quick                # its quick variant: digits, one seed, half a minute
+
+Without $ADDE_DATA_DIR it runs on the digits alone. The tables are cut by protocols.py, the trials run by `adde ablate`
+and put side by side by `adde compare`; the figures are read from the compare.json that it writes. Strategies are judged
+on test (on ood where a dataset has no test), which steered nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from statistics import median
+
+import protocols
+from common import finish, show
+from grids import compared, grid_arguments
+
+from adde_ray.methods.statistics import mean_interval
+
+GRID = protocols.CONFIGS / "headline.toml"
+
+LEARNERS = ("random", "entropy", "margin")
+"""Random choice and active learning, under which drops and gaps should lie."""
+
+TARGETS = {
+    "labels_to_random/median": "<= 0.35",
+    "labels_to_random/worst": "<= 0.6",
+    "labels_to_best/median": "<= 0.8",
+    "labels_to_best/worst": "<= 1",
+    "rare_recall/higher": ">= 4",
+    "rare_recall/lower_beyond_noise": "<= 0",
+    "coverage/over_best": ">= 0",
+    "cluster_entropy/over_best": ">= 0",
+    "vendi/over_best": ">= 0",
+    "drop/over_learners": "<= 0",
+    "group_gap/over_learners": "<= 0",
+    "amplification/adde_high": "<= 0",
+    "amplification/mads_naive_low": ">= 0",
+}
+
+
+def main() -> None:
+    args = grid_arguments(__doc__).parse_args()
+    datasets, page = compared(GRID, quick=args.quick, folder=args.folder)
+    show(
+        f"ADDE on {len(datasets)} datasets; intervals in {page}",
+        ["dataset", "by", "ADDE", "random", "best baseline", "it is", "labels to random", "to best"],
+        [_row(name, d) for name, d in datasets.items()],
+    )
+    figures = {name: _finite(value) for name, value in figures_of(datasets).items()}
+    missing = [name for name in TARGETS if figures.get(name) is None]
+    finish("headline", figures | dict.fromkeys(missing), TARGETS)
+
+
+def figures_of(datasets: dict[str, dict]) -> dict[str, float]:
+    """What the targets are about. compare.json's datasets in; a figure that nothing was measured for is left out."""
+    found = {}
+    for level, name in (("reference", "labels_to_random"), ("best", "labels_to_best")):
+        levels = [d["strategies"]["adde"]["to_level"].get(level) for d in datasets.values()]
+        shares = sorted(math.inf if row["share"] == "never" else row["share"] for row in levels if row)
+        if shares:
+            found |= {f"{name}/median": _median(shares), f"{name}/worst": shares[-1], f"{name}/datasets": len(shares)}
+    rare = [row["best"] for row in _of_subject(datasets, "rare_recall") if row["best"]]
+    if rare:
+        found["rare_recall/higher"] = sum(row["mean"] > 0 for row in rare)
+        found["rare_recall/lower_beyond_noise"] = sum(row["verdict"] == "lower" for row in rare)
+    for name in ("coverage", "cluster_entropy", "vendi", "m_div"):
+        over = [row["top"]["mean"] for row in _of_subject(datasets, f"diversity.{name}") if row["top"]]
+        if over:
+            found[f"{name}/over_best"] = median(over)
+    for name, belongs in (("drop", _is_drop), ("group_gap", _is_gap)):
+        over = [_median(_over(datasets, other, belongs)) for other in LEARNERS]
+        if not any(map(math.isnan, over)):
+            found[f"{name}/over_learners"] = max(over)
+    for strategy, end in (("adde", "high"), ("mads_naive", "low")):
+        means = [x["mean"] for x in _at_end(datasets, strategy, "amplification.overall")]
+        if len(means) > 1:
+            across = mean_interval(means)
+            found |= {f"amplification/{strategy}": across.mean, f"amplification/{strategy}_{end}": getattr(across, end)}
+    return found
+
+
+def _over(datasets: dict[str, dict], other: str, belongs: Callable[[str], bool]) -> list[float]:
+    """ADDE's figure at the end less the other's, for each dataset and figure that belongs."""
+    return [
+        adde[name]["mean"] - its[name]["mean"]
+        for d in datasets.values()
+        if other in d["strategies"]
+        for adde, its in [(d["strategies"]["adde"]["at_end"], d["strategies"][other]["at_end"])]
+        for name in adde
+        if belongs(name) and name in its
+    ]
+
+
+def _is_drop(name: str) -> bool:
+    return name in ("drop", "corruption_drop")
+
+
+def _is_gap(name: str) -> bool:
+    """Between the best group's accuracy and the worst's, over a subgroup column or over the regions."""
+    return name.startswith("fairness.") and name.endswith(".gap")
+
+
+def _of_subject(datasets: dict[str, dict], name: str) -> list[dict]:
+    return [d["subject_at_end"][name] for d in datasets.values() if name in d["subject_at_end"]]
+
+
+def _at_end(datasets: dict[str, dict], strategy: str, name: str) -> list[dict]:
+    ends = [d["strategies"][strategy]["at_end"] for d in datasets.values() if strategy in d["strategies"]]
+    return [end[name] for end in ends if name in end]
+
+
+def _row(name: str, d: dict) -> list[object]:
+    by, best = d["strategies"], d["best_baseline"]
+    ends = [by[s]["final"]["mean"] for s in ("adde", "random", best)]
+    levels = [by["adde"]["to_level"].get(level) for level in ("reference", "best")]
+    shares = ["–" if row is None else "never" if row["share"] == "never" else f"{row['share']:.0%}" for row in levels]
+    return [name, d["metric"], *ends, best, *shares]
+
+
+def _median(values: Iterable[float]) -> float:
+    found = sorted(values)
+    # Of an even number the worse one, where the mean of the two would have no meaning.
+    return math.nan if not found else found[len(found) // 2] if math.isinf(found[-1]) else median(found)
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity; null is never."""
+    return value if math.isfinite(value) else None
+
+
+if __name__ == "__main__":
+    main()
