@@ -106,14 +106,15 @@ def find_gaps(
 def open_gaps(gaps: list[Gap], config: Gaps) -> list[Gap]:
     """The open gaps to act on, at most `max_open`: the first of each kind, the second of each kind, …
 
-    Within a kind the most severe come first, among equals the least tried, then in the order given. The kinds
+    Within a kind the most severe come first, among equals those people were asked about least, then in the order
+    given: what was synthesised for a gap, and never asked about, must not turn the query to others. The kinds
     alternate because many classes without a label, of which f knows nothing yet, would crowd out the regions
     where they can be found.
     """
     ranked = []
     for order, kind in enumerate(GAP_KINDS):
         of_kind = [gap for gap in gaps if gap.is_open and gap.kind == kind]
-        of_kind.sort(key=lambda gap: (-gap.severity, gap.num_asked + gap.num_synthesised))
+        of_kind.sort(key=lambda gap: (-gap.severity, gap.num_asked))
         ranked += [(rank, order, gap) for rank, gap in enumerate(of_kind)]
     return [gap for *_, gap in sorted(ranked, key=lambda entry: entry[:2])][: config.max_open]
 

@@ -230,7 +230,7 @@ def test_frames_keep_everything_exactly(toy):
 # --- tracking ------------------------------------------------------------------------------------------
 
 
-def test_open_gaps_alternate_between_kinds_severest_and_least_tried_first(toy):
+def test_open_gaps_alternate_between_kinds_severest_and_least_asked_about_first(toy):
     some = toy.track([], toy.find(toy.of_class("a", 8)))[0]
 
     def gap(gap_id: str, kind: str, severity: float, tries: int = 0, status: str = "open") -> Gap:
@@ -246,6 +246,9 @@ def test_open_gaps_alternate_between_kinds_severest_and_least_tried_first(toy):
     ]
     assert [gap.gap_id for gap in open_gaps(given, Gaps())] == ["d2", "s1", "c2", "d1", "c1"]
     assert [gap.gap_id for gap in open_gaps(given, Gaps(max_open=2))] == ["d2", "s1"]
+    # What was synthesised and never asked about turns the query to no other gap.
+    busy = [replace(gap, num_synthesised=9 * (gap.gap_id == "c2")) for gap in given]
+    assert [gap.gap_id for gap in open_gaps(busy, Gaps())] == ["d2", "s1", "c2", "d1", "c1"]
 
 
 def test_membership_of_each_kind(toy):
