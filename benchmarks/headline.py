@@ -2,6 +2,7 @@
 
     ADDE_DATA_DIR=… python benchmarks/headline.py        # jobs/configs/headline.toml; goes on after a kill. Hours
     python benchmarks/headline.py --quick                # its quick variant: digits, one seed, half a minute
+    python benchmarks/headline.py --picture all.html     # the curves, to look at
 
 Without $ADDE_DATA_DIR it runs on the digits alone. The tables are cut by protocols.py, the trials run by `adde ablate`
 and put side by side by `adde compare`; the figures are read from the compare.json that it writes. Strategies are judged
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from statistics import median
 
 import protocols
@@ -24,6 +26,8 @@ GRID = protocols.CONFIGS / "headline.toml"
 
 LEARNERS = ("random", "entropy", "margin")
 """Random choice and active learning, under which drops and gaps should lie."""
+
+COLOURS = {"ADDE": "#0072b2", "random": "#888888", "best baseline": "#e69f00", "MADS-naive: f feeds itself": "#d55e00"}
 
 TARGETS = {
     "labels_to_random/median": "<= 0.35",
@@ -43,13 +47,17 @@ TARGETS = {
 
 
 def main() -> None:
-    args = grid_arguments(__doc__).parse_args()
+    parser = grid_arguments(__doc__)
+    parser.add_argument("--picture", type=Path, metavar="FILE.html", help="also draw the curves")
+    args = parser.parse_args()
     datasets, page = compared(GRID, quick=args.quick, folder=args.folder)
     show(
         f"ADDE on {len(datasets)} datasets; intervals in {page}",
         ["dataset", "by", "ADDE", "random", "best baseline", "it is", "labels to random", "to best"],
         [_row(name, d) for name, d in datasets.items()],
     )
+    if args.picture:
+        draw(args.picture, datasets)
     figures = {name: _finite(value) for name, value in figures_of(datasets).items()}
     missing = [name for name in TARGETS if figures.get(name) is None]
     finish("headline", figures | dict.fromkeys(missing), TARGETS)
@@ -81,6 +89,40 @@ def figures_of(datasets: dict[str, dict]) -> dict[str, float]:
             across = mean_interval(means)
             found |= {f"amplification/{strategy}": across.mean, f"amplification/{strategy}_{end}": getattr(across, end)}
     return found
+
+
+def draw(path: Path, datasets: dict[str, dict]) -> None:
+    """Learning curves with intervals, a panel a dataset, and bias amplification round by round, as one HTML file."""
+    from plotly.subplots import make_subplots
+
+    titles = [f"{name}, {d['metric'].partition('.')[0]} (best: {d['best_baseline']})" for name, d in datasets.items()]
+    rows = -(-(len(datasets) + 1) // 3)
+    figure = make_subplots(rows, 3, subplot_titles=[*titles, "bias amplification, by share of the rounds"])
+    figure.update_layout(template="plotly_white", width=1200, height=100 + 300 * rows)
+    figure.update_layout(legend={"orientation": "h"}, margin={"t": 50, "l": 50, "r": 20})
+    places = [{"row": i // 3 + 1, "col": i % 3 + 1} for i in range(len(datasets) + 1)]
+    named = set()
+
+    def draw_line(x: list, means: list[float], name: str, place: dict) -> None:
+        style = {"line": {"color": COLOURS[name], "width": 3 if name == "ADDE" else 2}, "mode": "lines"}
+        figure.add_scatter(x=x, y=means, name=name, legendgroup=name, showlegend=name not in named, **style, **place)
+        named.add(name)
+
+    for place, d in zip(places, datasets.values(), strict=False):
+        # Where random is the best baseline it is drawn once.
+        for strategy, name in ({d["best_baseline"]: "best baseline"} | {"random": "random", "adde": "ADDE"}).items():
+            curve = d["strategies"][strategy]["curve"]
+            if curve[0]["low"] is not None:
+                edge = [p["high"] for p in curve] + [p["low"] for p in reversed(curve)]
+                shade = {"fill": "toself", "fillcolor": COLOURS[name], "opacity": 0.12, "mode": "lines"}
+                shade |= {"line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
+                figure.add_scatter(x=d["labels"] + d["labels"][::-1], y=edge, **shade, **place)
+            draw_line(d["labels"], [p["mean"] for p in curve], name, place)
+        for strategy, name in (("adde", "ADDE"), ("mads_naive", "MADS-naive: f feeds itself")):
+            if strategy in d["strategies"]:
+                means = [p["mean"] for p in d["strategies"][strategy]["by_round"]["amplification.overall"]]
+                draw_line([i / max(len(means) - 1, 1) for i in range(len(means))], means, name, places[-1])
+    figure.write_html(path, include_plotlyjs=True, config={"displayModeBar": False})
 
 
 def _over(datasets: dict[str, dict], other: str, belongs: Callable[[str], bool]) -> list[float]:

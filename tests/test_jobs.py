@@ -1,4 +1,4 @@
-"""`jobs/run.py` as its users run it: `ray job submit` to a Ray head with its job server."""
+"""The scripts of jobs/ as their users run them: `ray job submit` to a Ray head with its job server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from adde_ray.rundir import RunDir
+from adde_ray.rundir import RunDir, read_table
 from adde_ray.summary import summarise
 
 JOBS = Path(__file__).parents[1] / "jobs"
@@ -56,9 +56,9 @@ def job_server():
     shutil.rmtree(root, ignore_errors=True)
 
 
-def submit(job_server, *arguments: str) -> subprocess.CompletedProcess:
+def submit(job_server, script: str, *arguments: str) -> subprocess.CompletedProcess:
     address, env = job_server
-    command = [RAY, "job", "submit", "--address", address, "--working-dir", JOBS, "--", sys.executable, "run.py"]
+    command = [RAY, "job", "submit", "--address", address, "--working-dir", JOBS, "--", sys.executable, script]
     return subprocess.run([*command, *arguments], env=env, capture_output=True, text=True)
 
 
@@ -71,7 +71,7 @@ def actors(job_server) -> str:
 
 def test_a_submitted_job_runs_to_the_end_and_resumes(job_server, tmp_path):
     folder = tmp_path / "run"
-    arguments = ["configs/digits.toml", "--run-dir", str(folder), *SMALL]
+    arguments = ["run.py", "configs/digits.toml", "--run-dir", str(folder), *SMALL]
     done = submit(job_server, *arguments)
     assert done.returncode == 0 and "succeeded" in done.stdout + done.stderr, done.stdout + done.stderr
     record = summarise(RunDir.at(folder))
@@ -83,3 +83,35 @@ def test_a_submitted_job_runs_to_the_end_and_resumes(job_server, tmp_path):
     assert again.returncode != 0 and "holds a run already" in again.stdout
     assert submit(job_server, *arguments, "--resume").returncode == 0
     assert summarise(RunDir.at(folder)) == record
+
+
+GRID = """
+name = "grid"
+seeds = 1
+strategies = ["random", "margin"]
+datasets = ["{config}"]
+set = {{ stop.labels = 10 }}
+"""
+
+SPACE = """
+name = "space"
+config = "{config}"
+num_trials = 2
+scheduler = "none"
+set = {{ stop.labels = 10, generate.generator = "none" }}
+[space]
+"select.alpha" = {{ uniform = [0.0, 1.0] }}
+"""
+
+
+@pytest.mark.parametrize(("script", "text"), [("ablate.py", GRID), ("sweep.py", SPACE)])
+def test_submitted_experiments_run_on_the_cluster_and_resume(job_server, tmp_path, script, text):
+    (tmp_path / "experiment.toml").write_text(text.format(config=JOBS / "configs" / "digits.toml"))
+    arguments = [script, str(tmp_path / "experiment.toml"), "--folder", str(tmp_path / "out")]
+    done = submit(job_server, *arguments)
+    assert done.returncode == 0 and "succeeded" in done.stdout + done.stderr, done.stdout + done.stderr
+    table = read_table(tmp_path / "out" / "results.parquet")
+    assert table["trial"].n_unique() == 2 and table["num_asked"].max() == 10
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("trials/*/result.json")}
+    assert submit(job_server, *arguments, "--resume").returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in written} == written and len(written) == 2
