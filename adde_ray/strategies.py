@@ -19,10 +19,11 @@ Setting = object | Callable[[Config], object]
 
 @dataclass(frozen=True)
 class Strategy:
-    """What it does, in a line, and the config tree it lays over a run's."""
+    """What it does, in a line, and the config tree it lays over a run's. baseline: it is none of ADDE's own."""
 
     about: str
     settings: dict[str, dict[str, Setting]] = field(default_factory=dict)
+    baseline: bool = True
 
     def over(self, config: Config) -> Config:
         """`config` with this strategy. Whole values are replaced, tables included. Raises UserError."""
@@ -80,8 +81,12 @@ def _by_uncertainty(about: str, name: str, selector: str = "top_k") -> Strategy:
     return Strategy(about, {**NO_SYNTHESIS, **FIXED, "select": select, "train": members})
 
 
+def _without_part(about: str, settings: dict[str, dict[str, Setting]]) -> Strategy:
+    return Strategy(about, settings, baseline=False)
+
+
 STRATEGIES = {
-    "adde": Strategy("the loop as it is configured"),
+    "adde": Strategy("the loop as it is configured", baseline=False),
     # Baselines.
     "seed": Strategy("the seed set and no label besides: where all begin", {"stop": {"labels": 0}}),
     "random": _baseline("randomly chosen samples", selector="random"),
@@ -124,14 +129,17 @@ STRATEGIES = {
         },
     ),
     # ADDE without one of its parts.
-    "no_gaps": Strategy(
+    "no_gaps": _without_part(
         "ADDE that targets no gap: synthesis at large",
         {"select": {"diversity": _without("gaps")}, "generate": {"target": "dataset"}},
     ),
-    "no_selection": Strategy("ADDE that draws its query from the candidates", {"select": {"selector": "random"}}),
-    "no_synthesis": Strategy("ADDE with real samples only", NO_SYNTHESIS),
-    "no_adaptation": Strategy("ADDE with the weights it started with", FIXED),
-    "no_balance": Strategy(
+    "no_selection": _without_part("ADDE that draws its query from the candidates", {"select": {"selector": "random"}}),
+    "no_synthesis": _without_part("ADDE with real samples only", NO_SYNTHESIS),
+    "no_adaptation": _without_part("ADDE with the weights it started with", FIXED),
+    "no_balance": _without_part(
         "ADDE for which no class is rarer", {"select": {"rarity": 0.0, "diversity": _without("balance")}}
     ),
 }
+
+OWN = frozenset(name for name, way in STRATEGIES.items() if not way.baseline)
+"""Strategies that are no baselines."""

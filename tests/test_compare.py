@@ -18,10 +18,11 @@ from adde_ray.config import Config
 from adde_ray.errors import UserError
 from adde_ray.experiments.compare import compare
 from adde_ray.experiments.compare.align import align
-from adde_ray.experiments.compare.figures import figures, is_baseline
+from adde_ray.experiments.compare.figures import figures
 from adde_ray.experiments.compare.read import read_experiments
 from adde_ray.experiments.compare.sweeps import sweep_figures
-from adde_ray.rundir import RunDir, write_table
+from adde_ray.experiments.grid import Grid
+from adde_ray.rundir import RunDir, write_json, write_table
 from adde_ray.schema import RESULT_KEYS
 from adde_ray.strategies import STRATEGIES, strategy
 
@@ -158,7 +159,22 @@ def test_ranks_and_pooled_differences_tell_what_is_there():
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_baselines_are_what_is_not_our_own(name):
-    assert is_baseline(name) != (name == "adde" or STRATEGIES[name].about.startswith("ADDE"))
+    assert STRATEGIES[name].baseline != (name == "adde" or STRATEGIES[name].about.startswith("ADDE"))
+
+
+def test_a_users_variant_of_adde_is_no_baseline(tmp_path):
+    table = fake.ablation(("digits",), ("adde", "random", "margin", "no_synthesis"))
+    better = pl.when(pl.col("strategy") == "no_synthesis").then(pl.lit("mine")).otherwise("strategy")
+    folder = fake.write(tmp_path / "own", table.with_columns(better.alias("strategy")))
+
+    def best() -> str:
+        compare([folder])
+        return json.loads((folder / "compare.json").read_text())["ablation"]["datasets"]["digits"]["best_baseline"]
+
+    assert best() == "mine"  # nobody knows better
+    told = Grid(name="own", strategies=["adde", "random", "margin", {"name": "mine", "over": "adde"}], datasets=["d"])
+    write_json(folder / "experiment.json", told.told())
+    assert best() == "margin"
 
 
 # --- sweeps --------------------------------------------------------------------------------------------

@@ -105,11 +105,9 @@ class Grid(Spec):
 
     def told(self) -> dict:
         """What experiment.json says of it, besides the trials."""
-        return {
-            "kind": "ablation",
-            "name": self.name,
-            "strategies": {s.name: s.resolve().about for s in self.strategies},
-        }
+        ways = {s.name: s.resolve() for s in self.strategies}
+        strategies = {name: {"about": way.about, "baseline": way.baseline} for name, way in ways.items()}
+        return {"kind": "ablation", "name": self.name, "strategies": strategies}
 
 
 def _only(names: Iterable[str], entries: tuple, where: str) -> tuple:

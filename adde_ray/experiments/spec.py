@@ -82,7 +82,7 @@ class OwnStrategy(Section):
         if self.name in STRATEGIES and (self.name != self.over or self.set):
             remedy = "Give yours a name of its own"
             raise UserError("is another strategy's name", where="strategies", value=self.name, remedy=remedy)
-        return Strategy(self.about or known.about, laid_over(known.settings, self.set))
+        return Strategy(self.about or known.about, laid_over(known.settings, self.set), known.baseline)
 
 
 StrategyEntry = Annotated[OwnStrategy, BeforeValidator(_strategy)]

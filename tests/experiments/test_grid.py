@@ -54,7 +54,8 @@ def test_own_strategies_changes_and_overrides():
     assert (mine.config.select.selector, mine.config.select.redundancy) == ("top_k", 2.0)
     assert margin.config.select.redundancy != 2.0 and mine.name == "digits-mine-5"
     assert mine.config.stop.labels == 30 and mine.config.stop.rounds == 3
-    assert plan.told()["strategies"]["mine"] == "so" and plan.told()["strategies"]["margin"]
+    told = plan.told()["strategies"]
+    assert told["mine"] == {"about": "so", "baseline": True} and told["margin"]["about"]
 
 
 def test_a_table_for_each_seed_beside_the_grid(tmp_path):

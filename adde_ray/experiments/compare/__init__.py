@@ -63,7 +63,8 @@ def _figures(experiments: list, metric: str | None, reference: str | None, subje
     if reference is None:
         reference = first
         notes.append(f"There is no {REFERENCE}: strategies are held against {reference}.")
-    return {"ablation": figures(datasets, reference, subject), "sweeps": sweeps}, notes
+    own = frozenset[str]().union(*(e.own for e in experiments if e.kind == "ablation"))
+    return {"ablation": figures(datasets, reference, subject, own), "sweeps": sweeps}, notes
 
 
 def _named(wanted: str | None, usual: str, names: list[str], option: str) -> str | None:

@@ -13,6 +13,7 @@ import polars as pl
 from adde_ray.experiments.compare.align import Dataset
 from adde_ray.methods import curves, statistics
 from adde_ray.methods.diversity import IN_M_DIV
+from adde_ray.strategies import OWN
 
 MEASURES = ("area", "final")
 """What strategies are compared by: the mean over the curve, and its last value."""
@@ -28,19 +29,15 @@ DROPS = ("drop", "corruption_drop")
 """What is lost where the data is shifted: on ood, and on val corrupted, the mean over the corruptions."""
 
 
-def is_baseline(strategy: str) -> bool:
-    """Whether a strategy is none of ADDE's own: neither the loop nor the loop without one of its parts."""
-    return not strategy.startswith(("adde", "no_"))
-
-
-def figures(datasets: list[Dataset], reference: str, subject: str | None) -> dict:
-    """reference: the strategy others are held against (random); subject: the one that is on trial (adde), if any.
+def figures(datasets: list[Dataset], reference: str, subject: str | None, own: frozenset[str] = OWN) -> dict:
+    """reference: the strategy others are held against (random); subject: the one that is on trial (adde), if any;
+    own: those that are no baselines.
 
     datasets: by name, see `_of_dataset`. pooled: by strategy held against, measure and strategy. ranking: by measure.
     """
     strategies = sorted({s for d in datasets for s in d.curves})
     against = [reference, *([subject] if subject and subject != reference else [])]
-    found = {d.name: _of_dataset(d, reference, subject, against) for d in datasets}
+    found = {d.name: _of_dataset(d, reference, subject, against, own | {subject}) for d in datasets}
     return {
         "reference": reference,
         "subject": subject,
@@ -51,9 +48,11 @@ def figures(datasets: list[Dataset], reference: str, subject: str | None) -> dic
     }
 
 
-def _of_dataset(d: Dataset, reference: str, subject: str | None, against: list[str]) -> dict:
+def _of_dataset(
+    d: Dataset, reference: str, subject: str | None, against: list[str], own: frozenset[str | None]
+) -> dict:
     per_seed = {m: _per_seed(d, m) for m in MEASURES}
-    best = _best_baseline(per_seed["final"], subject)
+    best = _best_baseline(per_seed["final"], own)
     levels = {"reference": reference if reference in d.curves else None, "best": best}
     extra = {name: d.at_end(expr) for name, expr in _extra(d, reference).items()}
     return {
@@ -78,7 +77,7 @@ def _of_dataset(d: Dataset, reference: str, subject: str | None, against: list[s
         "differences": {
             a: {m: _differences(per_seed[m], a) for m in MEASURES} for a in against if a in d.curves
         },
-        "subject_at_end": {name: _of_subject(by, subject, levels, name) for name, by in extra.items()}
+        "subject_at_end": {name: _of_subject(by, subject, levels, name, own) for name, by in extra.items()}
         if subject in d.curves
         else {},
     }  # fmt: skip
@@ -90,8 +89,8 @@ def _per_seed(d: Dataset, measure: str) -> dict[str, np.ndarray]:
     return {s: np.array([curves.area(d.labels, row) for row in values]) for s, values in d.curves.items()}
 
 
-def _best_baseline(finals: dict[str, np.ndarray], subject: str | None) -> str | None:
-    others = [s for s in finals if is_baseline(s) and s != subject]
+def _best_baseline(finals: dict[str, np.ndarray], own: frozenset[str | None]) -> str | None:
+    others = finals.keys() - own
     return max(others, key=lambda s: (finals[s].mean(), s), default=None)
 
 
@@ -160,9 +159,11 @@ def _one(by: dict[str, np.ndarray], a: str | None, b: str | None) -> dict | None
     return {**asdict(found), "against": b, "verdict": _verdict(found.mean, found.p)}
 
 
-def _of_subject(by: dict[str, np.ndarray], subject: str, levels: dict[str, str | None], name: str) -> dict:
+def _of_subject(
+    by: dict[str, np.ndarray], subject: str, levels: dict[str, str | None], name: str, own: frozenset[str | None]
+) -> dict:
     """The subject's figure against the reference, the best baseline, and the baseline that is best in this figure."""
-    others = [s for s in by if is_baseline(s) and s != subject]
+    others = by.keys() - own
     sign = -1 if less_is_better(name) else 1
     top = max(others, key=lambda s: (sign * by[s].mean(), s), default=None)
     return {to: _one(by, subject, s) for to, s in {**levels, "top": top}.items()}

@@ -16,19 +16,22 @@ import polars as pl
 from adde_ray.errors import UserError
 from adde_ray.rundir import read_table
 from adde_ray.schema import RESULT_KEYS
+from adde_ray.strategies import OWN
 
 SETTING = "config."
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """kind: ablation or sweep. failures: trial and reason of each trial without results."""
+    """kind: ablation or sweep. failures: trial and reason of each trial without results. own: strategies that are
+    no baselines."""
 
     name: str
     kind: str
     path: Path
     table: pl.DataFrame
     failures: tuple[tuple[str, str], ...] = ()
+    own: frozenset[str] = OWN
 
 
 def read_experiments(paths: Sequence[Path]) -> list[Experiment]:
@@ -57,7 +60,15 @@ def _read(path: Path) -> Experiment:
     table = _checked(table, file, len(failures))
     sweeps = any(name.startswith(SETTING) for name in table.columns)
     kind = told.get("kind") if told.get("kind") in ("ablation", "sweep") else "sweep" if sweeps else "ablation"
-    return Experiment(str(told.get("name") or file.parent.resolve().name), kind, file, table, tuple(failures))
+    name = str(told.get("name") or file.parent.resolve().name)
+    return Experiment(name, kind, file, table, tuple(failures), _own(told.get("strategies")))
+
+
+def _own(told: object) -> frozenset[str]:
+    """The strategies of experiment.json that are no baselines; of a table that stands alone those of that name."""
+    if not isinstance(told, dict):
+        return OWN
+    return frozenset(name for name, way in told.items() if isinstance(way, dict) and way.get("baseline") is False)
 
 
 def _json(path: Path, kind: type) -> object:
@@ -118,6 +129,7 @@ def _apart(found: list[Experiment]) -> list[Experiment]:
         replace(
             e,
             table=e.table.with_columns(of=pl.lit(e.name)).with_columns(strategy=named.otherwise("strategy")).drop("of"),
+            own=frozenset(f"{name} ({e.name})" if name in clash else name for name in e.own),
         )
         if e.kind == "ablation"
         else e
