@@ -4,8 +4,7 @@
     python benchmarks/stability.py --quick               # its quick variant: digits, one seed
 
 A fall is taken on test (on ood where a dataset has no test), from the best round so far to a later one, in every seed.
-Without $ADDE_DATA_DIR it runs on the digits alone. Beside ADDE: the same budget drawn at random, and a loop that feeds
-itself with its own labels (mads_naive), which no person's error can touch.
+Without $ADDE_DATA_DIR it runs on the digits alone. Beside ADDE: the same budget drawn at random, and by margin.
 """
 
 from __future__ import annotations
