@@ -94,7 +94,8 @@ def _synthetic_cap(size: int, num_real: int, num_asked: int, policy: Policy, con
 
     def fits(number: int) -> bool:
         asked = min(size, num_real + number)
-        limit = config.generate.max_share * (num_asked + asked) - before
+        most = config.generate.max_share
+        limit = min(most * asked, most * (num_asked + asked) - before)
         return number <= min(max(round(policy.synthetic_share * asked), probe), limit)
 
     return max(filter(fits, range(size + 1)), default=0)
