@@ -1,7 +1,7 @@
 """What a sweep costs beside its trials: `adde sweep` against the same runs, one after another in two bare processes.
 
     python benchmarks/sweep_overhead.py                # 64 trials, twice
-    python benchmarks/sweep_overhead.py --quick        # 12 trials, once: starting Ray weighs much more in it
+    python benchmarks/sweep_overhead.py --quick        # 8 trials, once: starting Ray weighs much more in it
 
 Both are commands of their own, timed from their start to their end, by turns, on two CPUs with one thread each. The
 bare processes take every other trial, prepare the digits once, keep all that trials can share, and write the same run
@@ -80,7 +80,7 @@ def main() -> None:
     if args.bare:
         bare(Path(args.bare[0]), Path(args.bare[1]), int(args.bare[2]))
         return
-    num_trials, pairs = (12, 1) if args.quick else (64, 2)
+    num_trials, pairs = (8, 1) if args.quick else (64, 2)
     seconds: dict[str, list[float]] = {"sweep": [], "bare": []}
     start_up = []
     for _ in range(pairs):
