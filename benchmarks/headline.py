@@ -12,7 +12,7 @@ on test (on ood where a dataset has no test), which steered nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -20,6 +20,7 @@ import protocols
 from common import finish, show
 from grids import compared, grid_arguments
 
+from adde_ray.experiments.compare.figures import DROPS
 from adde_ray.methods.statistics import mean_interval
 
 GRID = protocols.CONFIGS / "headline.toml"
@@ -79,10 +80,10 @@ def figures_of(datasets: dict[str, dict]) -> dict[str, float]:
         over = [row["top"]["mean"] for row in _of_subject(datasets, f"diversity.{name}") if row["top"]]
         if over:
             found[f"{name}/over_best"] = median(over)
-    for name, belongs in (("drop", _is_drop), ("group_gap", _is_gap)):
-        over = [_median(_over(datasets, other, belongs)) for other in LEARNERS]
-        if not any(map(math.isnan, over)):
-            found[f"{name}/over_learners"] = max(over)
+    for name, belongs in (("drop", DROPS.__contains__), ("group_gap", _is_gap)):
+        over = [_over(datasets, other, belongs) for other in LEARNERS]
+        if all(over):
+            found[f"{name}/over_learners"] = max(map(median, over))
     for strategy, end in (("adde", "high"), ("mads_naive", "low")):
         means = [x["mean"] for x in _at_end(datasets, strategy, "amplification.overall")]
         if len(means) > 1:
@@ -137,10 +138,6 @@ def _over(datasets: dict[str, dict], other: str, belongs: Callable[[str], bool])
     ]
 
 
-def _is_drop(name: str) -> bool:
-    return name in ("drop", "corruption_drop")
-
-
 def _is_gap(name: str) -> bool:
     """Between the best group's accuracy and the worst's, over a subgroup column or over the regions."""
     return name.startswith("fairness.") and name.endswith(".gap")
@@ -163,10 +160,9 @@ def _row(name: str, d: dict) -> list[object]:
     return [name, d["metric"], *ends, best, *shares]
 
 
-def _median(values: Iterable[float]) -> float:
-    found = sorted(values)
-    # Of an even number the worse one, where the mean of the two would have no meaning.
-    return math.nan if not found else found[len(found) // 2] if math.isinf(found[-1]) else median(found)
+def _median(shares: list[float]) -> float:
+    """Of sorted shares. Where one is never, of an even number the worse of the middle two."""
+    return shares[len(shares) // 2] if math.isinf(shares[-1]) else median(shares)
 
 
 def _finite(value: float) -> float | None:

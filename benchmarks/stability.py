@@ -20,16 +20,13 @@ def main() -> None:
     args = grid_arguments(__doc__).parse_args()
     datasets, page = compared(GRID, quick=args.quick, folder=args.folder)
     strategies = sorted({s for d in datasets.values() for s in d["strategies"]})
-    falls = {
-        name: {s: d["strategies"][s]["stability"]["worst"] for s in strategies if s in d["strategies"]}
-        for name, d in datasets.items()
-    }
+    falls = {name: {s: row["stability"]["worst"] for s, row in d["strategies"].items()} for name, d in datasets.items()}
     rounds = min(d["strategies"]["adde"]["stability"]["rounds"] for d in datasets.values()) - 1
     show(
         f"largest fall of macro-F1 from its best over {rounds} rounds, worst seed; {page}",
         ["dataset", *(f"{s}: {what}" for s in strategies for what in ("fall", "end"))],
         [
-            [name, *(x for s in strategies for x in (falls[name].get(s, "–"), d["strategies"][s]["final"]["mean"]))]
+            [name, *(x for s in strategies for x in (falls[name][s], d["strategies"][s]["final"]["mean"]))]
             for name, d in datasets.items()
         ],
     )

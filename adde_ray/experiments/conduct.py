@@ -87,7 +87,8 @@ def sweep(
     where = ExperimentDir(folder or plan.root / plan.name)
     halving = Halving(plan.rungs(bases[1]), keep=plan.keep)
     with where.start(plan.told(), trials, resume=resume):
-        _tell_before(halving, [where.result(f"{number:04d}") for number in range(total)], plan)
+        before = [where.result(f"{number:04d}") for number in range(total)]
+        _tell_before(halving, before, plan)
         left = [trial for trial in trials if where.result(trial.name) is None]
         searched: list[Trial] = []
 
@@ -109,8 +110,8 @@ def sweep(
             return failures
 
         needed = left if plan.search != "optuna" else [plan.trial(0, {}, bases)]
-        done = sum(where.result(f"{number:04d}") is not None for number in range(total))
-        failures = _run(where, needed, done, total, run, console or Console())
+        finished_before = sum(result is not None for result in before)
+        failures = _run(where, needed, finished_before, total, run, console or Console())
         for trial in trials or searched:
             rounds = halving.stopped(int(trial.name))
             done = where.result(trial.name)

@@ -55,25 +55,19 @@ def resolve(settings: config.Encoder, modality: str) -> str:
             value=name,
             remedy=f"Choose one of: auto, {fit}",
         )
-    if settings.symmetry is not None and name != "patches":
-        raise UserError(
-            f"would be ignored by the encoder {name}",
-            where="encoder.symmetry",
-            value=settings.symmetry,
-            remedy='Set encoder.name = "patches", or drop the symmetry',
-        )
-    if (settings.model is None) == (name == "transformer"):
-        if settings.model is None:
+    for key, owner in (("symmetry", "patches"), ("model", "transformer")):
+        if (value := getattr(settings, key)) is not None and name != owner:
             raise UserError(
-                "transformer needs a model",
-                where="encoder.model",
-                remedy="Give a Hugging Face model id or a local folder",
+                f"would be ignored by the encoder {name}",
+                where=f"encoder.{key}",
+                value=value,
+                remedy=f'Set encoder.name = "{owner}", or drop the {key}',
             )
+    if name == "transformer" and settings.model is None:
         raise UserError(
-            f"would be ignored by the encoder {name}",
+            "transformer needs a model",
             where="encoder.model",
-            value=settings.model,
-            remedy='Set encoder.name = "transformer", or drop the model',
+            remedy="Give a Hugging Face model id or a local folder",
         )
     return name
 
