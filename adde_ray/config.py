@@ -297,10 +297,12 @@ class Select(Section):
     the score; to ranked_batch it is what distance to the dataset is weighed against, to uncertainty_herding how much
     it counts that a candidate is covered."""
     redundancy: float = Field(1.0, ge=0)
-    """batch_greedy: the score is multiplied by the distance to the batch so far to this power; 0 = none."""
+    """batch_greedy: the score is multiplied by what a sample adds to the batch so far to this power; 0 = no matter
+    what."""
     locality: float | None = Field(None, ge=0, le=1)
-    """batch_greedy: 1 measures that distance by how dense a sample's surroundings are, 0 by one length for all, which
-    favours outliers. Left out: what val says of them."""
+    """batch_greedy: 0 is for outliers: a sample adds what lies between it and the batch. The nearer to 1, the more this
+    is measured by how dense its surroundings are, and the more it counts how many others that score high it stands for.
+    Left out: what val says of outliers."""
     batch: int = Field(10, ge=1)
     """Samples people are asked about each round."""
     shortlist: int = Field(1000, ge=1)

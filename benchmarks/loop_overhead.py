@@ -210,7 +210,14 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
         synthetic = by_name >= len(real)
         size = min(config.select.batch, config.stop.labels - len(asked))
         lengths = local.lengths(space, points[by_name])
-        offered = selectors.Candidates(score[by_name], embedding[by_name], p[by_name], x, length=lengths)
+        offered = selectors.Candidates(
+            score[by_name],
+            embedding[by_name],
+            p[by_name],
+            x,
+            length=lengths,
+            representativeness=local.representativeness,
+        )
         picked = selectors.select(
             offered, size + int(synthetic.sum()), selector=config.select.selector,
             redundancy=config.select.redundancy, rng=derive_rng(seed, t, "select"),

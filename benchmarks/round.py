@@ -46,7 +46,10 @@ def ours(pool: Pool, scorer: Scorer, workers: int) -> float:
     best = best_of_pool(pool, scorer, set(), CONFIG.select.shortlist, workers=workers)
     score = best.table["score"].to_numpy().astype(np.float64)
     proba, lengths = scorer.model.proba(best.features), LOCAL.lengths(scorer.space, scorer.space.reduce(best.features))
-    offered = selectors.Candidates(score, best.features, proba, scorer.dataset_embedding, length=lengths)
+    offered = selectors.Candidates(
+        score, best.features, proba, scorer.dataset_embedding,
+        length=lengths, representativeness=LOCAL.representativeness,
+    )  # fmt: skip
     rows = selectors.select(
         offered, CONFIG.select.batch, selector=CONFIG.select.selector,
         redundancy=CONFIG.select.redundancy, rng=np.random.default_rng(0),

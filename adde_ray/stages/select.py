@@ -52,6 +52,7 @@ def best_batch(
         dataset_embedding=analysis.dataset_embedding,
         multi=analysis.model.multi,
         length=None if local is None else local.lengths(analysis.space, analysis.space.reduce(embedding)),
+        representativeness=1.0 if local is None else local.representativeness,
     )
     rows = selectors.select(
         offered,

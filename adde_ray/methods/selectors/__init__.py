@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from adde_ray.errors import choose
+from adde_ray.methods.selectors.batch import batch_greedy
 from adde_ray.methods.selectors.candidates import Candidates, Selector
 from adde_ray.methods.selectors.clusters import cluster_margin, typiclust
 from adde_ray.methods.selectors.herding import prob_cover, uncertainty_herding
-from adde_ray.methods.selectors.scores import batch_greedy, most_confident, random, top_k
+from adde_ray.methods.selectors.scores import most_confident, random, top_k
 from adde_ray.methods.selectors.spread import badge, k_center, ranked_batch
 
 __all__ = [
@@ -60,7 +61,7 @@ FROM_ALL = WHATEVER_SCORE | {"ranked_batch", "uncertainty_herding"}
 best scores would be a choice they did not make."""
 
 BY_LENGTH = frozenset({"batch_greedy"})
-"""Those that look at how far apart is far enough."""
+"""Those that look at how near one sample must be to another to stand for it."""
 
 FOR_SIZE = frozenset({"typiclust", "cluster_margin"})
 """Those that cluster for the size asked for: their smaller batch is another one, not the first of a larger one."""

@@ -1,7 +1,7 @@
-"""Selectors that cover a weighted pool by a kernel, greedily: candidates -> rows of the batch, best first.
+"""Selectors that cover weighted candidates by a kernel, greedily: candidates -> rows of the batch, best first.
 
-Both maximise Σ_n w_n max_c k(x_n, c) over the centres c, dataset and batch: what the whole pool has of them. They
-differ in kernel and weights. Sums over the pool are taken over a sample where it is large.
+All raise Σ_n w_n max_c k(x_n, c) over the centres c, dataset and batch: what the candidates have of them. They differ
+in kernel and weights. Sums over many candidates are taken over a sample.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from adde_ray.methods.selectors.candidates import Candidates, as_bytes
 from adde_ray.methods.selectors.clusters import kmeans
 
 MAX_POOL = 5_000
-"""Rows of the pool that sums are taken over."""
+"""Candidates that sums are taken over."""
 
 PURITY = 0.95
 """prob_cover: share of balls whose rows are of one pseudo-class. As in the paper."""
 
 Kernel = Callable[[np.ndarray], np.ndarray]
-"""Squared distances -> values in [0, 1], which never rise with distance."""
+"""Squared distances over squared lengths -> values in [0, 1], which never rise with distance."""
 
 
 def uncertainty_herding(
@@ -36,9 +36,9 @@ def uncertainty_herding(
     the pool.
     """
     candidates, order = candidates.by_content()
-    pool, dataset, _ = _centred(candidates)
-    width = _nearest_pair(dataset) or np.square(pool, dtype=np.float64).sum(axis=1).mean() if len(pool) else 0.0
-    herd = Herd(pool, candidates.score, dataset, lambda squared: _gauss(squared, width), rng)
+    pool, dataset, _ = centred(candidates)
+    squared = _nearest_pair(dataset) or spread(pool)
+    herd = Herd(pool, candidates.score, dataset, np.full(len(pool), squared), gauss, rng)
     return order[greedy(herd, size, lambda rows, pick: herd.gain[rows].copy())]
 
 
@@ -49,16 +49,11 @@ def prob_cover(candidates: Candidates, size: int, *, redundancy: float, rng: np.
     clusters as classes. Of balls that cover as many, the one whose rows lie nearest to its centre comes first.
     """
     candidates, order = candidates.by_content()
-    pool, dataset, both = _centred(candidates)
+    pool, dataset, _ = centred(candidates)
     if len(pool) == 0:
         return np.arange(0)
-    radius = _pure_radius(both, max(candidates.proba.shape[1], 2), rng)
-
-    def ball(squared: np.ndarray) -> np.ndarray:
-        # The second part is to break ties: over all of a pool it adds up to less than one row.
-        return ((squared <= radius) + 1e-6 * _gauss(squared, radius)) / (1 + 1e-6)
-
-    herd = Herd(pool, np.ones(len(pool)), dataset, ball, rng)
+    squared = _pure_radius(np.concatenate([pool, dataset]), max(candidates.proba.shape[1], 2), rng)
+    herd = Herd(pool, np.ones(len(pool)), dataset, np.full(len(pool), squared), _ball, rng)
     return order[greedy(herd, size, lambda rows, pick: herd.gain[rows].copy())]
 
 
@@ -69,11 +64,17 @@ class Herd:
     product with its rounding error added. See `coverage.Coverage`, of which this is the sum over rows.
     """
 
-    def __init__(self, z: np.ndarray, weights: np.ndarray, centres: np.ndarray, kernel: Kernel, rng):
-        """z (n, e), weights (n,) at least 0, centres (m, e): near the origin, or digits are lost."""
+    def __init__(
+        self, z: np.ndarray, weights: np.ndarray, centres: np.ndarray, squared: np.ndarray, kernel: Kernel, rng
+    ):
+        """z (n, e), weights (n,) at least 0, centres (m, e): near the origin, or digits are lost.
+
+        squared: (n,) squared length of each row, by which the kernel sees how near a centre is to it.
+        """
         n = len(z)
         self._covered = Coverage(z, centres)
         self.z, self._weights, self._kernel = self._covered.z, np.asarray(weights, dtype=np.float64), kernel
+        self._lengths = np.maximum(squared, 1e-30)  # of length 0 a row is covered by its copies alone
         # The row itself counts in full; the sum over the others is estimated on a sample of them.
         rows = sample_rows(n, MAX_POOL, rng)
         self._rows, self._place = rows, np.full(n, -1)
@@ -85,7 +86,8 @@ class Herd:
         nearest = Coverage(self.z[rows], centres)
         if nearest.count:
             nearest.refresh(np.arange(len(rows)))
-        self._held = kernel(nearest.squared * nearest.unit)  # (s,) how much of the sample is covered
+        # (s,) how much of each row of the sample is covered
+        self._held = kernel(nearest.squared * nearest.unit / self._lengths[rows])
         self.gain = self._bounds()  # (n,) as shares of all there is to cover
         self.seen = np.full(n, -1)  # how many centres a row's gain is exact for
 
@@ -98,7 +100,7 @@ class Herd:
             self._covered.refresh(rows)
         for block in blocks(len(rows), len(self._rows)):
             part = rows[block]
-            kernel = self._kernel(self._squared(self.z[part].astype(np.float64)))
+            kernel = self._near(self.z[part].astype(np.float64))
             mine = np.flatnonzero(self._place[part] >= 0)
             kernel[mine, self._place[part[mine]]] = 0
             others = (np.maximum(kernel - self._held, 0) * self._share).sum(axis=1)
@@ -108,49 +110,59 @@ class Herd:
     def add(self, centre: np.ndarray) -> None:
         """Add a centre (e,)."""
         self._covered.add(centre)
-        now = self._kernel(self._squared(centre.astype(np.float64)[None])[0])
-        self._held = np.maximum(self._held, now)
+        self._held = np.maximum(self._held, self._near(centre.astype(np.float64)[None])[0])
 
     def _own(self, rows: np.ndarray | slice) -> np.ndarray:
         """What rows add by covering themselves."""
-        unit = self._covered.unit
-        return self._weights[rows] * (self._kernel(np.zeros(1)) - self._kernel(self._covered.squared[rows] * unit))
+        nearest = self._covered.squared[rows] * self._covered.unit / self._lengths[rows]
+        return self._weights[rows] * (self._kernel(np.zeros(1)) - self._kernel(nearest))
 
-    def _squared(self, x: np.ndarray) -> np.ndarray:
-        """(k, s) squared distances of x (k, e) to the sample."""
+    def _near(self, x: np.ndarray) -> np.ndarray:
+        """(k, s) how much of each row of the sample x (k, e) would cover."""
         squared = self._norms - 2 * (x @ self._sample.T) + squares(x)[:, None]
-        return np.round(np.maximum(squared, 0) / self._covered.unit, DIGITS) * self._covered.unit
+        squared = np.round(np.maximum(squared, 0) / self._covered.unit, DIGITS) * self._covered.unit
+        return self._kernel(squared / self._lengths[self._rows])
 
     def _bounds(self) -> np.ndarray:
         n, s = len(self.z), len(self._rows)
         sample, norms = self.z[self._rows], squares(self.z)
         their, share = norms[self._rows], self._share.astype(np.float32)
-        held, gain = self._held.astype(np.float32), np.empty(n)
+        held, lengths = self._held.astype(np.float32), self._lengths[self._rows].astype(np.float32)
+        gain = np.empty(n)
         error = 2.0**-22 * (self.z.shape[1] + 8)  # of float32 products, see `Coverage`
         for rows in blocks(n, s):
             squared = their - 2 * (self.z[rows] @ sample.T) + norms[rows, None]
             squared -= (error * (norms[rows] + their.max()))[:, None].astype(np.float32)
-            kernel = self._kernel(np.maximum(squared, 0)).astype(np.float32)
+            kernel = self._kernel(np.maximum(squared, 0) / lengths).astype(np.float32)
             gain[rows] = np.maximum(kernel - held, 0) @ share
         slack = 1e-6 * float(self._share.sum()) + 10.0**-DIGITS
-        own = self._own(slice(None))
-        return (own + gain * (1 + 2.0**-23 * (s + 8)) + slack) / self._total + 1e-12
+        return (self._own(slice(None)) + gain * (1 + 2.0**-23 * (s + 8)) + slack) / self._total + 1e-12
 
 
-def _centred(candidates: Candidates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Candidates, dataset and both, in units of their largest entry around their mean."""
-    both = np.concatenate([candidates.embedding, candidates.dataset_embedding]).astype(np.float64)
+def centred(candidates: Candidates) -> tuple[np.ndarray, np.ndarray, float]:
+    """Candidates and dataset around their mean, in units of their largest entry; and that unit."""
+    both, unit = np.concatenate([candidates.embedding, candidates.dataset_embedding]).astype(np.float64), 1.0
     if len(both):
         both -= both.mean(axis=0)
-        both /= np.abs(both).max() or 1.0
+        unit = float(np.abs(both).max()) or 1.0
+        both /= unit
     both = both.astype(np.float32)
-    return both[: len(candidates)], both[len(candidates) :], both
+    return both[: len(candidates)], both[len(candidates) :], unit
 
 
-def _gauss(squared: np.ndarray, width: float) -> np.ndarray:
-    """exp(-squared / width); 1 for copies alone where the width, a squared distance, is 0."""
+def spread(z: np.ndarray) -> float:
+    """The mean squared distance of rows of z (n, e) to 0."""
+    return float(np.square(z, dtype=np.float64).sum(axis=1).mean()) if len(z) else 0.0
+
+
+def gauss(ratio: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
-        return np.exp(-squared / max(width, 1e-30))
+        return np.exp(-ratio)
+
+
+def _ball(ratio: np.ndarray) -> np.ndarray:
+    # The second part is to break ties: over all of a pool it adds up to less than one row.
+    return ((ratio <= 1) + 1e-6 * gauss(ratio)) / (1 + 1e-6)
 
 
 def _nearest_pair(z: np.ndarray) -> float:

@@ -96,7 +96,8 @@ def test_prob_cover_covers_as_many_as_scikit_activemls():
 @pytest.mark.parametrize("seed", range(3))
 def test_prob_cover_is_greedy_coverage_by_pure_balls(seed):
     c, _ = mixture(seed=seed).by_content()
-    pool, dataset, both = herding._centred(c)
+    pool, dataset, _ = herding.centred(c)
+    both = np.concatenate([pool, dataset])
     radius = herding._pure_radius(both, 7, np.random.default_rng(0))
     cluster = herding.kmeans(both, 7, seed=int(np.random.default_rng(0).integers(2**31)))
 
