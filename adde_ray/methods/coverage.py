@@ -73,6 +73,10 @@ class Coverage:
                 self.squared[part[block]] = np.minimum(before, squared)
         self.seen[rows] = self.count
 
+    def choose(self, row: int) -> None:
+        """Make a row a centre."""
+        self.add(self.z[row])
+
     def add(self, centre: np.ndarray) -> None:
         """Add a centre (e,)."""
         if self.count == len(self._centres):
@@ -90,7 +94,7 @@ class Lazy(Protocol):
 
     def refresh(self, rows: np.ndarray) -> None: ...
 
-    def add(self, centre: np.ndarray) -> None: ...
+    def choose(self, row: int) -> None: ...
 
 
 def greedy(
@@ -122,7 +126,7 @@ def greedy(
                 worth[top] = merit(top, pick)
             chosen.append(row)
             worth[row] = -np.inf
-            coverage.add(coverage.z[row])
+            coverage.choose(row)
     return np.array(chosen, dtype=np.int64)
 
 

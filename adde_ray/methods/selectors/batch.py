@@ -8,6 +8,9 @@ from adde_ray.methods.coverage import Coverage, greedy
 from adde_ray.methods.selectors.candidates import Candidates
 from adde_ray.methods.selectors.herding import Herd, centred, gauss, spread
 
+MAX_COVERED = 2_000
+"""Candidates that coverage is summed over, of those that score high."""
+
 
 def batch_greedy(candidates: Candidates, size: int, *, redundancy: float, rng: np.random.Generator) -> np.ndarray:
     """One at a time by score · (apart^(1 - r) · coverage^r)^redundancy, with r the candidates' representativeness.
@@ -20,11 +23,12 @@ def batch_greedy(candidates: Candidates, size: int, *, redundancy: float, rng: n
     candidates, order = candidates.by_content()
     pool, dataset, unit = centred(candidates)
     length = np.full(len(pool), np.sqrt(spread(pool))) if candidates.length is None else candidates.length / unit
-    batch = Batch(Herd(pool, candidates.score, dataset, np.square(length), gauss, rng), length)
+    herd = Herd(pool, candidates.score, dataset, np.square(length), gauss, rng, most=MAX_COVERED)
+    batch = Batch(herd, length)
     of_coverage = redundancy * candidates.representativeness
 
     def merit(rows: np.ndarray | slice, pick: int) -> np.ndarray:
-        worth = batch.apart(rows) ** (redundancy - of_coverage) * batch.herd.gain[rows] ** of_coverage
+        worth = batch.apart(rows) ** (redundancy - of_coverage) * herd.gain[rows] ** of_coverage
         # A tiny share of the plain score keeps the order among exact repeats of what is in the batch.
         return np.round(candidates.score[rows] * (worth + 1e-9), 12)
 
@@ -36,7 +40,7 @@ class Batch:
 
     def __init__(self, herd: Herd, length: np.ndarray):
         """length: (n,) distance from which on a candidate is as far from the batch as can be."""
-        self.herd, self.z, self._length = herd, herd.z, length
+        self.z, self._herd, self._length = herd.z, herd, length
         self._members = Coverage(herd.z, np.zeros((0, herd.z.shape[1])))
 
     def apart(self, rows: np.ndarray | slice) -> np.ndarray:
@@ -45,13 +49,13 @@ class Batch:
         return np.clip(np.divide(near, length, where=length > 0, out=np.ones_like(near)), 0.0, 1.0)
 
     def is_exact(self, rows: np.ndarray | int) -> np.ndarray | bool:
-        return self.herd.is_exact(rows)
+        return self._herd.is_exact(rows)
 
     def refresh(self, rows: np.ndarray) -> None:
-        self.herd.refresh(rows)
+        self._herd.refresh(rows)
         if self._members.count:
             self._members.refresh(rows)
 
-    def add(self, centre: np.ndarray) -> None:
-        self.herd.add(centre)
-        self._members.add(centre)
+    def choose(self, row: int) -> None:
+        self._herd.choose(row)
+        self._members.choose(row)

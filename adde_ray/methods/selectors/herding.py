@@ -18,6 +18,9 @@ from adde_ray.methods.selectors.clusters import kmeans
 MAX_POOL = 5_000
 """Candidates that sums are taken over."""
 
+MAX_KEPT = 1 << 24
+"""Values of the kernel that are kept, so that no row's are computed twice; with more of them, only when needed."""
+
 PURITY = 0.95
 """prob_cover: share of balls whose rows are of one pseudo-class. As in the paper."""
 
@@ -65,18 +68,27 @@ class Herd:
     """
 
     def __init__(
-        self, z: np.ndarray, weights: np.ndarray, centres: np.ndarray, squared: np.ndarray, kernel: Kernel, rng
+        self,
+        z: np.ndarray,
+        weights: np.ndarray,
+        centres: np.ndarray,
+        squared: np.ndarray,
+        kernel: Kernel,
+        rng: np.random.Generator,
+        *,
+        most: int = MAX_POOL,
     ):
         """z (n, e), weights (n,) at least 0, centres (m, e): near the origin, or digits are lost.
 
         squared: (n,) squared length of each row, by which the kernel sees how near a centre is to it.
+        most: rows that sums are taken over, at most.
         """
         n = len(z)
         self._covered = Coverage(z, centres)
         self.z, self._weights, self._kernel = self._covered.z, np.asarray(weights, dtype=np.float64), kernel
         self._lengths = np.maximum(squared, 1e-30)  # of length 0 a row is covered by its copies alone
         # The row itself counts in full; the sum over the others is estimated on a sample of them.
-        rows = sample_rows(n, MAX_POOL, rng)
+        rows = sample_rows(n, most, rng)
         self._rows, self._place = rows, np.full(n, -1)
         self._place[rows] = np.arange(len(rows))
         self._share = self._weights[rows] * ((n - 1) / max(len(rows) - 1, 1))
@@ -88,6 +100,7 @@ class Herd:
             nearest.refresh(np.arange(len(rows)))
         # (s,) how much of each row of the sample is covered
         self._held = kernel(nearest.squared * nearest.unit / self._lengths[rows])
+        self._kept = self._near(self.z) if n * len(rows) <= MAX_KEPT else None
         self.gain = self._bounds()  # (n,) as shares of all there is to cover
         self.seen = np.full(n, -1)  # how many centres a row's gain is exact for
 
@@ -100,28 +113,36 @@ class Herd:
             self._covered.refresh(rows)
         for block in blocks(len(rows), len(self._rows)):
             part = rows[block]
-            kernel = self._near(self.z[part].astype(np.float64))
+            kernel = self._covers(part)
             mine = np.flatnonzero(self._place[part] >= 0)
             kernel[mine, self._place[part[mine]]] = 0
             others = (np.maximum(kernel - self._held, 0) * self._share).sum(axis=1)
             self.gain[part] = np.round((self._own(part) + others) / self._total, 12)
         self.seen[rows] = self._covered.count
 
-    def add(self, centre: np.ndarray) -> None:
-        """Add a centre (e,)."""
-        self._covered.add(centre)
-        self._held = np.maximum(self._held, self._near(centre.astype(np.float64)[None])[0])
+    def choose(self, row: int) -> None:
+        """Make a row a centre."""
+        self._covered.choose(row)
+        self._held = np.maximum(self._held, self._covers(np.array([row]))[0])
 
     def _own(self, rows: np.ndarray | slice) -> np.ndarray:
         """What rows add by covering themselves."""
         nearest = self._covered.squared[rows] * self._covered.unit / self._lengths[rows]
         return self._weights[rows] * (self._kernel(np.zeros(1)) - self._kernel(nearest))
 
-    def _near(self, x: np.ndarray) -> np.ndarray:
-        """(k, s) how much of each row of the sample x (k, e) would cover."""
-        squared = self._norms - 2 * (x @ self._sample.T) + squares(x)[:, None]
-        squared = np.round(np.maximum(squared, 0) / self._covered.unit, DIGITS) * self._covered.unit
-        return self._kernel(squared / self._lengths[self._rows])
+    def _covers(self, rows: np.ndarray) -> np.ndarray:
+        """(k, s) how much of each row of the sample each of k rows would cover: a new array."""
+        return self._near(self.z[rows]) if self._kept is None else self._kept[rows]
+
+    def _near(self, z: np.ndarray) -> np.ndarray:
+        """The same of z (k, e)."""
+        covers = np.empty((len(z), len(self._rows)))
+        for rows in blocks(len(z), len(self._rows)):
+            x = z[rows].astype(np.float64)
+            squared = self._norms - 2 * (x @ self._sample.T) + squares(x)[:, None]
+            squared = np.round(np.maximum(squared, 0) / self._covered.unit, DIGITS) * self._covered.unit
+            covers[rows] = self._kernel(squared / self._lengths[self._rows])
+        return covers
 
     def _bounds(self) -> np.ndarray:
         n, s = len(self.z), len(self._rows)
