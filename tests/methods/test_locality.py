@@ -35,6 +35,10 @@ def test_several_labels_at_once_and_unknown_ones():
     assert locality.exponent(x, targets, x, seed=0) == 0
 
 
+def test_standing_for_others_counts_as_far_as_outliers_are_noise_and_never_more_than_distance():
+    assert [Locality(e, unit=1.0).representativeness for e in (0.0, 0.3, 0.5, 1.0)] == [0.0, 0.3, 0.5, 0.5]
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3, 5])
 def test_few_rows_give_no_error(rows):
     x, wide = two_groups(rows)
