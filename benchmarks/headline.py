@@ -21,14 +21,16 @@ from common import finish, show
 from grids import compared, grid_arguments
 
 from adde_ray.experiments.compare.figures import DROPS
+from adde_ray.experiments.compare.verdicts import middle
 from adde_ray.methods.statistics import mean_interval
+from adde_ray.report.drawing import BLUE, GREY, ORANGE, RED
 
 GRID = protocols.CONFIGS / "headline.toml"
 
 LEARNERS = ("random", "entropy", "margin")
 """Random choice and active learning, under which drops and gaps should lie."""
 
-COLOURS = {"ADDE": "#0072b2", "random": "#888888", "best baseline": "#e69f00", "MADS-naive: f feeds itself": "#d55e00"}
+COLOURS = {"ADDE": BLUE, "random": GREY, "best baseline": ORANGE, "MADS-naive: f feeds itself": RED}
 
 TARGETS = {
     "labels_to_random/median": "<= 0.35",
@@ -69,9 +71,9 @@ def figures_of(datasets: dict[str, dict]) -> dict[str, float]:
     found = {}
     for level, name in (("reference", "labels_to_random"), ("best", "labels_to_best")):
         levels = [d["strategies"]["adde"]["to_level"].get(level) for d in datasets.values()]
-        shares = sorted(math.inf if row["share"] == "never" else row["share"] for row in levels if row)
+        shares = [math.inf if row["share"] == "never" else row["share"] for row in levels if row]
         if shares:
-            found |= {f"{name}/median": _median(shares), f"{name}/worst": shares[-1], f"{name}/datasets": len(shares)}
+            found |= {f"{name}/median": middle(shares), f"{name}/worst": max(shares), f"{name}/datasets": len(shares)}
     rare = [row["best"] for row in _of_subject(datasets, "rare_recall") if row["best"]]
     if rare:
         found["rare_recall/higher"] = sum(row["mean"] > 0 for row in rare)
@@ -158,11 +160,6 @@ def _row(name: str, d: dict) -> list[object]:
     levels = [by["adde"]["to_level"].get(level) for level in ("reference", "best")]
     shares = ["–" if row is None else "never" if row["share"] == "never" else f"{row['share']:.0%}" for row in levels]
     return [name, d["metric"], *ends, best, *shares]
-
-
-def _median(shares: list[float]) -> float:
-    """Of sorted shares. Where one is never, of an even number the worse of the middle two."""
-    return shares[len(shares) // 2] if math.isinf(shares[-1]) else median(shares)
 
 
 def _finite(value: float) -> float | None:

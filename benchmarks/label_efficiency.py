@@ -25,6 +25,7 @@ from protocols import config as protocol_config
 from rich.progress import track
 
 from adde_ray import Config, run
+from adde_ray.report.drawing import BLUE, GREEN, GREY, ORANGE
 from adde_ray.rundir import write_json
 from adde_ray.strategies import FIXED, NO_SYNTHESIS, PLAIN, Strategy, strategy
 
@@ -66,7 +67,7 @@ def draw(path: Path, title: str, split: str, labels: dict[str, list[int]], f1: d
     """Mean curves with the range over the seeds, as one HTML file."""
     import plotly.graph_objects as go
 
-    shown = {"ADDE": "#0072b2", "margin, top k": "#e69f00", "novelty, greedy": "#009e73", "random": "#888888"}
+    shown = {"ADDE": BLUE, "margin, top k": ORANGE, "novelty, greedy": GREEN, "random": GREY}
     figure = go.Figure(layout={"template": "plotly_white", "title": title, "width": 900, "height": 480})
     figure.update_xaxes(title="labels bought")
     figure.update_yaxes(title=f"macro-F1 on {split}")
