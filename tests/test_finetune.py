@@ -75,8 +75,11 @@ def test_a_run_sees_by_this_rounds_encoder_and_a_resume_sees_the_same(tmp_path, 
 
 
 def test_fine_tuning_learns_what_the_frozen_encoder_does_not_tell(tmp_path, data, bert):
-    """One word of many makes the class; a random encoder's mean over the words hides it from a few samples."""
-    sections = {"stop": {"labels": 24}, "select": {"batch": 12}}
+    """One word of many makes the class; a random encoder's mean over the words hides it from a few samples.
+
+    The same samples for all, drawn at random: which ones they are is no matter of fine-tuning.
+    """
+    sections = {"stop": {"labels": 36}, "select": {"batch": 12, "selector": "random"}}
     quality = {
         mode: run(settings(data, bert, mode, train={"tune_steps": 60}, **sections), tmp_path / mode)["rounds"][-1]
         for mode in ("head", *MODES)
