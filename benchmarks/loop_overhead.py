@@ -150,8 +150,8 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
 
         generate_seed = derive_seed(seed, t, "generate")
         requests = plan_requests(to_fill, per_round=config.generate.per_round, classes=classes, known=set(y.tolist()))
-        kept = []
-        if requests:
+        kept, num_made = [], 0
+        if requests and policy.synthetic_share > 0 and t >= policy.synthesis_from:
             rest = np.array([r for r, i in enumerate(reference.ids) if i not in set(in_dataset)])
             payloads = [images[i] for i in order] + [reference.table["image"][int(r)] for r in rest]
             fit_on = FitData(
@@ -169,7 +169,7 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
                 parts.append(generator.sample(weights, wanted, points, temperature=policy.temperature, seed=own))
             torch.set_num_threads(torch_threads)
             made = to_payload(np.concatenate(parts), "image")
-            z = data.encode(payload_series(made, "image"))
+            z, num_made = data.encode(payload_series(made, "image")), len(made)
             request_of = np.repeat(np.arange(len(requests)), [r.count for r in requests])
             intended = np.array([requests[r].label for r in request_of])
             judged = quality_control(
@@ -223,7 +223,8 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
             redundancy=config.select.redundancy, rng=derive_rng(seed, t, "select"),
         )  # fmt: skip
         over_run = int(config.generate.max_share * (len(asked) + size)) - synthetic_asked
-        cap = max(min(round(policy.synthetic_share * size), over_run), 0)
+        probe = int(policy.synthetic_share > 0)
+        cap = max(min(max(round(policy.synthetic_share * size), probe), over_run), 0)
         chosen = by_name[selectors.cap_synthetic(picked, synthetic, cap)[:size]]
 
         best = p.argmax(axis=1)
@@ -238,7 +239,10 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
         label = np.maximum(answered, 0)
         paid = adaptation.payoff(p[paid_rows, label], counts[label], answered >= 0)
         valued = np.stack([u[paid_rows], div[paid_rows], q[paid_rows]], axis=1).astype(np.float64)
-        evidence = Evidence(history, valued, paid, Policy.initial(config), config.generate.max_share)
+        tested = [answers[names[c]] is not None for c in chosen if c >= len(real)]
+        evidence = Evidence(
+            history, valued, paid, Policy.initial(config), config.generate.max_share, num_made, len(tested), sum(tested)
+        )
         tried = {}
         for c in range(len(real), len(names)):
             tried.setdefault(gap_of[c], [0, 0, 0])[0] += 1
