@@ -89,7 +89,8 @@ def sweep(
     with where.start(plan.told(), trials, resume=resume):
         before = [where.result(f"{number:04d}") for number in range(total)]
         _tell_before(halving, before, plan)
-        left = [trial for trial in trials if where.result(trial.name) is None]
+        # No trials where each is proposed from others' results.
+        left = [trial for trial, result in zip(trials, before, strict=False) if result is None]
         searched: list[Trial] = []
 
         def run(data: dict[str, ObjectRef], progress: Progress) -> dict[str, str]:

@@ -86,7 +86,7 @@ class Herd:
         n = len(z)
         self._covered = Coverage(z, centres)
         self.z, self._weights, self._kernel = self._covered.z, np.asarray(weights, dtype=np.float64), kernel
-        self._lengths = np.maximum(squared, 1e-30)  # of length 0 a row is covered by its copies alone
+        self._squared_lengths = np.maximum(squared, 1e-30)  # of length 0 a row is covered by its copies alone
         # The row itself counts in full; the sum over the others is estimated on a sample of them.
         rows = sample_rows(n, most, rng)
         self._rows, self._place = rows, np.full(n, -1)
@@ -99,7 +99,7 @@ class Herd:
         if nearest.count:
             nearest.refresh(np.arange(len(rows)))
         # (s,) how much of each row of the sample is covered
-        self._held = kernel(nearest.squared * nearest.unit / self._lengths[rows])
+        self._held = kernel(nearest.squared * nearest.unit / self._squared_lengths[rows])
         self._kept = self._near(self.z) if n * len(rows) <= MAX_KEPT else None
         self.gain = self._bounds()  # (n,) as shares of all there is to cover
         self.seen = np.full(n, -1)  # how many centres a row's gain is exact for
@@ -127,7 +127,7 @@ class Herd:
 
     def _own(self, rows: np.ndarray | slice) -> np.ndarray:
         """What rows add by covering themselves."""
-        nearest = self._covered.squared[rows] * self._covered.unit / self._lengths[rows]
+        nearest = self._covered.squared[rows] * self._covered.unit / self._squared_lengths[rows]
         return self._weights[rows] * (self._kernel(np.zeros(1)) - self._kernel(nearest))
 
     def _covers(self, rows: np.ndarray) -> np.ndarray:
@@ -141,14 +141,14 @@ class Herd:
             x = z[rows].astype(np.float64)
             squared = self._norms - 2 * (x @ self._sample.T) + squares(x)[:, None]
             squared = np.round(np.maximum(squared, 0) / self._covered.unit, DIGITS) * self._covered.unit
-            covers[rows] = self._kernel(squared / self._lengths[self._rows])
+            covers[rows] = self._kernel(squared / self._squared_lengths[self._rows])
         return covers
 
     def _bounds(self) -> np.ndarray:
         n, s = len(self.z), len(self._rows)
         sample, norms = self.z[self._rows], squares(self.z)
         their, share = norms[self._rows], self._share.astype(np.float32)
-        held, lengths = self._held.astype(np.float32), self._lengths[self._rows].astype(np.float32)
+        held, lengths = self._held.astype(np.float32), self._squared_lengths[self._rows].astype(np.float32)
         gain = np.empty(n)
         error = 2.0**-22 * (self.z.shape[1] + 8)  # of float32 products, see `Coverage`
         for rows in blocks(n, s):
