@@ -13,7 +13,7 @@ demo: $(VENV)/installed
 	$(BIN)/adde report runs/$(NAME)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 headline: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/headline.py
