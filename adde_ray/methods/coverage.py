@@ -19,6 +19,9 @@ DIGITS = 10
 
 _CELLS = 1 << 21  # distances held at a time
 
+IN_CACHE = 1 << 17
+"""Cells of a block that is gone over several times."""
+
 
 class Coverage:
     """Squared distance of n rows to the nearest centre: an upper bound, exact for the rows that were refreshed.
@@ -143,7 +146,7 @@ def squares(x: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", x, x)
 
 
-def blocks(n: int, width: int) -> list[slice]:
-    """Slices of n rows, so that what is `width` wide stays small."""
-    step = max(_CELLS // max(width, 512), 1)
+def blocks(n: int, width: int, *, cells: int = _CELLS) -> list[slice]:
+    """Slices of n rows, so that what is `width` wide has about as many cells."""
+    step = max(cells // max(width, 512), 1)
     return [slice(start, start + step) for start in range(0, n, step)]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from adde_ray.methods.clustering import sample_rows
-from adde_ray.methods.coverage import DIGITS, Coverage, blocks, greedy, squares
+from adde_ray.methods.coverage import DIGITS, IN_CACHE, Coverage, blocks, greedy, squares
 from adde_ray.methods.selectors.candidates import Candidates, as_bytes
 from adde_ray.methods.selectors.clusters import kmeans
 
@@ -137,14 +137,27 @@ class Herd:
     def _near(self, z: np.ndarray) -> np.ndarray:
         """The same of z (k, e)."""
         covers = np.empty((len(z), len(self._rows)))
-        for rows in blocks(len(z), len(self._rows)):
-            x = z[rows].astype(np.float64)
-            squared = self._norms - 2 * (x @ self._sample.T) + squares(x)[:, None]
-            squared = np.round(np.maximum(squared, 0) / self._covered.unit, DIGITS) * self._covered.unit
-            covers[rows] = self._kernel(squared / self._squared_lengths[self._rows])
+        for rows in blocks(len(z), len(self._rows), cells=IN_CACHE):
+            x, squared = z[rows].astype(np.float64), covers[rows]
+            np.matmul(x, self._sample.T, out=squared)
+            squared *= -2
+            squared += self._norms
+            squared += squares(x)[:, None]
+            np.maximum(squared, 0, out=squared)
+            squared /= self._covered.unit
+            np.round(squared, DIGITS, out=squared)
+            squared *= self._covered.unit / self._squared_lengths[self._rows]
+            covers[rows] = self._kernel(squared)
         return covers
 
     def _bounds(self) -> np.ndarray:
+        if self._kept is not None:  # nothing to compute again: only how far centres are may be a bound
+            n = len(self.z)
+            others = np.empty(n)
+            for rows in blocks(n, len(self._rows), cells=IN_CACHE):
+                kernel = self._kept[rows] - self._held
+                others[rows] = np.maximum(kernel, 0, out=kernel) @ self._share
+            return (self._own(slice(None)) + others) / self._total * (1 + 1e-9) + 1e-12
         n, s = len(self.z), len(self._rows)
         sample, norms = self.z[self._rows], squares(self.z)
         their, share = norms[self._rows], self._share.astype(np.float32)
