@@ -10,12 +10,18 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
 from adde_ray.data_config import SECTIONS, Data, Section
 from adde_ray.errors import UserError
 
 Share = Annotated[float, Field(ge=0)]
+
+Values = Annotated[
+    tuple[Annotated[float, Field(ge=0, le=1)], ...],
+    BeforeValidator(lambda given: (given,) if isinstance(given, int | float) else given),
+]
+"""One value in [0, 1], or several of which one is chosen."""
 
 
 class Expectation(Section):
@@ -152,8 +158,12 @@ class Train(Section):
     """Adam's learning rate, decayed to 0 by a cosine."""
     weight_decay: float = Field(1e-3, ge=0)
     """L2 penalty on the weights, per sample."""
-    balance: float = Field(1.0, ge=0, le=1)
-    """Class-balanced loss: a sample of class c weighs n_c^-balance. 0 = plain, 1 = every class counts alike."""
+    balance: Values = Field((1.0,), min_length=1)
+    """Class-balanced loss: a sample of class c weighs n_c^-balance. 0 = plain, 1 = every class counts alike. Of several
+    values each round takes the first, or another that is clearly better on val."""
+    robustness: Values = Field((0.0,), min_length=1)
+    """How little f learns from labels that it finds unlikely, where people err: the exponent of generalised
+    cross-entropy. 0 = cross-entropy, which learns all of them. Of several values, as for `balance`."""
     ensemble: int = Field(1, ge=1, le=64)
     """Members whose disagreement `select.uncertainty = "bald"` measures: heads trained on reweighted copies of D_t,
     beside f, which stays as it is without them."""

@@ -24,8 +24,9 @@ from torch import nn
 from adde_ray.config import Train
 from adde_ray.errors import UserError
 from adde_ray.keeper import keep, kept_state, take_up
-from adde_ray.methods import finetune, learner
+from adde_ray.methods import finetune, learner, losses
 from adde_ray.methods.finetune import Recipe
+from adde_ray.methods.losses import Loss
 from adde_ray.methods.threads import threads_for
 
 BACKBONE = "backbone."
@@ -54,13 +55,15 @@ def fit(
     config: Train,
     *,
     seed: int,
+    loss: Loss | None = None,
     rehearsed: np.ndarray | None = None,
     tuning: Tuning | None = None,
 ) -> dict[str, torch.Tensor]:
     """Weights trained on (n, d) features and labels as numbers (see `labels`), through `TorchTrainer.fit`.
 
-    rehearsed: the rows `config.rehearsal` draws its share from. tuning: train the encoder, too, on the samples the
-    features are of; its weights come back under names that start with `BACKBONE`.
+    loss: by default the first that the config offers. rehearsed: the rows `config.rehearsal` draws its share from.
+    tuning: train the encoder, too, on the samples the features are of; its weights come back under names that start
+    with `BACKBONE`.
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # the end of the workers is seen 4 s sooner
     from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -74,6 +77,7 @@ def fit(
             train_loop_config={
                 "features": np.ascontiguousarray(features),
                 "labels": labels,
+                "loss": loss or Loss.offered(config)[0],
                 "rehearsed": rehearsed,
                 "num_classes": num_classes,
                 "seed": seed,
@@ -100,11 +104,11 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
     import ray.train
     from ray.train.torch import get_device, prepare_model
 
-    config, tuning = Train(**settings["train"]), settings["tuning"]
+    config, tuning, by = Train(**settings["train"]), settings["tuning"], settings["loss"]
     rank, world = ray.train.get_context().get_world_rank(), ray.train.get_context().get_world_size()
     device = get_device() if config.gpu else torch.device("cpu")
     labels = torch.from_numpy(settings["labels"])
-    weights = learner.class_weights(settings["labels"], settings["num_classes"], config.balance)
+    weights = losses.class_weights(settings["labels"], settings["num_classes"], by.balance)
     weights = torch.from_numpy(weights).to(device)
 
     dims = settings["features"].shape[1]
@@ -115,7 +119,7 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
         # A model may have parts that none of its features come from.
         unused = {"find_unused_parameters": True} if tuning else {}
         model = prepare_model(part.model, move_to_device=False, parallel_strategy_kwargs=unused)
-    members = learner.member_weights(len(labels), network.heads, seed=settings["seed"])
+    members = losses.member_weights(len(labels), network.heads, seed=settings["seed"])
     drops = learner.dropouts(network)
     optimiser = torch.optim.Adam(part.groups, lr=config.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=part.steps)
@@ -137,10 +141,11 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
                 mine = torch.from_numpy(rows[places])
                 with learner.masked(drops, [mask[places].to(device) for mask in masks]):
                     logits = model(part.inputs(mine))[: len(mine)]
+                said, own = labels[mine].to(device), members[mine].to(device)
                 if network.heads == 1:
-                    loss = learner.weighted_loss(logits, labels[mine].to(device), weights)
+                    loss = losses.weighted_loss(logits, said, weights, robustness=by.robustness)
                 else:
-                    loss = learner.members_loss(logits, labels[mine].to(device), weights, members[mine].to(device))
+                    loss = losses.members_loss(logits, said, weights, own, robustness=by.robustness)
                 # DDP averages gradients over the workers; `world` over the batch's size makes that the batch's mean.
                 loss = loss * world / len(rows)
                 if last:

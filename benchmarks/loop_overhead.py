@@ -31,6 +31,7 @@ from adde_ray.methods import (
     gaps,
     learner,
     locality,
+    losses,
     selectors,
     stopping,
     terms,
@@ -55,7 +56,7 @@ CONFIG = Path(__file__).parents[1] / "jobs" / "configs" / "digits.toml"
 def bare_train(features: np.ndarray, labels: np.ndarray, classes: int, config, seed: int) -> learner.Network:
     """The training of a linear head, as one would write it for one machine."""
     network = learner.build(features.shape[1], classes, config, seed=seed)
-    weights = torch.from_numpy(learner.class_weights(labels, classes, config.balance))
+    weights = torch.from_numpy(losses.class_weights(labels, classes, *config.balance))
     x, y = torch.from_numpy(features), torch.from_numpy(labels)
     optimiser = torch.optim.Adam(network.parameters(), lr=config.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=config.steps)
@@ -63,7 +64,7 @@ def bare_train(features: np.ndarray, labels: np.ndarray, classes: int, config, s
     torch.set_num_threads(1)
     for _ in range(config.steps):
         optimiser.zero_grad(set_to_none=True)
-        loss = learner.weighted_loss(network(x), y, weights) / len(y)
+        loss = losses.weighted_loss(network(x), y, weights) / len(y)
         (loss + 0.5 * config.weight_decay * network.head.weight.square().sum()).backward()
         optimiser.step()
         schedule.step()

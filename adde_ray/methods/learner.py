@@ -85,28 +85,6 @@ def build(dims: int, num_classes: int, config: Train, *, seed: int) -> Network:
         return make(dims, num_classes, config)
 
 
-MAX_RATIO = 20.0
-"""A multi-label class's positives weigh at most this many times its negatives, and at least the inverse: one
-positive among hundreds must not decide alone."""
-
-
-def class_weights(labels: np.ndarray, num_classes: int, balance: float) -> np.ndarray:
-    """(C,) float32 loss weight of each class: n_c^-balance, mean 1 over the labelled rows; 0 for absent classes.
-
-    Multi-label: (2, C), the same for "does not hold" and "holds" of each class, so that positives weigh
-    (negatives / positives)^balance times as much as negatives; 0 for classes nothing is known of.
-    """
-    if labels.ndim == 2:
-        counts = np.stack([(labels == 0).sum(axis=0), (labels == 1).sum(axis=0)]).astype(float)
-        ratio = np.clip((counts[0] / np.maximum(counts[1], 1)) ** balance, 1 / MAX_RATIO, MAX_RATIO)
-        weights = np.stack([np.ones_like(ratio), ratio])
-        total = (weights * counts).sum(axis=0)
-        return (weights * np.divide(counts.sum(axis=0), total, where=total > 0, out=total)).astype(np.float32)
-    counts = np.bincount(labels, minlength=num_classes).astype(float)
-    weights = np.divide(1.0, counts**balance, where=counts > 0, out=np.zeros(num_classes))
-    return (weights / (weights[labels].mean() or 1.0)).astype(np.float32)
-
-
 def dropouts(network: nn.Module) -> list[UnitDropout]:
     return [layer for layer in network.modules() if isinstance(layer, UnitDropout)]
 
@@ -129,41 +107,6 @@ def masked(drops: list[UnitDropout], masks: list[torch.Tensor]) -> Iterator[None
     finally:
         for layer in drops:
             layer.mask = None
-
-
-def weighted_loss(
-    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, row_weights: torch.Tensor | None = None
-) -> torch.Tensor:
-    """Summed (not averaged) class-weighted cross-entropy, so that shards of a batch add up exactly.
-
-    Multi-label: binary cross-entropy, summed over the classes that are known of each row. row_weights: (n,) of single
-    rows, on top of their class's; None = all 1.
-    """
-    how = "sum" if row_weights is None else "none"
-    if labels.ndim == 2:
-        holds = torch.nan_to_num(labels)  # masked, not multiplied by NaN: its gradient would be NaN too
-        each = torch.where(torch.isnan(labels), 0.0, torch.where(holds > 0, weights[1], weights[0]))
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, holds, weight=each, reduction=how)
-        return loss if row_weights is None else (loss.sum(dim=1) * row_weights).sum()
-    loss = nn.functional.cross_entropy(logits, labels, weight=weights, reduction=how)
-    return loss if row_weights is None else (loss * row_weights).sum()
-
-
-def members_loss(
-    logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor, row_weights: torch.Tensor
-) -> torch.Tensor:
-    """The mean over the heads of each one's `weighted_loss`. logits (n, heads, C), row_weights (n, heads)."""
-    heads = logits.shape[1]
-    return sum(weighted_loss(logits[:, h], labels, weights, row_weights[:, h]) for h in range(heads)) / heads
-
-
-def member_weights(num_rows: int, heads: int, *, seed: int) -> torch.Tensor:
-    """(n, heads) float32 exponential row weights of mean 1: the Bayesian bootstrap (Rubin 1981).
-
-    No weight is 0, so a class with a single sample is known to every member.
-    """
-    drawn = np.random.default_rng(seed).exponential(size=(num_rows, heads))
-    return torch.from_numpy(drawn.astype(np.float32))
 
 
 def batches(

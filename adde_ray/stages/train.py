@@ -7,7 +7,7 @@ weights in every round, as the head starts from nothing.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ from adde_ray.data import Data, Dataset
 from adde_ray.fitting import BACKBONE, Tuning, fit
 from adde_ray.methods import learner
 from adde_ray.methods.finetune import Tunable
+from adde_ray.methods.losses import Loss
+from adde_ray.methods.model_selection import favoured
 from adde_ray.rundir import TUNED, RoundDir, atomic, derive_seed, read_json, write_json
 
 WEIGHTS, MEMBERS, SETTINGS = "model.safetensors", "members.safetensors", "model.json"
@@ -32,25 +34,24 @@ def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> lea
     folder = round_.root / "model"
     if not (folder / SETTINGS).exists():
         f = _alone(config.train)
-        weights = _head(dataset, data, f, config.run.seed, round_)
+        weights, loss = _head(dataset, data, f, config.run.seed, round_)
         val = data.splits["val"].features
         if f.mode != "head":
-            weights, encoder = _tuned(weights, dataset, data, config, round_)
+            weights, encoder = _tuned(weights, dataset, data, config, round_, loss)
             val = encoder.encode(data.splits["val"].table[data.meta.modality])
         if learner.num_heads(config.train) > 1:
             if f.mode != "head":
                 dataset = replace(dataset, features=encoder.encode(dataset.table[data.meta.modality]))
-            members = _head(dataset, data, config.train, config.run.seed, round_)
+            own = config.train if f.mode == "head" else _here(config.train)
+            members = _fit(dataset, data, own, config.run.seed, round_, loss)
             with atomic(folder / MEMBERS) as temporary:
                 save_file(members, temporary)
         classes, dims = data.meta.classes, dataset.features.shape[1]
-        network = learner.build(dims, len(classes), f, seed=0)
-        network.load_state_dict(weights)
-        temperature = learner.fit_temperature(learner.Model(network, 1.0).logits(val), data.labels("val"))
+        temperature = _calibrated(weights, val, data, f).temperature
         with atomic(folder / WEIGHTS) as temporary:
             save_file(weights, temporary)
         settings = {"dims": dims, "classes": list(classes), "task": data.meta.task, "temperature": temperature}
-        write_json(folder / SETTINGS, settings)
+        write_json(folder / SETTINGS, settings | {"loss": asdict(loss)})
     return load(folder, config.train)
 
 
@@ -78,20 +79,40 @@ def _alone(config: Train) -> Train:
     return config.model_copy(update={"ensemble": 1})
 
 
-def _head(dataset: Dataset, data: Data, config: Train, run_seed: int, round_: RoundDir) -> dict[str, torch.Tensor]:
-    """Weights of the head on the features there are."""
-    # Before fine-tuning, that is a matter of a second: not worth a start of the workers.
-    here = {} if config.mode == "head" else {"workers": 0, "min_workers": 0}
-    return _fit(dataset, data, config.model_copy(update=here), run_seed, round_)
+def _here(config: Train) -> Train:
+    """In this process: a head on the features there are is a matter of a second, not worth a start of the workers."""
+    return config.model_copy(update={"workers": 0, "min_workers": 0, "gpu": False})
+
+
+def _head(
+    dataset: Dataset, data: Data, config: Train, run_seed: int, round_: RoundDir
+) -> tuple[dict[str, torch.Tensor], Loss]:
+    """Weights of the head on the features there are, and its loss: of several, the one that val favours."""
+    offered, val = Loss.offered(config), data.splits["val"].features
+    trials = [_fit(dataset, data, _here(config), run_seed, round_, loss) for loss in offered] if offered[1:] else []
+    said = [_calibrated(weights, val, data, config).proba(val) for weights in trials]
+    best = favoured(said, data.labels("val"), seed=derive_seed(run_seed, round_.t, "loss")) if trials else 0
+    if trials and (config.workers == 0 or config.mode != "head"):
+        return trials[best], offered[best]
+    own = config if config.mode == "head" else _here(config)
+    return _fit(dataset, data, own, run_seed, round_, offered[best]), offered[best]
+
+
+def _calibrated(weights: dict[str, torch.Tensor], val: np.ndarray, data: Data, config: Train) -> learner.Model:
+    """The head of these weights with the temperature that fits val, given as features (v, d)."""
+    network = learner.build(val.shape[1], len(data.meta.classes), config, seed=0)
+    network.load_state_dict(weights)
+    model = learner.Model(network, 1.0, multi=data.meta.multi)
+    return replace(model, temperature=learner.fit_temperature(model.logits(val), data.labels("val")))
 
 
 def _tuned(
-    head: dict[str, torch.Tensor], dataset: Dataset, data: Data, config: Config, round_: RoundDir
+    head: dict[str, torch.Tensor], dataset: Dataset, data: Data, config: Config, round_: RoundDir, loss: Loss
 ) -> tuple[dict[str, torch.Tensor], Tunable]:
     """Weights of the head trained on with the encoder, and that encoder, whose weights are kept."""
     modality, recipe = data.meta.modality, data.encode.recipe()
     tuning = Tuning(recipe, dataset.table[modality], {name: value.numpy() for name, value in head.items()})
-    both = _fit(dataset, data, _alone(config.train), config.run.seed, round_, tuning)
+    both = _fit(dataset, data, _alone(config.train), config.run.seed, round_, loss, tuning)
     weights = {name: value for name, value in both.items() if not name.startswith(BACKBONE)}
     tuned = {name.removeprefix(BACKBONE): value for name, value in both.items() if name not in weights}
     with atomic(round_.root / TUNED) as temporary:
@@ -100,7 +121,13 @@ def _tuned(
 
 
 def _fit(
-    dataset: Dataset, data: Data, config: Train, run_seed: int, round_: RoundDir, tuning: Tuning | None = None
+    dataset: Dataset,
+    data: Data,
+    config: Train,
+    run_seed: int,
+    round_: RoundDir,
+    loss: Loss,
+    tuning: Tuning | None = None,
 ) -> dict[str, torch.Tensor]:
     return fit(
         dataset.features,
@@ -108,6 +135,7 @@ def _fit(
         len(data.meta.classes),
         config,
         seed=derive_seed(run_seed, round_.t, "train"),
+        loss=loss,
         rehearsed=np.flatnonzero((dataset.table["round"] == 0).to_numpy()),
         tuning=tuning,
     )

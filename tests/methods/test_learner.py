@@ -42,14 +42,6 @@ def test_unknown_learner_lists_the_valid_ones():
         learner.build(2, 2, Train(learner="tree"), seed=0)
 
 
-def test_class_weights_balance():
-    labels = np.array([0, 0, 0, 1])
-    weights = learner.class_weights(labels, 3, balance=1.0)
-    assert weights[1] == pytest.approx(3 * weights[0]) and weights[2] == 0
-    assert weights[labels].mean() == pytest.approx(1)
-    assert learner.class_weights(labels, 3, balance=0.0)[:2].tolist() == [1, 1]
-
-
 def test_batches_cover_every_row_each_epoch_and_are_seeded():
     drawn = list(learner.batches(10, 4, 5, seed=0))
     assert sorted(np.concatenate(drawn[:2]).tolist()) == sorted(set(np.concatenate(drawn[:2]).tolist()))
@@ -105,13 +97,6 @@ def test_one_member_is_f_itself():
     np.testing.assert_array_equal(model.member_proba(features)[:, 0], model.proba(features))
 
 
-def test_row_weights_are_repetitions():
-    logits, labels = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 0])
-    weights, times = torch.tensor([1.0, 2.0, 0.5]), torch.tensor([1, 3, 0, 2])
-    twice = learner.weighted_loss(logits.repeat_interleave(times, 0), labels.repeat_interleave(times), weights)
-    assert learner.weighted_loss(logits, labels, weights, times.float()) == pytest.approx(float(twice), rel=1e-6)
-
-
 @pytest.mark.parametrize(("batch_size", "share"), [(8, 0.5), (8, 0.3), (100, 0.5), (100, 0.05), (1, 0.5), (2, 0.9)])
 def test_rehearsal_draws_its_share_of_the_first_rows(batch_size, share):
     first = np.array([0, 3, 7, 11])
@@ -140,29 +125,6 @@ NAN = float("nan")
 
 
 class TestMultiLabel:
-    def test_weights_balance_each_class_by_itself_and_pass_over_what_is_not_known(self):
-        targets = np.array([[1, 0, 0, NAN], [0, 1, 0, NAN], [0, 1, 0, NAN], [0, NAN, 0, NAN]], dtype=np.float32)
-        weights = learner.class_weights(targets, 4, balance=1.0)
-        assert weights[1, 0] == pytest.approx(3 * weights[0, 0]) and weights[1, 1] == pytest.approx(0.5 * weights[0, 1])
-        assert weights[0, 2] == 1 and weights[:, 3].tolist() == [0, 0]  # no positive; nothing known
-        assert weights[(targets[:, 0] == 1).astype(int), 0].mean() == pytest.approx(1)
-        assert learner.class_weights(targets, 4, balance=0.0)[:, :3].tolist() == [[1, 1, 1], [1, 1, 1]]
-        lone = np.zeros((500, 1), np.float32)
-        lone[0] = 1
-        high = learner.class_weights(lone, 1, balance=1.0)
-        assert high[1, 0] / high[0, 0] == pytest.approx(learner.MAX_RATIO)
-
-    def test_shards_of_a_batch_add_up_and_the_unknown_has_no_gradient(self):
-        rng = np.random.default_rng(0)
-        logits = torch.tensor(rng.normal(size=(6, 3)), requires_grad=True)
-        labels = torch.tensor(rng.choice([0, 1, NAN], (6, 3)))
-        weights = torch.tensor(rng.random((2, 3)))
-        whole = learner.weighted_loss(logits, labels, weights)
-        parts = sum(learner.weighted_loss(logits[i::2], labels[i::2], weights) for i in range(2))
-        torch.testing.assert_close(whole, parts)
-        whole.backward()
-        assert torch.equal(logits.grad == 0, torch.isnan(labels))
-
     def test_probabilities_are_sigmoids(self):
         model = Model(learner.build(2, 3, Train(), seed=0), 2.0, multi=True)
         with torch.no_grad():

@@ -2,7 +2,7 @@
 
 import pytest
 from safetensors.numpy import load_file
-from small import CLASSES, config, rows, write
+from small import CLASSES, blobs, config, rows, write
 
 from adde_ray.loop import run
 from adde_ray.rundir import RunDir, read_json
@@ -34,3 +34,31 @@ def test_a_run_keeps_its_models_as_safetensors_and_trains_once(tmp_path, monkeyp
     with pytest.raises(AssertionError, match="trained again"):
         run(settings, tmp_path / "run", resume=True)
     assert RunDir(tmp_path / "run").rounds() == []
+
+
+def test_of_several_losses_val_chooses(tmp_path):
+    """Two of five seed labels are wrong: what learns all of them does worse on val."""
+    data = rows()
+    wrong = [{**row, "label": "abc"[("abc".index(row["label"]) + 1) % 3]} for row in blobs("seed", 24, seed=1)]
+    data = [row for row in data if row["split"] != "seed"] + blobs("seed", 36) + wrong
+    path, offered = write(tmp_path / "data.parquet", data), {"balance": [1.0, 0.5], "robustness": [0.0, 0.7]}
+    found = {}
+    for name, train in (("plain", {}), ("robust", {"robustness": 0.7}), ("chosen", offered)):
+        settings = config(path, stop={"labels": 0}, train={"steps": 200, "lr": 0.2, "weight_decay": 0.0, **train})
+        run(settings, tmp_path / name)
+        first = tmp_path / name / "rounds" / "000"
+        found[name] = read_json(first / "metrics.json")["val"]["macro_f1"]
+        kept = read_json(first / "model" / "model.json")["loss"]
+        assert kept["robustness"] == (0.0 if name == "plain" else 0.7)
+    assert found["plain"] < found["robust"] <= found["chosen"]
+
+
+@pytest.mark.parametrize(
+    ("train", "select"), [({}, {}), ({"learner": "mlp"}, {}), ({"ensemble": 3}, {"uncertainty": "bald"})], ids=str
+)
+def test_a_choice_that_falls_on_the_first_changes_nothing(tmp_path, train, select):
+    path = write(tmp_path / "data.parquet", rows())
+    for name, offered in (("one", {}), ("several", {"robustness": [0.0, 1e-9]})):
+        run(config(path, stop={"labels": 5}, train=train | offered, select=select), tmp_path / name)
+    for file in (tmp_path / "one").glob("rounds/*/model/*.safetensors"):
+        assert file.read_bytes() == (tmp_path / "several" / file.relative_to(tmp_path / "one")).read_bytes()
