@@ -157,6 +157,8 @@ class Herd:
             for rows in blocks(n, len(self._rows), cells=IN_CACHE):
                 kernel = self._kept[rows] - self._held
                 others[rows] = np.maximum(kernel, 0, out=kernel) @ self._share
+            itself = self._kept[self._rows, np.arange(len(self._rows))]
+            others[self._rows] -= np.maximum(itself - self._held, 0) * self._share
             return (self._own(slice(None)) + others) / self._total * (1 + 1e-9) + 1e-12
         n, s = len(self.z), len(self._rows)
         sample, norms = self.z[self._rows], squares(self.z)
