@@ -70,6 +70,17 @@ def read_table(path: Path, *columns: str) -> pl.DataFrame:
     return pl.read_parquet(path, columns=list(columns) or None, glob=False, hive_partitioning=False)
 
 
+def read_kept(path: Path, *columns: str) -> pl.DataFrame:
+    """`read_table` of what never changes once it is there, as a round's tables: every later round reads them again."""
+    found = path.stat()
+    return _kept(path, found.st_mtime_ns, found.st_size, columns)
+
+
+@functools.lru_cache(maxsize=256)
+def _kept(path: Path, mtime_ns: int, size: int, columns: tuple[str, ...]) -> pl.DataFrame:
+    return read_table(path, *columns)
+
+
 # --- identity ------------------------------------------------------------------------------------------
 
 
@@ -224,7 +235,7 @@ class RunDir:
     def dataset(self, t: int | None = None) -> pl.DataFrame:
         """D_t: the union of parts <= t (all parts when t is None), in the order they were added."""
         parts = sorted(int(p.stem.removeprefix("round-")) for p in (self.root / "dataset").glob("round-*.parquet"))
-        return pl.concat([read_table(self.dataset_part(part)) for part in parts if t is None or part <= t])
+        return pl.concat([read_kept(self.dataset_part(part)) for part in parts if t is None or part <= t])
 
     def dataset_part(self, t: int) -> Path:
         return self.root / "dataset" / f"round-{t:03d}.parquet"
@@ -276,12 +287,10 @@ class RoundDir:
 
     def read(self, name: str, *columns: str) -> pl.DataFrame | None:
         """A table of this round, or some columns of it; None where the round has none."""
-        path = self.root / name
         try:
-            found = path.stat()
+            return read_kept(self.root / name, *columns)
         except FileNotFoundError:
             return None
-        return _kept(path, found.st_mtime_ns, found.st_size, columns)
 
     @property
     def manifest(self) -> dict:
@@ -293,9 +302,3 @@ class RoundDir:
 
     def commit(self, manifest: dict) -> None:
         write_json(self.root / MANIFEST, manifest)
-
-
-@functools.lru_cache(maxsize=256)
-def _kept(path: Path, mtime_ns: int, size: int, columns: tuple[str, ...]) -> pl.DataFrame:
-    """A round's table, which never changes once it is there: every later round reads it."""
-    return read_table(path, *columns)
