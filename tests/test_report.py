@@ -451,6 +451,17 @@ def test_classes_that_fell_are_told_the_largest_fall_first(tmp_path):
     assert "Classes that fell" in page and NASTY not in page
 
 
+def test_the_losses_that_val_chose_are_told_where_there_was_a_choice(tmp_path):
+    run = fake_run(tmp_path / "run", Fake())
+    for t, balance in enumerate((1.0, 0.5, 1.0)):
+        write_json(run.round(t).root / "model" / "model.json", {"loss": {"balance": balance, "robustness": 0.0}})
+    assert "as val chose it" not in render(read_story(run))
+    settings = {"data": {"source": "digits"}, "train": {"balance": [1, 0.5]}, "review": {"annotator": "file"}}
+    write_json(run.root / "config.json", Config.parse(settings).model_dump(mode="json"))
+    told = "as val chose it: balance 1, robustness 0 in 2 rounds; balance 0.5, robustness 0 in 1 round."
+    assert told in render(read_story(run))
+
+
 def test_weights_of_a_waiting_round_are_those_decided_before(tmp_path):
     run = fake_run(tmp_path / "run", Fake(waiting=True))
     manifest = run.round(2).manifest

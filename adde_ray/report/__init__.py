@@ -59,6 +59,7 @@ def render(story) -> str:
         num_gaps=len(gaps),
         spark=tables.SPARK,
         adaptation=tables.adaptation_rows(story),
+        loss=tables.loss_text(story),
         regressions=falls[: tables.MAX_REGRESSIONS],
         num_regressions=len(falls),
         points=points,

@@ -28,6 +28,7 @@ class Round:
     t: int
     metrics: dict
     manifest: dict | None  # None while the round is not over
+    loss: dict | None = None  # by which f was trained: see methods.losses.Loss
     gaps: pl.DataFrame | None = None
     query: pl.DataFrame | None = None
     decisions: pl.DataFrame | None = None
@@ -96,7 +97,8 @@ def read_rounds(run: RunDir, *, tables: bool = True) -> list[Round]:
         folder = run.round(t)
         manifest = _json_or(folder.root / MANIFEST, None)
         parts = {n: folder.read(f"{n}.parquet") for n in ("gaps", "query", "decisions", "synthetic")} if tables else {}
-        rounds.append(Round(t, folder.metrics, manifest, **parts))
+        loss = _json_or(folder.root / "model" / "model.json", {}).get("loss")
+        rounds.append(Round(t, folder.metrics, manifest, loss, **parts))
     return rounds
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from adde_ray.report.figures import reaches_random, seconds_per_stage
 from adde_ray.report.read import Story, gap_name
 
@@ -113,6 +115,16 @@ def adaptation_rows(story: Story) -> list[dict]:
         for r in story.rounds
         for change in (r.manifest or {}).get("adaptation", [])
     ]
+
+
+def loss_text(story: Story) -> str:
+    """Which losses val chose in how many rounds, in one sentence; empty where there was no choice."""
+    train, losses = story.config.get("train", {}), [r.loss for r in story.rounds if r.loss]
+    if not losses or not any(len(train.get(name, ())) > 1 for name in losses[0]):
+        return ""
+    chosen = Counter(", ".join(f"{name} {value:g}" for name, value in loss.items()) for loss in losses)
+    told = [f"{what} in {_count(times, 'round')}" for what, times in chosen.most_common()]
+    return f"The model's loss, as val chose it: {'; '.join(told)}."
 
 
 def time_text(story: Story) -> str:
