@@ -17,9 +17,14 @@ from adde_ray.errors import UserError
 
 Share = Annotated[float, Field(ge=0)]
 
+Part = Annotated[float, Field(ge=0, le=1)]
+
 Values = Annotated[
-    tuple[Annotated[float, Field(ge=0, le=1)], ...],
-    BeforeValidator(lambda given: (given,) if isinstance(given, int | float) else given),
+    tuple[Part, ...],
+    BeforeValidator(
+        lambda given: (given,) if isinstance(given, int | float) and not isinstance(given, bool) else given,
+        json_schema_input_type=Part | Annotated[tuple[Part, ...], Field(min_length=1)],
+    ),
 ]
 """One value in [0, 1], or several of which one is chosen."""
 
