@@ -165,7 +165,7 @@ class Train(Section):
     """L2 penalty on the weights, per sample."""
     balance: Values = Field((1.0,), min_length=1)
     """Class-balanced loss: a sample of class c weighs n_c^-balance. 0 = plain, 1 = every class counts alike. Of several
-    values each round takes the first, or another that is clearly better on val."""
+    values the first is taken until another is clearly better on val, then that one, and so on."""
     robustness: Values = Field((0.0,), min_length=1)
     """How little f learns from labels that it finds unlikely, where people err: the exponent of generalised
     cross-entropy. 0 = cross-entropy, which learns all of them. Of several values, as for `balance`."""

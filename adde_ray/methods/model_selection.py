@@ -10,21 +10,21 @@ DRAWS = 200
 """Bootstrap draws of val."""
 
 
-def favoured(proba: list[np.ndarray], labels: np.ndarray, *, seed: int) -> int:
-    """The model with the best macro-F1 on val; the first unless another's is larger by more than a standard error.
+def favoured(proba: list[np.ndarray], labels: np.ndarray, *, incumbent: int = 0, seed: int) -> int:
+    """The model with the best macro-F1 on val; the incumbent, unless another's is larger by more than a standard error.
 
     The error is of the paired difference, by bootstrap over val's rows: the one-standard-error rule (Breiman et al.
     1984). Val is small, and what it tells by luck it tells otherwise in the next round.
     proba: (v, C) of each model. labels: (v,) class rows, or (v, C) targets of a multi-label task, NaN = not known.
     """
     if len(labels) == 0 or len(proba) == 1:
-        return 0
+        return incumbent
     drawn = np.random.default_rng(seed).multinomial(len(labels), np.full(len(labels), 1 / len(labels)), size=DRAWS)
     weights = np.concatenate([np.ones((1, len(labels))), drawn]).astype(np.float32)
     f1 = np.stack([macro_f1(p, labels, weights) for p in proba])
-    gain = f1 - f1[0]
+    gain = f1 - f1[incumbent]
     clear = gain[:, 0] > gain[:, 1:].std(axis=1)
-    clear[0] = True
+    clear[incumbent] = True
     return int(np.where(clear, f1[:, 0], -1.0).argmax())
 
 
@@ -37,4 +37,6 @@ def macro_f1(proba: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.n
     true = holds(labels, proba.shape[1])
     hits, said, positives = (weights @ part.astype(np.float32) for part in (said & true, said & known, true))
     occur = true.any(axis=0)
+    if not occur.any():
+        return np.zeros(len(weights))
     return (2 * hits / np.maximum(said + positives, 1e-9))[:, occur].mean(axis=1, dtype=np.float64)

@@ -91,11 +91,21 @@ def _head(
     offered, val = Loss.offered(config), data.splits["val"].features
     trials = [_fit(dataset, data, _here(config), run_seed, round_, loss) for loss in offered] if offered[1:] else []
     said = [_calibrated(weights, val, data, config).proba(val) for weights in trials]
-    best = favoured(said, data.labels("val"), seed=derive_seed(run_seed, round_.t, "loss")) if trials else 0
+    best = 0
+    if trials:
+        seed = derive_seed(run_seed, round_.t, "loss")
+        best = favoured(said, data.labels("val"), incumbent=offered.index(_before(round_, offered[0])), seed=seed)
     if trials and (config.workers == 0 or config.mode != "head"):
         return trials[best], offered[best]
     own = config if config.mode == "head" else _here(config)
     return _fit(dataset, data, own, run_seed, round_, offered[best]), offered[best]
+
+
+def _before(round_: RoundDir, first: Loss) -> Loss:
+    """The loss of the round before; in round 0, the first."""
+    if round_.t == 0:
+        return first
+    return Loss(**read_json(round_.run.round(round_.t - 1).root / "model" / SETTINGS)["loss"])
 
 
 def _calibrated(weights: dict[str, torch.Tensor], val: np.ndarray, data: Data, config: Train) -> learner.Model:

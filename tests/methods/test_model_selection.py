@@ -50,6 +50,21 @@ def test_the_first_is_kept_where_the_others_are_no_better_or_by_luck():
     assert favoured([said(labels, 0.9), said(labels, 0.5)], labels, seed=0) == 0
 
 
+def test_the_incumbent_stays_until_another_is_clearly_better():
+    labels = RNG.integers(3, size=300)
+    worse = said(labels, 0.7)
+    right, better = worse.argmax(axis=1) == labels, worse.copy()
+    changed = np.concatenate([np.flatnonzero(~right)[:6], np.flatnonzero(right)[:4]])
+    better[changed] = np.eye(3)[np.where(right, (labels + 1) % 3, labels)[changed]]  # six mended, four spoilt
+    assert favoured([better, worse], labels, incumbent=1, seed=0) == 1
+    assert favoured([said(labels, 0.9, seed=2), worse], labels, incumbent=1, seed=0) == 0
+
+
+def test_where_no_class_holds_on_val_the_incumbent_stays():
+    nothing = np.zeros((4, 2), np.float32)
+    assert favoured([np.full((4, 2), 0.9), np.full((4, 2), 0.1)], nothing, incumbent=1, seed=0) == 1
+
+
 def test_without_val_or_choice_it_is_the_first():
     nothing = np.zeros((0, 3), np.float32)
     assert favoured([nothing, nothing], np.zeros(0, int), seed=0) == 0
