@@ -88,16 +88,16 @@ def _head(
     dataset: Dataset, data: Data, config: Train, run_seed: int, round_: RoundDir
 ) -> tuple[dict[str, torch.Tensor], Loss]:
     """Weights of the head on the features there are, and its loss: of several, the one that val favours."""
-    offered, val = Loss.offered(config), data.splits["val"].features
-    trials = [_fit(dataset, data, _here(config), run_seed, round_, loss) for loss in offered] if offered[1:] else []
+    offered, here = Loss.offered(config), _here(config)
+    own = config if config.mode == "head" else here
+    if len(offered) == 1:
+        return _fit(dataset, data, own, run_seed, round_, offered[0]), offered[0]
+    trials = [_fit(dataset, data, here, run_seed, round_, loss) for loss in offered]
+    val, seed = data.splits["val"].features, derive_seed(run_seed, round_.t, "loss")
     said = [_calibrated(weights, val, data, config).proba(val) for weights in trials]
-    best = 0
-    if trials:
-        seed = derive_seed(run_seed, round_.t, "loss")
-        best = favoured(said, data.labels("val"), incumbent=offered.index(_before(round_, offered[0])), seed=seed)
-    if trials and (config.workers == 0 or config.mode != "head"):
+    best = favoured(said, data.labels("val"), incumbent=offered.index(_before(round_, offered[0])), seed=seed)
+    if own.workers == 0:
         return trials[best], offered[best]
-    own = config if config.mode == "head" else _here(config)
     return _fit(dataset, data, own, run_seed, round_, offered[best]), offered[best]
 
 

@@ -62,3 +62,20 @@ def test_a_choice_that_falls_on_the_first_changes_nothing(tmp_path, train, selec
         run(config(path, stop={"labels": 5}, train=train | offered, select=select), tmp_path / name)
     for file in (tmp_path / "one").glob("rounds/*/model/*.safetensors"):
         assert file.read_bytes() == (tmp_path / "several" / file.relative_to(tmp_path / "one")).read_bytes()
+
+
+def test_losses_are_tried_in_this_process_and_the_chosen_one_is_fitted_by_the_workers(
+    tmp_path, monkeypatch, ray_cluster
+):
+    fits, original = [], stage.fit
+
+    def fit(*arguments, loss, **options):
+        *data, train = arguments
+        fits.append((train.workers, train.gpu, loss.robustness))
+        return original(*data, train.model_copy(update={"workers": 0, "gpu": False}), loss=loss, **options)
+
+    monkeypatch.setattr(stage, "fit", fit)
+    path = write(tmp_path / "data.parquet", rows())
+    run(config(path, stop={"labels": 0}, train={"workers": 2, "robustness": [0.0, 0.5]}), tmp_path / "run")
+    assert fits == [(0, False, 0.0), (0, False, 0.5), (2, False, fits[-1][2])]
+    assert read_json(tmp_path / "run" / "rounds" / "000" / "model" / "model.json")["loss"]["robustness"] == fits[-1][2]
