@@ -1,12 +1,12 @@
 """What a sweep costs beside its trials: `adde sweep` against the same runs, one after another in two bare processes.
 
-    python benchmarks/sweep_overhead.py                # 64 trials, twice
-    python benchmarks/sweep_overhead.py --quick        # 8 trials, once: starting Ray weighs much more in it
+    python benchmarks/sweep_overhead.py                # 64 trials, a quarter of an hour
+    python benchmarks/sweep_overhead.py --quick        # 8 trials: starting Ray weighs much more in it
 
-Both are commands of their own, timed from their start to their end, by turns, on two CPUs with one thread each. The
-bare processes take every other trial, prepare the digits once, keep all that trials can share, and write the same run
-folders; what they lack is Ray, Tune, live figures and a results table. Every trial must end with the very same dataset,
-or the comparison is void.
+Both are commands of their own, timed from their start to their end, one after the other, on two CPUs with one thread
+each. The bare processes take every other trial, prepare the digits once, keep all that trials can share, and write the
+same run folders; what they lack is Ray, Tune, live figures and a results table. Every trial must end with the very same
+dataset, or the comparison is void.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 from common import arguments, finish, show
 
 from adde_ray.experiments.space import Sweep
@@ -80,33 +79,25 @@ def main() -> None:
     if args.bare:
         bare(Path(args.bare[0]), Path(args.bare[1]), int(args.bare[2]))
         return
-    num_trials, pairs = (8, 1) if args.quick else (64, 2)
-    seconds: dict[str, list[float]] = {"sweep": [], "bare": []}
-    start_up = []
-    for _ in range(pairs):
-        with tempfile.TemporaryDirectory() as root:
-            space, swept = Path(root) / "space.toml", Path(root) / "swept"
-            config = CONFIGS / "digits.toml"
-            space.write_text(SPACE.format(config=config, num_trials=num_trials, processes=PROCESSES))
-            began = time.time()
-            command = ["-m", "adde_ray.cli", "sweep", str(space), "--folder", str(swept)]
-            seconds["sweep"].append(timed([command]))
-            first = min(RunDir.at(path.parent).events()[0]["time"] for path in swept.glob("trials/*/config.json"))
-            start_up.append(first - began)
-            parts = [Path(root) / f"bare-{part}" for part in range(PROCESSES)]
-            commands = [[__file__, "--bare", str(space), str(p), str(part)] for part, p in enumerate(parts)]
-            seconds["bare"].append(timed(commands))
-            theirs, ours = fingerprints(*parts), fingerprints(swept)
-            assert len(ours) == num_trials and ours == theirs, "not the same computation"
-    ratios = np.array(seconds["sweep"]) / np.array(seconds["bare"])
+    num_trials = 8 if args.quick else 64
+    with tempfile.TemporaryDirectory() as root:
+        space, swept = Path(root) / "space.toml", Path(root) / "swept"
+        config = CONFIGS / "digits.toml"
+        space.write_text(SPACE.format(config=config, num_trials=num_trials, processes=PROCESSES))
+        began = time.time()
+        seconds = {"sweep": timed([["-m", "adde_ray.cli", "sweep", str(space), "--folder", str(swept)]])}
+        first = min(RunDir.at(path.parent).events()[0]["time"] for path in swept.glob("trials/*/config.json"))
+        parts = [Path(root) / f"bare-{part}" for part in range(PROCESSES)]
+        seconds["bare"] = timed([[__file__, "--bare", str(space), str(p), str(n)] for n, p in enumerate(parts)])
+        theirs, ours = fingerprints(*parts), fingerprints(swept)
+    assert len(ours) == num_trials and ours == theirs, "not the same computation"
     show(
-        f"{num_trials} trials on {PROCESSES} CPUs, {pairs} pairs, same datasets",
-        ["", "s (median)", "s / trial"],
-        [[name, float(np.median(s)), float(np.median(s)) / num_trials] for name, s in seconds.items()],
+        f"{num_trials} trials on {PROCESSES} CPUs, same datasets",
+        ["", "s", "s / trial"],
+        [[name, s, s / num_trials] for name, s in seconds.items()],
     )
-    figures = {"ratio": float(np.exp(np.log(ratios).mean())), "ratio_max": float(ratios.max())}
-    figures |= {"start_up_s": float(np.median(start_up))}
-    figures |= {f"seconds/{name}": float(np.median(s)) for name, s in seconds.items()}
+    figures = {"ratio": seconds["sweep"] / seconds["bare"], "start_up_s": first - began}
+    figures |= {f"seconds/{name}": s for name, s in seconds.items()}
     finish("sweep_overhead", figures, {"ratio": "<= 1.15"})
 
 
