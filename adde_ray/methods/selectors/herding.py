@@ -63,8 +63,9 @@ def prob_cover(candidates: Candidates, size: int, *, redundancy: float, rng: np.
 class Herd:
     """What each of n rows would add to the coverage as the next centre: an upper bound, exact once refreshed.
 
-    Gains only fall as centres come, so an old one is an upper bound (Minoux 1978); the first are of one float32
-    product with its rounding error added. See `coverage.Coverage`, of which this is the sum over rows.
+    Gains only fall as centres come, so an old one is an upper bound (Minoux 1978); where the kernel is not kept, the
+    first are of one float32 product with its rounding error added. See `coverage.Coverage`, of which this is the sum
+    over rows.
     """
 
     def __init__(
@@ -111,13 +112,7 @@ class Herd:
         """Make the gains of these rows exact."""
         if self._covered.count:
             self._covered.refresh(rows)
-        for block in blocks(len(rows), len(self._rows)):
-            part = rows[block]
-            kernel = self._covers(part)
-            mine = np.flatnonzero(self._place[part] >= 0)
-            kernel[mine, self._place[part[mine]]] = 0
-            others = (np.maximum(kernel - self._held, 0) * self._share).sum(axis=1)
-            self.gain[part] = np.round((self._own(part) + others) / self._total, 12)
+        self.gain[rows] = np.round((self._own(rows) + self._others(rows)) / self._total, 12)
         self.seen[rows] = self._covered.count
 
     def choose(self, row: int) -> None:
@@ -129,6 +124,20 @@ class Herd:
         """What rows add by covering themselves."""
         nearest = self._covered.squared[rows] * self._covered.unit / self._squared_lengths[rows]
         return self._weights[rows] * (self._kernel(np.zeros(1)) - self._kernel(nearest))
+
+    def _others(self, rows: np.ndarray) -> np.ndarray:
+        """What rows add by covering the others, those of the sample."""
+        others = np.empty(len(rows))
+        for block in blocks(len(rows), len(self._rows), cells=IN_CACHE):
+            part = rows[block]
+            kernel = self._covers(part)
+            mine = np.flatnonzero(self._place[part] >= 0)
+            kernel[mine, self._place[part[mine]]] = 0
+            kernel -= self._held
+            np.maximum(kernel, 0, out=kernel)
+            kernel *= self._share
+            others[block] = kernel.sum(axis=1)
+        return others
 
     def _covers(self, rows: np.ndarray) -> np.ndarray:
         """(k, s) how much of each row of the sample each of k rows would cover: a new array."""
@@ -151,15 +160,8 @@ class Herd:
         return covers
 
     def _bounds(self) -> np.ndarray:
-        if self._kept is not None:  # nothing to compute again: only how far centres are may be a bound
-            n = len(self.z)
-            others = np.empty(n)
-            for rows in blocks(n, len(self._rows), cells=IN_CACHE):
-                kernel = self._kept[rows] - self._held
-                others[rows] = np.maximum(kernel, 0, out=kernel) @ self._share
-            itself = self._kept[self._rows, np.arange(len(self._rows))]
-            others[self._rows] -= np.maximum(itself - self._held, 0) * self._share
-            return (self._own(slice(None)) + others) / self._total * (1 + 1e-9) + 1e-12
+        if self._kept is not None:  # exact but for how far each row's nearest centre is
+            return (self._own(slice(None)) + self._others(np.arange(len(self.z)))) / self._total + 1e-12
         n, s = len(self.z), len(self._rows)
         sample, norms = self.z[self._rows], squares(self.z)
         their, share = norms[self._rows], self._share.astype(np.float32)
