@@ -31,6 +31,9 @@ MANIFEST = "manifest.json"
 ORACLE = "ingest/oracle.parquet"
 """sample_id, label: the pool's hidden truth, which only the simulated annotator may read."""
 
+MODEL = "model/model.json"
+"""In a round's folder: what its model is. Written last: without it, the weights beside it do not count."""
+
 TUNED = "model/encoder.safetensors"
 """In a round's folder: the weights of its fine-tuned encoder, where it has one."""
 

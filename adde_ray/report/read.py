@@ -16,7 +16,7 @@ import polars as pl
 from adde_ray import features as features_file
 from adde_ray.asked import ASKED
 from adde_ray.errors import UserError
-from adde_ray.rundir import MANIFEST, RunDir, read_json, read_table
+from adde_ray.rundir import MANIFEST, MODEL, RunDir, read_json, read_table
 from adde_ray.schema import Meta
 from adde_ray.summary import stage_seconds, summarise
 
@@ -97,7 +97,7 @@ def read_rounds(run: RunDir, *, tables: bool = True) -> list[Round]:
         folder = run.round(t)
         manifest = _json_or(folder.root / MANIFEST, None)
         parts = {n: folder.read(f"{n}.parquet") for n in ("gaps", "query", "decisions", "synthetic")} if tables else {}
-        loss = _json_or(folder.root / "model" / "model.json", {}).get("loss")
+        loss = _json_or(folder.root / MODEL, {}).get("loss")
         rounds.append(Round(t, folder.metrics, manifest, loss, **parts))
     return rounds
 

@@ -8,7 +8,6 @@ weights in every round, as the head starts from nothing.
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,9 +20,9 @@ from adde_ray.methods import learner
 from adde_ray.methods.finetune import Tunable
 from adde_ray.methods.losses import Loss
 from adde_ray.methods.model_selection import favoured
-from adde_ray.rundir import TUNED, RoundDir, atomic, derive_seed, read_json, write_json
+from adde_ray.rundir import MODEL, TUNED, RoundDir, atomic, derive_seed, read_json, write_json
 
-WEIGHTS, MEMBERS, SETTINGS = "model.safetensors", "members.safetensors", "model.json"
+WEIGHTS, MEMBERS = "model/model.safetensors", "model/members.safetensors"
 
 
 def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> learner.Model:
@@ -31,8 +30,7 @@ def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> lea
 
     Fine-tuned, it is the head of f: it reads the features of this round's encoder, whose weights are kept beside it.
     """
-    folder = round_.root / "model"
-    if not (folder / SETTINGS).exists():
+    if not (round_.root / MODEL).exists():
         f = _alone(config.train)
         weights, loss = _head(dataset, data, f, config.run.seed, round_)
         val = data.splits["val"].features
@@ -44,24 +42,24 @@ def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> lea
                 dataset = replace(dataset, features=encoder.encode(dataset.table[data.meta.modality]))
             own = config.train if f.mode == "head" else _here(config.train)
             members = _fit(dataset, data, own, config.run.seed, round_, loss)
-            with atomic(folder / MEMBERS) as temporary:
+            with atomic(round_.root / MEMBERS) as temporary:
                 save_file(members, temporary)
         classes, dims = data.meta.classes, dataset.features.shape[1]
         temperature = _calibrated(weights, val, data, f).temperature
-        with atomic(folder / WEIGHTS) as temporary:
+        with atomic(round_.root / WEIGHTS) as temporary:
             save_file(weights, temporary)
         settings = {"dims": dims, "classes": list(classes), "task": data.meta.task, "temperature": temperature}
-        write_json(folder / SETTINGS, settings | {"loss": asdict(loss)})
-    return load(folder, config.train)
+        write_json(round_.root / MODEL, settings | {"loss": asdict(loss)})
+    return load(round_, config.train)
 
 
-def load(folder: Path, config: Train) -> learner.Model:
+def load(round_: RoundDir, config: Train) -> learner.Model:
     """A kept model."""
-    settings = read_json(folder / SETTINGS)
+    settings = read_json(round_.root / MODEL)
 
     def network(name: str, of: Train) -> learner.Network:
         built = learner.build(settings["dims"], len(settings["classes"]), of, seed=0)
-        built.load_state_dict(load_file(folder / name))
+        built.load_state_dict(load_file(round_.root / name))
         return built
 
     return learner.Model(
@@ -105,7 +103,7 @@ def _before(round_: RoundDir, first: Loss) -> Loss:
     """The loss of the round before; in round 0, the first."""
     if round_.t == 0:
         return first
-    return Loss(**read_json(round_.run.round(round_.t - 1).root / "model" / SETTINGS)["loss"])
+    return Loss(**read_json(round_.run.round(round_.t - 1).root / MODEL)["loss"])
 
 
 def _calibrated(weights: dict[str, torch.Tensor], val: np.ndarray, data: Data, config: Train) -> learner.Model:
