@@ -18,12 +18,13 @@ from adde_ray.errors import UserError
 Share = Annotated[float, Field(ge=0)]
 
 Part = Annotated[float, Field(ge=0, le=1)]
+Parts = Annotated[tuple[Part, ...], Field(min_length=1)]
 
 Values = Annotated[
-    tuple[Part, ...],
+    Parts,
     BeforeValidator(
         lambda given: (given,) if isinstance(given, int | float) and not isinstance(given, bool) else given,
-        json_schema_input_type=Part | Annotated[tuple[Part, ...], Field(min_length=1)],
+        json_schema_input_type=Part | Parts,
     ),
 ]
 """One value in [0, 1], or several of which one is chosen."""
@@ -163,10 +164,10 @@ class Train(Section):
     """Adam's learning rate, decayed to 0 by a cosine."""
     weight_decay: float = Field(1e-3, ge=0)
     """L2 penalty on the weights, per sample."""
-    balance: Values = Field((1.0,), min_length=1)
+    balance: Values = (1.0,)
     """Class-balanced loss: a sample of class c weighs n_c^-balance. 0 = plain, 1 = every class counts alike. Of several
     values the first is taken until another is clearly better on val, then that one, and so on."""
-    robustness: Values = Field((0.0,), min_length=1)
+    robustness: Values = (0.0,)
     """How little f learns from labels that it finds unlikely, where people err: the exponent of generalised
     cross-entropy. 0 = cross-entropy, which learns all of them. Of several values, as for `balance`."""
     ensemble: int = Field(1, ge=1, le=64)
