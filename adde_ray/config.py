@@ -470,9 +470,16 @@ def read_toml(path: Path) -> dict:
 def resolve_paths(tree: dict, folder: Path) -> None:
     """Paths in a file are relative to it. An encoder's model is one only when it lies there: else it is an id."""
     data, encoder = tree.get("data"), tree.get("encoder")
-    for key in ("path", "pool", "labels"):
-        if isinstance(data, dict) and isinstance(data.get(key), str) and "://" not in data[key]:
-            data[key] = str(folder / Path(data[key]).expanduser())
+
+    def resolved(value: object) -> object:
+        if isinstance(value, list):
+            return [resolved(one) for one in value]
+        if not isinstance(value, str) or "://" in value:
+            return value
+        return str(folder / Path(value).expanduser())
+
+    if isinstance(data, dict):
+        data |= {key: resolved(data[key]) for key in ("path", "pool", "labels", "roots") if key in data}
     if isinstance(encoder, dict) and isinstance(encoder.get("model"), str):
         model = folder / Path(encoder["model"]).expanduser()
         encoder["model"] = str(model) if model.is_dir() else encoder["model"]

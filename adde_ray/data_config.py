@@ -43,6 +43,14 @@ class FilesData(Section):
     reason."""
 
 
+class NamesFiles(FilesData):
+    """What every source has whose tables name files."""
+
+    roots: tuple[Location, ...] = ()
+    """Folders, here or in buckets, whose files a table's cells may name, besides those below the table's own folder.
+    How a bucket is reached is said here, never in a cell."""
+
+
 class ClassFolders(FilesData):
     """Files in class folders: `<path>/labelled/<class>/…` and `<path>/unlabelled/…`."""
 
@@ -133,7 +141,7 @@ class TilesData(ClassFolders):
         return self.scale if isinstance(self.scale[0], tuple) else (self.scale,) * len(self.bands)
 
 
-class CsvData(LabelledRows):
+class CsvData(NamesFiles, LabelledRows):
     """Texts, vectors or images in a CSV, JSON Lines or Parquet file; rows without a label are the pool.
 
     A column named by `split_column`, when given, says seed, pool, val, test or ood for each row.
@@ -176,7 +184,7 @@ class CsvData(LabelledRows):
 Uncertain = Literal["ignore", "zeros", "ones"]
 
 
-class ChexpertData(FilesData):
+class ChexpertData(NamesFiles):
     """Images in CheXpert's layout, a multi-label task: `<path>/train.csv`, optionally `valid.csv` and `test.csv`.
 
     Training images are split by patient into seed set and pool, and into val and test where these have no file.
@@ -225,7 +233,7 @@ class NpyData(LabelledRows):
     """More vectors, without labels: a .npy file, a folder or a pattern."""
 
 
-class HubData(FilesData):
+class HubData(NamesFiles):
     """A dataset folder of Hugging Face's `datasets`: what save_to_disk writes, or one laid out as on the Hub."""
 
     source: Literal["huggingface"]

@@ -135,13 +135,17 @@ def test_images_a_table_names_by_location(bucket, tmp_path):
     names = []
     for i in range(6):
         picture(20 * i).save(folder / f"{i}.png")
-        names.append(f"s3://ours/{i}.png?{query}" if i % 2 else f"file://{folder}/{i}.png")
+        names.append(f"s3://ours/{i}.png" if i % 2 else f"file://{folder}/{i}.png")
     names[5] = "ftp://elsewhere/5.png"
     path = tmp_path / "seen.csv"
     path.write_text("image,label\n" + "\n".join(f"{name},{'ab'[i // 2 % 2]}" for i, name in enumerate(names)))
-    rows = table.read(CsvData(source="table", path=path, image_column="image", max_rejected=0.2), seed=0)
+    config = CsvData(source="table", path=path, image_column="image", max_rejected=0.9, roots=(f"s3://ours?{query}",))
+    rows = table.read(config, seed=0)
     assert sum(map(len, rows.splits.values())) == 5
     assert [r["reason"] for r in rows.rejected] == ["ftp://elsewhere/5.png: unknown kind of location"]
+    config = config.model_copy(update={"roots": ()})
+    reasons = [r["reason"] for r in table.read(config, seed=0).rejected]
+    assert len(reasons) == 3 and all("lies outside the table's folder and data.roots" in r for r in reasons[:2])
 
 
 def test_buckets_that_cannot_be_read_are_named_in_one_line(bucket, monkeypatch):

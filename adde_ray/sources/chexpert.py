@@ -21,6 +21,7 @@ from adde_ray.labels import check_classes, join
 from adde_ray.rundir import derive_rng
 from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.pictures import read_images
+from adde_ray.sources.reach import Reach
 from adde_ray.sources.readers import read_file
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, listing
 
@@ -68,7 +69,9 @@ def read(config: ChexpertData, *, seed: int) -> Rows:
     notes = _apart(tables, rejected)
     splits = _splits(tables, config, seed)
     pool = splits.pop("pool", pl.DataFrame(schema=SCHEMA))
-    place = _place(root, [name for table in tables.values() for name in table["file"].head(PROBES)])
+    place = _place(
+        Reach(root, config.roots), [name for table in tables.values() for name in table["file"].head(PROBES)]
+    )
     for name, table in splits.items():
         splits[name], unreadable = _with_images(table, config, place)
         rejected += unreadable
@@ -214,8 +217,11 @@ def _apart(tables: dict[str, pl.DataFrame], rejected: list[Reject]) -> list[str]
 
 def _with_images(table: pl.DataFrame, config: ChexpertData, place: int) -> tuple[pl.DataFrame, list[Reject]]:
     """The rows whose image can be read, with it, and the others with the reason."""
-    root = at(config.path)
-    found = read_images([PLACES[place](root, name) for name in table["file"]], size=config.size, mode=config.mode)
+    reach = Reach(at(config.path), config.roots)
+    found = [_reached(reach, PLACES[place](name)) for name in table["file"]]
+    there = [path for path in found if not isinstance(path, str)]
+    read = iter(read_images(there, size=config.size, mode=config.mode))
+    found = [path if isinstance(path, str) else next(read) for path in found]
     rejected = [
         {"where": where, "reason": f"{name} {image}"}
         for where, name, image in zip(table[WHERE], table["file"], found, strict=True)
@@ -225,19 +231,33 @@ def _with_images(table: pl.DataFrame, config: ChexpertData, place: int) -> tuple
     return table.with_columns(images).filter(pl.col("image").is_not_null()), rejected
 
 
-def _place(root: AnyPath, names: Iterable[str]) -> int:
+def _reached(reach: Reach, cell: str) -> AnyPath | str:
+    """The file, or why it may not be looked at."""
+    try:
+        return reach.find(cell)
+    except UserError as error:
+        return error.what
+
+
+def _place(reach: Reach, names: Iterable[str]) -> int:
     """Row of PLACES where the paths lead, as some of them show: asking for each would be slow in a bucket.
 
     They start with the name the folder had when CheXpert was published, and people rename it.
     """
-    return next((i for name in names for i, place in enumerate(PLACES) if place(root, name).is_file()), 0)
+    for name in names:
+        for i, place in enumerate(PLACES):
+            path = _reached(reach, place(name))
+            if not isinstance(path, str) and path.is_file():
+                return i
+    return 0
 
 
-PLACES: tuple[Callable[[AnyPath, str], AnyPath], ...] = (
-    lambda root, name: root.parent / name,
-    lambda root, name: root / name.partition("/")[2],
-    lambda root, name: root / name,
+PLACES: tuple[Callable[[str], str], ...] = (
+    lambda name: name.partition("/")[2],
+    lambda name: f"../{name}",
+    lambda name: name,
 )
+"""Where an image may lie, relative to the folder."""
 
 
 def _splits(tables: dict[str, pl.DataFrame], config: ChexpertData, seed: int) -> dict[str, pl.DataFrame]:

@@ -14,8 +14,9 @@ from adde_ray import labels as codec
 from adde_ray.data_config import CsvData
 from adde_ray.errors import UserError
 from adde_ray.schema import PAYLOAD_KINDS
-from adde_ray.sources.files import AnyPath, beside
+from adde_ray.sources.files import AnyPath
 from adde_ray.sources.pictures import read_images
+from adde_ray.sources.reach import Reach
 from adde_ray.sources.rows import WHERE, Reject, listing
 
 
@@ -180,12 +181,13 @@ def _decoded(table: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[pl.
     images: list[bytes | None] = [None] * len(given)
     reasons: list[str | None] = ["no image"] * len(given)
     found: dict[int, AnyPath | bytes] = {}
+    reach = Reach(folder, config.roots)
     for i, value in enumerate(given):
         if isinstance(value, bytes):
             found[i] = value
         elif value and value.strip():
             try:
-                found[i] = beside(folder, value.strip())
+                found[i] = reach.find(value.strip())
             except UserError as error:
                 reasons[i] = f"{value.strip()}: {error.what}"
     pictures = read_images(list(found.values()), size=config.size, mode=config.mode, min_side=config.min_side)

@@ -130,17 +130,17 @@ def at(location: str | Path) -> AnyPath:
         )  # fmt: skip
     if not bucket:
         raise UserError("names no bucket", where="data", value=text, remedy=f"Write {parts.scheme}://bucket/folder")
-    # "?" and "#" may stand in names too: what follows the last "?" is taken for options only where it looks like them
     whole = text.partition("://")[2].removeprefix(f"{user}@")
-    path, _, query = whole.rpartition("?")
-    if not path or not re.fullmatch(r"\w+=[^&]*(&\w+=[^&]*)*", query):
-        path, query = whole, ""
+    path, query = whole, ""
+    if has_options(text):
+        path, _, query = whole.rpartition("?")
     return RemotePath(parts.scheme, path.rstrip("/"), query, user)
 
 
-def beside(folder: AnyPath, name: str) -> AnyPath:
-    """A file that a table in `folder` names: relative to the folder, or a location by itself."""
-    return at(name) if "://" in name else folder / name
+def has_options(location: str) -> bool:
+    """Whether options of the file system stand at its end. "?" and "#" may stand in names too: only what looks so."""
+    path, _, query = location.rpartition("?")
+    return bool(path) and re.fullmatch(r"\w+=[^&]*(&\w+=[^&]*)*", query) is not None
 
 
 def walk(folder: AnyPath, lost: Callable[[str, str], None] | None = None) -> Iterator[str]:

@@ -173,7 +173,7 @@ def _as_table(
     return CsvData(
         source="table", path=config.path, split_column=SPLIT, label_column=config.label_column, classes=classes,
         subgroup_columns=config.subgroup_columns, size=config.size, mode=config.mode,
-        max_rejected=config.max_rejected, label_separator=SEPARATOR if multi else None,
+        max_rejected=config.max_rejected, roots=config.roots, label_separator=SEPARATOR if multi else None,
         **_payload(config, columns, features),
     )  # fmt: skip
 
