@@ -142,7 +142,7 @@ def test_labels_that_do_not_fit(folder, tmp_path):
     with pytest.raises(UserError, match=r"no labels beside it.*labels\.csv"):
         read(folder)
     np.save(folder / "labels.npy", np.array([Trap()] * 100, dtype=object), allow_pickle=True)
-    with pytest.raises(UserError, match=r"labels\.npy: cannot be read as \.npy"):
+    with pytest.raises(UserError, match=r"labels\.npy: is no list of labels"):
         read(folder)
     with pytest.raises(UserError, match="no such file"):
         read(folder / "nowhere")

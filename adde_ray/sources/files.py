@@ -10,6 +10,7 @@ import errno
 import io
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -23,6 +24,9 @@ from pyarrow import fs
 from adde_ray.errors import UserError, first_line
 
 BUCKETS = ("s3", "gs")
+
+MAX_BYTES = 1 << 30
+"""What is larger is not read as a whole."""
 
 RETRY_SECONDS = 30
 """How long Google's client tries; S3's gives up after three attempts."""
@@ -81,19 +85,22 @@ class RemotePath:
     def resolve(self) -> RemotePath:
         return self
 
-    def open(self, mode: str = "rb") -> BinaryIO:
-        assert mode == "rb", mode
+    def open(self) -> BinaryIO:
         try:
             return io.BufferedReader(self._filesystem().open_input_file(self.path), 1 << 16)
         except (OSError, pa.ArrowException) as error:
             raise _os_error(error) from None
 
-    def read_bytes(self) -> bytes:
+    def read(self, at_most: int) -> bytes:
+        """The file, in one request. Raises OSError when it is longer."""
         try:
             with self._filesystem().open_input_file(self.path) as file:
+                _check_size(file.size(), at_most)
                 return file.read()
-        except (OSError, pa.ArrowException) as error:
+        except pa.ArrowException as error:
             raise _os_error(error) from None
+        except OSError as error:
+            raise error if error.errno == errno.EFBIG else _os_error(error) from None
 
     def _filesystem(self) -> fs.FileSystem:
         return _filesystem(self.scheme, self.parts[0], self.query, self.user)
@@ -108,6 +115,59 @@ class RemotePath:
 
 
 AnyPath = Path | RemotePath
+
+
+# --- opening --------------------------------------------------------------------------------------------------
+
+
+def open_file(path: AnyPath) -> BinaryIO:
+    """A user's file, to be read. Raises OSError, also for what is no regular file.
+
+    A FIFO waits for a writer, a device has no end, and opening some does something: those are looked at, not opened.
+    """
+    if isinstance(path, RemotePath):
+        return path.open()
+    _check_regular(os.stat(path))
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        _check_regular(os.fstat(descriptor))  # it may be another by now
+        return open(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_bytes(path: AnyPath, at_most: int = MAX_BYTES) -> bytes:
+    """All of a user's file. Raises OSError: as `open_file`, or it is longer than that many bytes."""
+    if isinstance(path, RemotePath):
+        return path.read(at_most)
+    with open_file(path) as file:
+        _check_size(os.fstat(file.fileno()).st_size, at_most)
+        # The size of what the kernel makes up, as below /proc, says nothing; what waits for more gives None.
+        data = file.read(at_most + 1) or b""
+        _check_size(len(data), at_most)
+        return data
+
+
+def size_of(path: AnyPath) -> int:
+    """Bytes of a user's file. Raises OSError: as `open_file`."""
+    with open_file(path) as file:
+        return file.seek(0, os.SEEK_END)
+
+
+def _check_regular(found: os.stat_result) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "is a folder")
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "is no regular file")
+
+
+def _check_size(size: int, at_most: int) -> None:
+    if size > at_most:
+        raise OSError(errno.EFBIG, f"is larger than {at_most >> 20:,} MiB")
+
+
+# --- locations ------------------------------------------------------------------------------------------------
 
 
 def at(location: str | Path) -> AnyPath:

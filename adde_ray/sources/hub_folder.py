@@ -15,12 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adde_ray.errors import UserError
-from adde_ray.sources.files import AnyPath, walk
+from adde_ray.sources.files import AnyPath, open_file, read_bytes, walk
 from adde_ray.sources.rows import listing
 from adde_ray.sources.table_files import LISTERS
 
 SYNONYMS = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "validation"}
 """Names of splits that mean the same."""
+
+DESCRIPTION_BYTES = 1 << 24
+"""A longer description is passed over."""
 
 
 def files_by_split(root: AnyPath) -> dict[str, list[AnyPath]]:
@@ -64,7 +67,7 @@ def is_image(feature: Any) -> bool:
 def _in_schema(path: AnyPath) -> dict[str, Any]:
     """The features that a file's schema holds; none where it holds none."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             if path.suffix.lower() in (".parquet", ".pq"):
                 schema = pq.read_schema(file)
             else:
@@ -88,14 +91,14 @@ def _described(root: AnyPath) -> dict[str, Any]:
 
 
 def _from_infos(folder: AnyPath) -> dict[str, Any]:
-    infos = json.loads((folder / "dataset_infos.json").read_bytes())
+    infos = json.loads(read_bytes(folder / "dataset_infos.json", DESCRIPTION_BYTES))
     return next(iter(infos.values()))["features"]
 
 
 def _from_readme(folder: AnyPath) -> dict[str, Any]:
     import yaml
 
-    text = (folder / "README.md").read_bytes().decode()
+    text = read_bytes(folder / "README.md", DESCRIPTION_BYTES).decode()
     try:
         head = yaml.safe_load(re.match(r"---\r?\n(.*?)\n---", text, re.S)[1])
     except yaml.YAMLError as error:

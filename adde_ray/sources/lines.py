@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from adde_ray.errors import UserError
-from adde_ray.sources.files import AnyPath
+from adde_ray.sources.files import AnyPath, open_file
 from adde_ray.sources.parts import PART_BYTES, TableFile
 from adde_ray.sources.readers import parse_csv, parse_header, parse_jsonl, plain
 from adde_ray.sources.rows import WHERE, Reject
@@ -39,7 +39,7 @@ class LinesPart:
         return f"{self.file_name}: lines {self.line}-{self.line + self.lines - 1}"
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
-        with self.path.open("rb") as file:
+        with open_file(self.path) as file:
             file.seek(self.start)
             data = file.read(self.end - self.start)
         if self.header is None:
@@ -65,7 +65,7 @@ def list_jsonl(path: AnyPath, name: str, rows: int) -> TableFile:
 
 def _head(path: AnyPath) -> tuple[bytes, bool]:
     """The first bytes of a file, one line at least, and whether that is all of it."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         data = file.read(HEAD)
         data += b"" if b"\n" in data else file.readline()
         whole = not file.read(1)
@@ -92,7 +92,7 @@ def _cuts(units: Iterable[tuple[int, int]], rows: int, start: int, line: int) ->
 def _csv_units(path: AnyPath, start: int, separator: str) -> Iterator[tuple[int, int]]:
     """Bytes and lines of each row. A row may run over several lines, and a stray quote must not swallow the rest:
     the reader goes on after it just as `parse_csv` does."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         file.seek(start)
         lines = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
         again: deque[str] = deque()
@@ -120,6 +120,6 @@ def _num_bytes(text: str) -> int:
 
 
 def _line_units(path: AnyPath, start: int) -> Iterator[tuple[int, int]]:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         file.seek(start)
         yield from ((len(line), 1) for line in file)

@@ -5,14 +5,18 @@ Out: vector, label, and the other columns of the table of labels.
 
 from __future__ import annotations
 
+import io
+import os
+import tokenize
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 import polars as pl
 
 from adde_ray.data_config import CsvData, NpyData
 from adde_ray.errors import UserError, first_line
-from adde_ray.sources.files import AnyPath, at, matching, walk
+from adde_ray.sources.files import AnyPath, at, matching, open_file, read_bytes, walk
 from adde_ray.sources.parts import TableFile
 from adde_ray.sources.readers import READERS, read_file
 from adde_ray.sources.rows import WHERE, Reject, Rows, why
@@ -105,7 +109,7 @@ class NpyPart:
         numbers, dims = self.rows[VECTOR].to_numpy(), self.matrix.dims
         kind = np.dtype(self.matrix.kind)
         wanted, there = [np.zeros((0, dims), np.float32)], np.zeros(len(numbers), bool)
-        with self.path.open("rb") as file:
+        with open_file(self.path) as file:
             for start in range(0, len(numbers), ROWS):  # of a span full of gaps no more than this is in memory
                 some = numbers[start : start + ROWS]
                 for run in np.split(some, np.flatnonzero(np.diff(some) > ROWS) + 1):
@@ -127,17 +131,10 @@ class NpyPart:
 
 def _header(path: AnyPath) -> Matrix:
     """Raises UserError when it is no matrix of plain numbers, OSError when it cannot be read."""
-    with path.open("rb") as file:
-        try:
-            version = np.lib.format.read_magic(file)
-            read_rest = (
-                np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            )
-            shape, fortran, kind = read_rest(file)
-        except ValueError as error:
-            what = f"cannot be read as .npy: {first_line(error)}"
-            raise UserError(what, where=path, remedy="Write it with numpy.save") from None
+    with open_file(path) as file:
+        shape, fortran, kind = read_header(file, where=path)
         start = file.tell()
+        end = file.seek(0, os.SEEK_END)
     remedy = "Write it with numpy.save(path, array.astype('float32')), one row a sample"
     if kind.kind not in "fiub":
         raise UserError(f"holds {kind}, no plain numbers", where=path, remedy=remedy)
@@ -145,7 +142,32 @@ def _header(path: AnyPath) -> Matrix:
         raise UserError("is no table of vectors", where=path, value=shape, remedy=remedy)
     if fortran and min(shape) > 1:
         raise UserError("is kept column by column", where=path, remedy="Write it with numpy.ascontiguousarray(array)")
+    there = (end - start) // (shape[1] * kind.itemsize)
+    if shape[0] and not there:
+        raise UserError("ends before its first row", where=path, remedy=remedy)
+    if shape[0] > 2 * there + ROWS:  # a header that lies, not a copy that was cut short
+        raise UserError(f"says that it holds {shape[0]} rows and ends after {there}", where=path, remedy=remedy)
     return Matrix(shape[0], shape[1], kind.str, start)
+
+
+def read_header(file: BinaryIO, *, where: object) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, order (whether Fortran's) and type of a .npy file. Raises UserError when it is none."""
+    try:
+        version = np.lib.format.read_magic(file)
+        formats = np.lib.format
+        read_rest = formats.read_array_header_1_0 if version == (1, 0) else formats.read_array_header_2_0
+        shape, fortran, kind = read_rest(file)
+    except _MALFORMED as error:  # of a header, which is a literal of Python
+        what = f"cannot be read as .npy: {first_line(error)[:200]}"
+        raise UserError(what, where=where, remedy="Write it with numpy.save") from None
+    if any(size < 0 for size in shape):
+        raise UserError("has a size below 0", where=where, value=shape, remedy="Write it with numpy.save")
+    return shape, fortran, kind
+
+
+_MALFORMED = (
+    ValueError, SyntaxError, TypeError, OverflowError, RecursionError, MemoryError, EOFError, tokenize.TokenError,
+)  # fmt: skip
 
 
 def _file(path: AnyPath, name: str, matrix: Matrix, rows: pl.DataFrame) -> TableFile:
@@ -184,17 +206,7 @@ def _labels(config: NpyData, vectors: AnyPath) -> pl.DataFrame:
                 remedy="Put labels.csv there, a row for each vector, or set data.labels",
             )
     if path.suffix.lower() == ".npy":
-        try:
-            values = np.load(_buffer(path), allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"cannot be read as .npy: {first_line(error)}", where=path, remedy="Write strings or numbers"
-            ) from None
-        if values.ndim != 1 or values.dtype.kind not in "USiub":
-            raise UserError("is no list of labels", where=path, value=f"{values.dtype} {values.shape}",
-                            remedy="Write strings or whole numbers, one a vector")  # fmt: skip
-        texts = values.astype(str) if values.dtype.kind != "S" else np.char.decode(values, "utf-8")
-        return pl.DataFrame({config.label_column: pl.Series(texts.tolist(), dtype=pl.String)})
+        return pl.DataFrame({config.label_column: pl.Series(_texts(path), dtype=pl.String)})
     table, rejected = read_file(path)
     if rejected:
         raise UserError(
@@ -203,7 +215,29 @@ def _labels(config: NpyData, vectors: AnyPath) -> pl.DataFrame:
     return table.drop(WHERE)
 
 
-def _buffer(path: AnyPath):
-    import io
-
-    return io.BytesIO(path.read_bytes())
+def _texts(path: AnyPath) -> list[str]:
+    """The labels of a .npy file of strings or numbers."""
+    remedy = "Write strings or whole numbers, one a vector"
+    try:
+        data = read_bytes(path)
+    except OSError as error:
+        raise UserError(why(error), where=path, remedy="Check its rights") from None
+    file = io.BytesIO(data)
+    shape, _, kind = read_header(file, where=path)
+    if len(shape) != 1 or kind.kind not in "USiub":
+        raise UserError("is no list of labels", where=path, value=f"{kind} {shape}", remedy=remedy)
+    left = len(data) - file.tell()
+    if shape[0] * kind.itemsize > left:
+        raise UserError("ends before its last label", where=path, remedy="Write it with numpy.save")
+    values = np.frombuffer(data, kind, shape[0], file.tell()) if kind.itemsize else np.zeros(shape[0], kind)
+    try:
+        texts = np.char.decode(values, "utf-8") if kind.kind == "S" else values.astype(str)
+        for text in (found := texts.tolist()):
+            text.encode()
+    except (
+        ValueError,
+        MemoryError,
+        SystemError,
+    ) as error:  # numbers that are no characters, and half characters, among them
+        raise UserError(f"holds what is no text: {first_line(error)}", where=path, remedy=remedy) from None
+    return found

@@ -10,13 +10,13 @@ import io
 import json
 import re
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from adde_ray.errors import UserError, first_line
-from adde_ray.sources.files import AnyPath
+from adde_ray.errors import UserError
+from adde_ray.sources.columnar import read_parquet
+from adde_ray.sources.files import AnyPath, read_bytes
 from adde_ray.sources.rows import WHERE, Reject, why
 
 SEPARATORS = ",\t;"
@@ -39,7 +39,7 @@ def read_file(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
 
 
 def _read_csv(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
-    data = path.read_bytes()
+    data = read_bytes(path)
     header, separator, line, start = parse_header(data, path)
     return parse_csv(data[start:], path.name, header, separator, line=line)
 
@@ -139,23 +139,9 @@ def _quoting(error: str) -> str:
     return f"cannot be parsed, a quote may be open ({error})"
 
 
-def _read_parquet(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
-    try:
-        given = path if isinstance(path, Path) else io.BytesIO(path.read_bytes())
-        table = pl.read_parquet(given, glob=False, hive_partitioning=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        if isinstance(error, OSError) and error.strerror:
-            raise
-        raise UserError(
-            f"cannot be read as Parquet: {first_line(error)}", where=path, remedy="Write the file anew"
-        ) from None
-    where = pl.Series(WHERE, [f"{path.name}: row {i + 1}" for i in range(len(table))], pl.String)
-    return table.with_columns(where), []
-
-
 def _read_jsonl(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     """Raises UserError when no line can be read."""
-    table, rejected = parse_jsonl(plain(path.read_bytes(), path), path.name)
+    table, rejected = parse_jsonl(plain(read_bytes(path), path), path.name)
     if rejected and not len(table):
         raise UserError(rejected[0]["reason"], where=f"{path.parent}/{rejected[0]['where']}", remedy=_JSONL_REMEDY)
     return table, rejected
@@ -222,8 +208,8 @@ READERS = {
     ".tsv": _read_csv,
     ".jsonl": _read_jsonl,
     ".ndjson": _read_jsonl,
-    ".parquet": _read_parquet,
-    ".pq": _read_parquet,
+    ".parquet": read_parquet,
+    ".pq": read_parquet,
 }
 
 _LISTED = ".csv, .jsonl or .parquet"

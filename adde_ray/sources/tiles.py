@@ -15,12 +15,13 @@ import numpy as np
 
 from adde_ray.errors import first_line
 from adde_ray.methods.images import encode_images
-from adde_ray.sources.files import AnyPath, RemotePath
+from adde_ray.sources.files import AnyPath, RemotePath, read_bytes
 from adde_ray.sources.pictures import REMOTE_THREADS
+from adde_ray.sources.room import ROOM
 from adde_ray.sources.rows import why
 
-MAX_BYTES = 1 << 30
-"""A tile larger than this once decoded is no tile."""
+PLANE_BYTES = 24
+"""What a pixel of one band takes while it is scaled: three copies in float64."""
 
 
 def read_tiles(
@@ -35,21 +36,34 @@ def read_tiles(
 
 def _read_one(path: AnyPath, size: int, bands: tuple[int, ...], ranges: tuple[tuple[float, float], ...]) -> bytes | str:
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except OSError as error:
         return why(error)
     if not data:
         return "is empty"
     try:
-        planes = _planes(data)
-        if isinstance(planes, str):
-            return planes
-        if lacking := [band for band in bands if band > len(planes)]:
-            return f"has {len(planes)} bands, no band {lacking[0]}"
-        chosen = [_resized(_scaled(planes[band - 1], *of), size) for band, of in zip(bands, ranges, strict=True)]
+        need = _memory(data)
+        if not ROOM.holds(need):
+            return "is too large for a tile; cut it"
+        with ROOM.take(need):
+            planes = _planes(data)
+            if isinstance(planes, str):
+                return planes
+            if lacking := [band for band in bands if band > len(planes)]:
+                return f"has {len(planes)} bands, no band {lacking[0]}"
+            chosen = [_resized(_scaled(planes[band - 1], *of), size) for band, of in zip(bands, ranges, strict=True)]
     except Exception as error:  # decoders of a dozen compressions raise whatever they like on broken input
         return f"cannot be decoded: {first_line(error)}"
     return encode_images(np.stack(chosen)[None])[0]
+
+
+def _memory(data: bytes) -> int:
+    """Bytes that decoding a file takes."""
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        plane = max((page.imagewidth * page.imagelength for page in file.pages), default=0)
+        return len(data) + sum(series.nbytes for series in file.series) + PLANE_BYTES * plane
 
 
 def _planes(data: bytes) -> list[np.ndarray] | str:
@@ -58,8 +72,6 @@ def _planes(data: bytes) -> list[np.ndarray] | str:
 
     planes = []
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        if sum(series.nbytes for series in file.series) > MAX_BYTES:
-            return "is too large for a tile"
         for series in file.series:
             if series.dtype is None or series.dtype.kind not in "uif":
                 return f"holds {series.dtype}, no plain numbers"
