@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import tokenize
+import warnings
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -156,7 +157,9 @@ def read_header(file: BinaryIO, *, where: object) -> tuple[tuple[int, ...], bool
         version = np.lib.format.read_magic(file)
         formats = np.lib.format
         read_rest = formats.read_array_header_1_0 if version == (1, 0) else formats.read_array_header_2_0
-        shape, fortran, kind = read_rest(file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers by Python 2, which it reads none the less
+            shape, fortran, kind = read_rest(file)
     except _MALFORMED as error:  # of a header, which is a literal of Python
         what = f"cannot be read as .npy: {first_line(error)[:200]}"
         raise UserError(what, where=where, remedy="Write it with numpy.save") from None
