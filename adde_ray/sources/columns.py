@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import polars as pl
 
 from adde_ray import labels as codec
@@ -115,17 +116,20 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _as_text(column: pl.Series, config: CsvData) -> pl.Series:
-    """Trimmed strings, blank = null. Whole numbers stay whole, also where gaps made floats of them."""
-    if column.dtype.is_nested() or column.dtype == pl.Binary:
+    """Each value in its canonical form (`labels.canonical`), missing = null."""
+    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
         raise UserError(
             f"column holds {column.dtype}", where=config.path, value=column.name, remedy="Make it strings or numbers"
         )
-    if column.dtype.is_float():
-        column = column.fill_nan(None)
-        if ((column.abs() < 2**53) & (column == column.round())).all():
-            column = column.cast(pl.Int64)
-    column = column.cast(pl.String).str.strip_chars()
-    return column.set(column == "", None)
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
+    values = column.unique()
+    exact = np.float32 if column.dtype == pl.Float32 else lambda value: value  # .1 is .10000000149 as a float64
+    texts = [None if value is None else codec.canonical(exact(value)) for value in values]
+    texts = pl.Series([None if text in config.missing else text for text in texts], dtype=pl.String)
+    if column.dtype == pl.String and texts.equals(values, null_equal=True):
+        return column
+    return column.replace_strict(values, texts, return_dtype=pl.String)
 
 
 def _texts(column: pl.Series) -> pl.Series:
