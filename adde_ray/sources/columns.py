@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
 import polars as pl
 
 from adde_ray import labels as codec
@@ -18,6 +17,7 @@ from adde_ray.schema import PAYLOAD_KINDS
 from adde_ray.sources.files import AnyPath, beside
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.rows import WHERE, Reject, listing
+from adde_ray.sources.spelling import canonical
 
 
 def as_ours(table: pl.DataFrame, config: CsvData, path: AnyPath) -> pl.DataFrame:
@@ -42,11 +42,12 @@ def as_ours(table: pl.DataFrame, config: CsvData, path: AnyPath) -> pl.DataFrame
     if config.label_separator and isinstance(label.dtype, pl.List) and not label.dtype.inner.is_nested():
         label = _joined(label, config)
     label = _as_text(label, config)
+    label = label.set(label.is_in(config.missing), None)
     if config.label_separator:
         label = pl.Series([_several(one, config) for one in label], dtype=pl.String)
     ours = [label.alias("label"), table[WHERE]]
     if config.split_column:
-        ours.append(_as_text(table[config.split_column], config).alias("_split"))
+        ours.append(_as_text(table[config.split_column], config).str.to_lowercase().alias("_split"))
     ours.append(PAYLOADS[modality](table[payload]))
     theirs = [
         _as_text(table[name], config) if name in config.subgroup_columns else table[name]
@@ -116,20 +117,12 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _as_text(column: pl.Series, config: CsvData) -> pl.Series:
-    """Each value in its canonical form (`labels.canonical`), missing = null."""
+    """Each value in its canonical form, missing = null."""
     if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
         raise UserError(
             f"column holds {column.dtype}", where=config.path, value=column.name, remedy="Make it strings or numbers"
         )
-    if column.dtype in (pl.Categorical, pl.Enum):
-        column = column.cast(pl.String)
-    values = column.unique()
-    exact = np.float32 if column.dtype == pl.Float32 else lambda value: value  # .1 is .10000000149 as a float64
-    texts = [None if value is None else codec.canonical(exact(value)) for value in values]
-    texts = pl.Series([None if text in config.missing else text for text in texts], dtype=pl.String)
-    if column.dtype == pl.String and texts.equals(values, null_equal=True):
-        return column
-    return column.replace_strict(values, texts, return_dtype=pl.String)
+    return canonical(column)
 
 
 def _texts(column: pl.Series) -> pl.Series:
@@ -216,4 +209,5 @@ def _several(label: str | None, config: CsvData) -> str | None:
         return None if label is None else ""
     if config.label_separator != codec.SEPARATOR and codec.SEPARATOR in label:
         codec.check_classes([label], where=f"{config.path}, column {config.label_column}")
-    return codec.join(*codec.split(label.replace(config.label_separator, codec.SEPARATOR)))
+    holds, unknown = codec.split(label.replace(config.label_separator, codec.SEPARATOR))
+    return codec.join(*([name for name in map(codec.canonical, part) if name] for part in (holds, unknown)))
