@@ -12,6 +12,7 @@ import numpy as np
 
 from adde_ray.methods.images import encode_images
 from adde_ray.sources.files import AnyPath, RemotePath
+from adde_ray.sources.pixels import as_deep_as_used, flat
 
 REMOTE_THREADS = 32
 """Files of a bucket fetched at a time: waiting costs no processor."""
@@ -43,12 +44,10 @@ def _read_one(given: AnyPath | bytes, size: int, mode: str, min_side: int) -> by
         with Image.open(io.BytesIO(data)) as file:
             if min(file.size) < min_side:
                 return f"is {file.width}x{file.height} pixels, smaller than {min_side}"
-            image = ImageOps.exif_transpose(file)
-            if image.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            if image.mode in ("I", "F"):
-                return "has 32-bit pixels; convert it to 8 or 16 bits"
-            image = image.convert(mode).resize((size, size), Image.Resampling.LANCZOS)
+            image = flat(ImageOps.exif_transpose(as_deep_as_used(file, data)), mode)
+            if isinstance(image, str):
+                return image
+            image = image.resize((size, size), Image.Resampling.LANCZOS)
     except Exception as error:  # decoders of ten formats raise whatever they like on broken input
         return _reason(data, error)
     pixels = np.asarray(image)
