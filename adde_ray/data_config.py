@@ -44,7 +44,7 @@ def _name(value: str) -> str:
     return name
 
 
-Name = Annotated[str, AfterValidator(_name)]
+ClassName = Annotated[str, AfterValidator(_name)]
 """A class as tables' labels are read: NFC, without blanks at its ends, numbers and booleans in one form."""
 
 
@@ -70,11 +70,11 @@ class LabelledRows(FilesData):
 
     label_column: str = "label"
     """Class of each row; empty or null means unlabelled: the pool."""
-    missing: tuple[Name, ...] = ()
+    missing: tuple[ClassName, ...] = ()
     """More words that stand for no label, besides blanks and what programs write (NaN, null, N/A)."""
     split_column: str | None = None
     """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
-    classes: tuple[Name, ...] = ()
+    classes: tuple[ClassName, ...] = ()
     """The label list. Empty: every label that occurs in the labelled rows."""
     subgroup_columns: tuple[str, ...] = ()
     """Attributes whose representation is watched (sex, site, …)."""
@@ -264,7 +264,7 @@ class HubData(FilesData):
     label_column: str = "label"
     """Class of each row: a ClassLabel feature or strings. Null and -1 mean unlabelled. Lists of either make it a
     multi-label task; a column `unknown` of the same kind has the classes nobody could tell."""
-    classes: tuple[Name, ...] = ()
+    classes: tuple[ClassName, ...] = ()
     """The label list. Empty: the names of the ClassLabel feature, else every label there is."""
     subgroup_columns: tuple[str, ...] = ()
     """Attributes whose representation is watched."""

@@ -82,8 +82,9 @@ def assemble(
     table, unlabelled = _labelled(table, config, folder)
     rejected += unlabelled
     limit = Limit(config.max_rejected, "rows", path)
-    listed, unlisted = list_files(config) if config.pool else ([], [])
+    listed, unlisted, left = list_files(config) if config.pool else ([], [], [])
     rejected += unlisted
+    notes += left
     in_memory = pool is None and config.pool is None
     chunks = None if in_memory else chunks_of([*(pool or ()), *listed], config, kinds, length)
     if in_memory:  # else it is known only when they are read
