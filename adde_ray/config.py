@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
-from adde_ray.data_config import SECTIONS, Data, Section
+from adde_ray.data_config import SECTIONS, ClassName, Data, Section
 from adde_ray.errors import UserError
 
 Share = Annotated[float, Field(ge=0)]
@@ -106,7 +106,7 @@ class Encoder(Section):
 class Simulate(Section):
     """Classes made rarer than they are, to see how well they are found. Needs a pool whose labels are known."""
 
-    rare_classes: dict[str, Annotated[int, Field(ge=0)]] | tuple[str, ...] = ()
+    rare_classes: dict[ClassName, Annotated[int, Field(ge=0)]] | tuple[ClassName, ...] = ()
     """Pool rows to leave of each of these classes, {name = rows}; or their names, with `rare_rows` of each."""
     rare_rows: int = Field(10, ge=0)
     """Pool rows to leave of each class in `rare_classes`, where that is a list."""
@@ -227,7 +227,7 @@ class Gaps(Section):
 class Diversity(Section):
     """Targets of the diversity metrics."""
 
-    class_target: dict[str, Share] = Field({})
+    class_target: dict[ClassName, Share] = Field({})
     """Target share of each class; empty = uniform."""
     subgroup_target: dict[str, dict[str, Share]] = Field({})
     """Target share of each value of each subgroup column; empty = uniform."""
@@ -238,7 +238,7 @@ class Diversity(Section):
 class Measure(Section):
     """What is measured beside quality and diversity, in every round. It steers nothing."""
 
-    rare_classes: tuple[str, ...] = ()
+    rare_classes: tuple[ClassName, ...] = ()
     """Classes whose mean recall is the rare-class recall; empty = the third with the fewest labels in the seed set."""
     regions: int = Field(8, ge=0, le=64)
     """Regions of the frozen features that fairness is measured over, as over a subgroup column; 0 = none."""

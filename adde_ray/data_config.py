@@ -6,7 +6,9 @@ import inspect
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+
+from adde_ray.labels import canonical
 
 
 def _own_first(schema: dict[str, Any], section: type[Section]) -> None:
@@ -33,6 +35,17 @@ def _location(value: object) -> Path | str:
 
 
 Location = Annotated[Path | str, PlainValidator(_location), WithJsonSchema({"type": "string"})]
+
+
+def _name(value: str) -> str:
+    name = canonical(value)
+    if name is None:
+        raise ValueError(f"{value!r} stands for a missing label; rename the class")
+    return name
+
+
+ClassName = Annotated[str, AfterValidator(_name)]
+"""A class as tables' labels are read: NFC, without blanks at its ends, numbers and booleans in one form."""
 
 
 class FilesData(Section):
@@ -65,9 +78,11 @@ class LabelledRows(FilesData):
 
     label_column: str = "label"
     """Class of each row; empty or null means unlabelled: the pool."""
+    missing: tuple[ClassName, ...] = ()
+    """More words that stand for no label, besides blanks and what programs write (NaN, null, N/A)."""
     split_column: str | None = None
     """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
-    classes: tuple[str, ...] = ()
+    classes: tuple[ClassName, ...] = ()
     """The label list. Empty: every label that occurs in the labelled rows."""
     subgroup_columns: tuple[str, ...] = ()
     """Attributes whose representation is watched (sex, site, …)."""
@@ -257,7 +272,7 @@ class HubData(NamesFiles):
     label_column: str = "label"
     """Class of each row: a ClassLabel feature or strings. Null and -1 mean unlabelled. Lists of either make it a
     multi-label task; a column `unknown` of the same kind has the classes nobody could tell."""
-    classes: tuple[str, ...] = ()
+    classes: tuple[ClassName, ...] = ()
     """The label list. Empty: the names of the ClassLabel feature, else every label there is."""
     subgroup_columns: tuple[str, ...] = ()
     """Attributes whose representation is watched."""

@@ -10,8 +10,12 @@ multi-label one: 1 holds, 0 does not, NaN not known. What takes labels takes eit
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
 
 import numpy as np
 
@@ -26,6 +30,78 @@ NONE = "none"
 
 PRESENT = 0.5
 """The calibrated probability from which a class of a multi-label task is predicted to hold."""
+
+
+MISSING = frozenset(
+    ("nan", "-nan", "nat", "<na>", "#n/a", "#n/a n/a", "#na", "n/a", "null", "(null)", "\\n", "1.#ind", "-1.#ind",
+     "1.#qnan", "-1.#qnan")
+)  # fmt: skip
+"""Texts, in lower case, that programs write for a value that is not there; no name for a class."""
+
+DOUBTFUL = frozenset(("na", "none", "-", "--", "?", "."))
+"""Texts, in lower case, that some write for a missing value, and others as a name."""
+
+_BLANKS = "\0\xad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+"""Characters nobody sees, besides those that `str.strip` takes away."""
+
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?(e[+-]\d+)?", re.A)
+"""A number as programs write it. 01, +1, .5, 1,5 and 1e5 are names."""
+
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:?\d\d)?", re.A)
+
+
+def bare(text: str) -> str:
+    """Without what nobody sees at both ends: blanks of any kind, marks of byte order and of direction."""
+    while (shorter := text.strip().strip(_BLANKS)) != text:
+        text = shorter
+    return text
+
+
+def canonical(value: object) -> str | None:
+    """A class's name in its one form, whatever the file's format made of it; None where the value is missing.
+
+    Text: NFC, without blanks at its ends. Numbers: 1, 1.0 and "1.00" are "1"; 01 stays. Booleans: "true", "false".
+    Dates and times: ISO 8601, a day alone at midnight.
+    """
+    if value is None:
+        return None
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, (date, time)):
+        value = value.isoformat()
+    elif isinstance(value, timedelta):
+        value = _duration(value)
+    elif isinstance(value, Decimal):
+        value = format(value, "f")
+    text = unicodedata.normalize("NFC", bare(str(value)))
+    lower = text.lower()
+    if not text or lower in MISSING:
+        return None
+    if lower in ("true", "false"):
+        return lower
+    if moment := _MOMENT.fullmatch(text):
+        day, clock, fraction, zone = moment.groups("")
+        fraction = fraction.rstrip("0").rstrip(".")
+        return day if (clock, fraction, zone) == ("00:00:00", "", "") else f"{day}T{clock}{fraction}{zone}"
+    return _plain_number(text) if _NUMBER.fullmatch(text) else text
+
+
+def _plain_number(text: str) -> str:
+    """As short as it goes, without an exponent where it is whole and exact."""
+    mantissa, _, exponent = text.partition("e")
+    if exponent:
+        number = Decimal(text) if abs(int(exponent)) < 400 else None
+        if number is None or number != number.to_integral_value() or abs(number) >= 2**63:
+            return text
+        mantissa = format(number, "f")
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    return "0" if mantissa == "-0" else mantissa
+
+
+def _duration(value: timedelta) -> str:
+    seconds = Decimal(value // timedelta(microseconds=1)).scaleb(-6)
+    return f"{'-' if seconds < 0 else ''}PT{_plain_number(format(abs(seconds), 'f'))}S"
 
 
 def split(label: str) -> tuple[list[str], list[str]]:

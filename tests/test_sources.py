@@ -319,15 +319,15 @@ def test_broken_rows_are_set_aside_with_file_and_line(tmp_path):
     )
     rows = read_csv(tmp_path / "a.csv", table().encode() + extra, max_rejected=0.5)
     reasons = {r["where"]: r["reason"] for r in rows.rejected}
-    assert sorted(reasons) == [f"a.csv:{n}" for n in (22, 23, 24, 25, 26, 32, 34)]
+    assert sorted(reasons) == [f"a.csv:{n}" for n in (22, 23, 24, 25, "26-29", "32-34")]
     assert reasons["a.csv:22"] == "5 fields where the header has 4"
     assert reasons["a.csv:23"] == "2 fields where the header has 4"
     assert "UTF-8" in reasons["a.csv:24"] and reasons["a.csv:25"] == "no text"
-    assert all("quote" in reasons[f"a.csv:{n}"] for n in (26, 32, 34))
+    # What stands after a broken quote may be its text: it is given up to where the quote can end.
+    assert all("quote" in reasons[f"a.csv:{lines}"] for lines in ("26-29", "32-34"))
     pool = dict(rows.splits["pool"].select(WHERE, "text").iter_rows())
-    assert pool["a.csv:27"] == "this one is fine" and pool["a.csv:28"] == 'so is, this "one"\nover two lines'
-    assert pool["a.csv:30"] == "and this: café" and pool["a.csv:33"] == '5" pipe' and len(pool) == 14
-    with pytest.raises(UserError, match=r"7 of 31 rows are unusable .*a\.csv:22: 5 fields .*data\.max_rejected"):
+    assert pool["a.csv:30"] == "and this: café" and len(pool) == 11
+    with pytest.raises(UserError, match=r"11 of 32 rows are unusable .*a\.csv:22: 5 fields .*data\.max_rejected"):
         read_csv(tmp_path / "a.csv", max_rejected=0.2)
 
 

@@ -18,6 +18,7 @@ from adde_ray.sources.files import AnyPath
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.reach import Reach
 from adde_ray.sources.rows import WHERE, Reject, listing
+from adde_ray.sources.spelling import canonical
 
 
 def as_ours(table: pl.DataFrame, config: CsvData, path: AnyPath) -> pl.DataFrame:
@@ -42,11 +43,12 @@ def as_ours(table: pl.DataFrame, config: CsvData, path: AnyPath) -> pl.DataFrame
     if config.label_separator and isinstance(label.dtype, pl.List) and not label.dtype.inner.is_nested():
         label = _joined(label, config)
     label = _as_text(label, config)
+    label = label.set(label.is_in(config.missing), None)
     if config.label_separator:
         label = pl.Series([_several(one, config) for one in label], dtype=pl.String)
     ours = [label.alias("label"), table[WHERE]]
     if config.split_column:
-        ours.append(_as_text(table[config.split_column], config).alias("_split"))
+        ours.append(_as_text(table[config.split_column], config).str.to_lowercase().alias("_split"))
     ours.append(PAYLOADS[modality](table[payload]))
     theirs = [
         _as_text(table[name], config) if name in config.subgroup_columns else table[name]
@@ -116,17 +118,12 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _as_text(column: pl.Series, config: CsvData) -> pl.Series:
-    """Trimmed strings, blank = null. Whole numbers stay whole, also where gaps made floats of them."""
-    if column.dtype.is_nested() or column.dtype == pl.Binary:
+    """Each value in its canonical form, missing = null."""
+    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
         raise UserError(
             f"column holds {column.dtype}", where=config.path, value=column.name, remedy="Make it strings or numbers"
         )
-    if column.dtype.is_float():
-        column = column.fill_nan(None)
-        if ((column.abs() < 2**53) & (column == column.round())).all():
-            column = column.cast(pl.Int64)
-    column = column.cast(pl.String).str.strip_chars()
-    return column.set(column == "", None)
+    return canonical(column)
 
 
 def _texts(column: pl.Series) -> pl.Series:
@@ -214,4 +211,5 @@ def _several(label: str | None, config: CsvData) -> str | None:
         return None if label is None else ""
     if config.label_separator != codec.SEPARATOR and codec.SEPARATOR in label:
         codec.check_classes([label], where=f"{config.path}, column {config.label_column}")
-    return codec.join(*codec.split(label.replace(config.label_separator, codec.SEPARATOR)))
+    holds, unknown = codec.split(label.replace(config.label_separator, codec.SEPARATOR))
+    return codec.join(*([name for name in map(codec.canonical, part) if name] for part in (holds, unknown)))

@@ -22,6 +22,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from adde_ray.errors import UserError, first_line
+from adde_ray.sources.leftovers import is_among_leftovers, is_leftover
 
 BUCKETS = ("s3", "gs")
 
@@ -203,13 +204,20 @@ def has_options(location: str) -> bool:
     return bool(path) and re.fullmatch(r"\w+=[^&]*(&\w+=[^&]*)*", query) is not None
 
 
-def walk(folder: AnyPath, lost: Callable[[str, str], None] | None = None) -> Iterator[str]:
-    """Files below `folder`, relative to it, hidden ones left out. Linked folders are followed, each real one once.
+def walk(
+    folder: AnyPath, lost: Callable[[str, str], None] | None = None, passed: list[str] | None = None
+) -> Iterator[str]:
+    """Files below `folder`, relative to it, without `leftovers`. Linked folders are followed, each real one once.
 
-    lost: is told a folder that cannot be read, and why.
+    lost: is told a folder that cannot be read, and why. passed: is given the leftovers.
     """
+    passed = [] if passed is None else passed
     if isinstance(folder, RemotePath):
-        yield from (name for name in folder.walk() if not any(p.startswith(".") for p in name.split("/")))
+        for name in folder.walk():
+            if is_among_leftovers(name):
+                passed.append(name)
+            else:
+                yield name
         return
 
     def tell(error: OSError) -> None:
@@ -223,14 +231,17 @@ def walk(folder: AnyPath, lost: Callable[[str, str], None] | None = None) -> Ite
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        left = {name for name in folders if is_leftover(name, folder=True)}
+        folders[:] = sorted(name for name in folders if name not in left)
+        left |= {name for name in names if is_leftover(name)}
         prefix = os.path.relpath(parent, folder).replace(os.sep, "/") + "/"
         prefix = "" if prefix == "./" else prefix
-        yield from (prefix + name for name in names if not name.startswith("."))
+        passed += sorted(prefix + name for name in left)
+        yield from (prefix + name for name in names if name not in left)
 
 
-def matching(pattern: AnyPath) -> tuple[AnyPath, list[str]]:
-    """Folder without wildcards, and the files below it that a pattern with *, ? and ** matches."""
+def matching(pattern: AnyPath, passed: list[str] | None = None) -> tuple[AnyPath, list[str]]:
+    """Folder without wildcards, and the files below it that a pattern with *, ? and ** matches. passed: as `walk`."""
     pieces = pattern.parts
     fixed = next((i for i, piece in enumerate(pieces) if any(c in piece for c in "*?[")), len(pieces) - 1)
     if isinstance(pattern, RemotePath):
@@ -240,7 +251,7 @@ def matching(pattern: AnyPath) -> tuple[AnyPath, list[str]]:
     translated = re.escape("/".join(pieces[fixed:]))
     for glob, regex in ((r"\*\*/", "(?:.*/)?"), (r"\*\*", ".*"), (r"\*", "[^/]*"), (r"\?", "[^/]")):
         translated = translated.replace(glob, regex)
-    return root, [name for name in walk(root) if re.fullmatch(translated, name)] if root.is_dir() else []
+    return root, [name for name in walk(root, passed=passed) if re.fullmatch(translated, name)] if root.is_dir() else []
 
 
 # --- what can go wrong ------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adde_ray.errors import UserError
+from adde_ray.labels import canonical
 from adde_ray.sources.files import AnyPath, open_file, read_bytes, walk
 from adde_ray.sources.rows import listing
 from adde_ray.sources.table_files import LISTERS
@@ -57,7 +58,8 @@ def class_names(feature: Any) -> tuple[str, ...]:
     """Names of a ClassLabel feature's classes, or of a list of such; none of any other."""
     while isinstance(feature, list) or (isinstance(feature, dict) and feature.get("feature")):
         feature = (feature[0] if feature else None) if isinstance(feature, list) else feature["feature"]
-    return tuple(feature.get("names") or ()) if isinstance(feature, dict) else ()
+    names = (feature.get("names") or ()) if isinstance(feature, dict) else ()
+    return tuple(canonical(name) or str(name) for name in names)
 
 
 def is_image(feature: Any) -> bool:

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from adde_ray.labels import canonical as label_of
 from adde_ray.labels import in_words, join
 from adde_ray.sources.files import AnyPath
 from adde_ray.sources.parts import Part, TableFile
 from adde_ray.sources.rows import WHERE, Reject
+from adde_ray.sources.spelling import canonical
 
 UNKNOWN = "unknown"
 """Column of the classes nobody could tell, in a multi-label dataset as `adde export` writes it."""
@@ -67,15 +69,15 @@ def with_names(table: pl.DataFrame, label_column: str, classes: tuple[str, ...])
 
 def _names(column: pl.Series, classes: tuple[str, ...]) -> pl.Series:
     """Names of classes; null where there is none. A number beyond the classes stays one, to be told of."""
-    if column.dtype.is_float() and (column.drop_nans().drop_nulls() % 1 == 0).all():  # gaps make floats of numbers
-        column = column.fill_nan(None).cast(pl.Int64)
-    if column.dtype.is_integer():
-        texts = column.set(column < 0, None).cast(pl.String)
-        return texts.replace({str(number): name for number, name in enumerate(classes)})
-    if column.dtype == pl.String and classes:  # CSV and JSON Lines may hold either
-        numbers = {str(number): name for number, name in enumerate(classes)} | {"-1": None}
-        return column.replace({number: name for number, name in numbers.items() if number not in classes})
-    return column
+    if column.dtype.is_nested() or column.dtype == pl.Binary:
+        return column  # to be told of
+    texts, names = canonical(column), {str(number): name for number, name in enumerate(classes)}
+    if column.dtype.is_numeric():
+        return texts.set(texts.str.contains(r"^-\d+$"), None).replace(names)
+    # CSV and JSON Lines may hold either.
+    return texts.replace(
+        {number: name for number, name in (names | {"-1": None}).items() if number not in classes} if classes else {}
+    )
 
 
 def _of_several(table: pl.DataFrame, label_column: str, classes: tuple[str, ...]) -> pl.DataFrame:
@@ -94,4 +96,5 @@ def _of_several(table: pl.DataFrame, label_column: str, classes: tuple[str, ...]
 
 
 def _name(value: int | str, classes: tuple[str, ...]) -> str:
-    return classes[value] if isinstance(value, int) and 0 <= value < len(classes) else str(value)
+    known = isinstance(value, int) and 0 <= value < len(classes)
+    return classes[value] if known else label_of(value) or str(value)

@@ -15,7 +15,7 @@ import polars as pl
 
 from adde_ray.data_config import CsvData, HubData
 from adde_ray.errors import UserError, first_line
-from adde_ray.labels import NONE, SEPARATOR, split
+from adde_ray.labels import NONE, SEPARATOR, canonical, split
 from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.hub_draw import draw_splits, labelled_rows, taken_out
 from adde_ray.sources.hub_folder import SYNONYMS, class_names, features_of, files_by_split, is_image
@@ -210,5 +210,5 @@ def _holds_images(kind: pl.DataType) -> bool:
 
 def _classes(labels: Iterable[str], *, multi: bool) -> tuple[str, ...]:
     """The classes that labels name."""
-    labels = {str(label).strip() for label in labels} - {"", NONE if multi else ""}
+    labels = {canonical(label) for label in labels} - {None, NONE if multi else None}
     return tuple(sorted({name for label in labels for part in split(label) for name in part} if multi else labels))

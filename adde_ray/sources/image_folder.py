@@ -8,23 +8,31 @@ Out: image (PNG), label, file (path relative to the folder).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import polars as pl
 
 from adde_ray.data_config import FolderData, TilesData
 from adde_ray.errors import UserError
+from adde_ray.labels import canonical
 from adde_ray.rundir import derive_rng
+from adde_ray.sources import leftovers
 from adde_ray.sources.files import AnyPath, at, walk
+from adde_ray.sources.leftovers import is_leftover
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, draw, identify, listing
 from adde_ray.sources.tiles import read_tiles
 
 EXTENSIONS = {
-    "image_folder": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
-    "tiles": (".tif", ".tiff"),
-}
+    "image_folder": (
+        ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".bmp", ".dib", ".gif", ".tif", ".tiff",
+        ".webp", ".avif", ".pbm", ".pgm", ".ppm", ".pnm", ".tga", ".pcx",
+    ),
+    "tiles": (".tif", ".tiff", ".btf", ".tf8"),
+}  # fmt: skip
 """Source -> files it reads."""
 
 SPLIT_OF = {"file": pl.String, "split": pl.String}
@@ -35,16 +43,33 @@ CHUNK = 512
 FOLDERS = {
     "labelled": "seed",
     "labeled": "seed",
+    "train": "seed",
+    "training": "seed",
     "unlabelled": "pool",
     "unlabeled": "pool",
     "pool": "pool",
     "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
     "test": "test",
+    "testing": "test",
     "ood": "ood",
 }
-"""Folder -> split. Both spellings will do."""
+"""Folder -> split; case, hyphens and blanks aside. Any spelling will do."""
+
+OWN = ("labelled", "unlabelled", "pool", "val", "test", "ood")
+"""Of these, what people are told."""
 
 LAYOUT = "Lay it out as labelled/<class>/*.png and unlabelled/*.png, optionally val, test, ood and pool like labelled"
+
+FOREIGN = (
+    (r"(data|test)_batch(_\d)?|batches\.meta|.*\.(pkl|pickle)", "pickles, as CIFAR's, which are never opened"),
+    (r".*[-.]idx\d-ubyte(\.gz)?", "idx files, as MNIST's"),
+    (r"annotations|instances_.*\.json|_annotations\.coco\.json", "boxes as COCO's, not classes of whole images"),
+    (r"data\.ya?ml|obj\.(data|names)", "boxes as YOLO's, not classes of whole images"),
+)  # fmt: skip
+"""What lies in the folders of well-known data sets that are laid out otherwise, and what it is."""
 
 
 def read(config: FolderData | TilesData, *, seed: int) -> Rows:
@@ -52,14 +77,13 @@ def read(config: FolderData | TilesData, *, seed: int) -> Rows:
     root = at(config.path)
     if not root.is_dir():
         raise UserError("no such folder", where=root, remedy=LAYOUT)
-    tops = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    known = [p for p in tops if p.name in FOLDERS]
-    if not any(FOLDERS[p.name] == "seed" for p in known):
-        there = listing(p.name for p in tops) or "none"
-        raise UserError(f"has no folder `labelled` (folders there: {there})", where=root, remedy=LAYOUT)
-    notes = [f"The folder {p.name} was passed over: it is none of {', '.join(FOLDERS)}" for p in tops if p not in known]
+    passed: list[str] = []
+    known, others = _tops(root, passed)
+    listed = ", ".join(OWN)
+    notes = [f"The folder {_shown(p.name)} was passed over: it is none of {listed}" for p in others]
 
-    files, classes, rejected, passed_over = _files(known, EXTENSIONS[config.source])
+    files, classes, rejected, passed_over = _files(known, EXTENSIONS[config.source], passed)
+    notes += leftovers.note(passed)
     if passed_over:
         notes.append(f"Files passed over for their extension: {len(passed_over)} (the first: {passed_over[0]})")
     held = [file for file in files if file[1] != "pool"]
@@ -121,29 +145,76 @@ def _read(
     return pl.DataFrame(kept, schema=schema), rejected
 
 
+def _tops(root: AnyPath, passed: list[str]) -> tuple[list[AnyPath], list[AnyPath]]:
+    """The folders below `root` that are splits, and the others. Raises UserError: it is laid out otherwise."""
+    there = sorted(root.iterdir())
+    passed += [p.name for p in there if is_leftover(p.name) or is_leftover(p.name, folder=True)]
+    tops = [p for p in there if p.is_dir() and not is_leftover(p.name, folder=True)]
+    known = [p for p in tops if _key(p) in FOLDERS]
+    splits = {FOLDERS[_key(p)] for p in known}
+    if "seed" not in splits:
+        foreign = next((what for p in there for names, what in FOREIGN if re.fullmatch(names, p.name, re.I)), None)
+        remedy = LAYOUT
+        if foreign is None and not known and any(_holds_images(p) for p in tops[:20]):
+            remedy = "Put the class folders into labelled/, and images whose class is not known into unlabelled/"
+        what = f"has no folder `labelled` (folders there: {listing(_shown(p.name) for p in tops) or 'none'})"
+        raise UserError(f"{what}; it holds {foreign}" if foreign else what, where=root, remedy=remedy)
+    if "pool" not in splits and any(_key(p).startswith("train") for p in known):
+        raise UserError(
+            "every image of train has a class, and no other folder has any: there is nothing to ask about", where=root,
+            remedy="Put images whose class is not known into unlabelled/; or, to rehearse with known labels, rename"
+            " train to pool and copy a few images of each class to labelled/<class>/",
+        )  # fmt: skip
+    return known, [p for p in tops if p not in known]
+
+
+def _key(top: AnyPath) -> str:
+    return re.sub(r"[\s_-]", "", top.name.casefold())
+
+
+def _holds_images(folder: AnyPath) -> bool:
+    return any(p.name.lower().endswith(EXTENSIONS["image_folder"]) for p in folder.iterdir())
+
+
+def _shown(name: str) -> str:
+    """A name for messages, also one that is not UTF-8."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 def _files(
-    tops: list[AnyPath], extensions: tuple[str, ...]
+    tops: list[AnyPath], extensions: tuple[str, ...], passed: list[str]
 ) -> tuple[list[tuple[str, str, str | None]], set[str], list, list[str]]:
-    """(relative path, split, label) of every image; class names; images outside a class folder; other files."""
+    """(relative path, split, label) of every image; class names; images outside a class folder; other files.
+
+    passed: is given what systems leave behind.
+    """
     files, classes, rejected, passed_over = [], set(), [], []
     for top in tops:
-        labelled = not top.name.startswith("unlabel")
-        if labelled and top.name != "pool":
-            classes |= {p.name for p in top.iterdir() if p.is_dir() and not p.name.startswith(".")}
+        labelled = not _key(top).startswith("unlabel")
+        if labelled and _key(top) != "pool":
+            inside = [p.name for p in top.iterdir() if p.is_dir() and not is_leftover(p.name, folder=True)]
+            classes |= {_class(name) for name in inside if _shown(name) == name}
 
         def lost(name: str, why: str, top: AnyPath = top) -> None:
             rejected.append({"where": f"{top.name}/{name}", "reason": why})
 
-        for below in walk(top, lost):
+        for below in walk(top, lost, passed):
             name = f"{top.name}/{below}"
             inside = below.split("/")
             if not below.lower().endswith(extensions):
-                passed_over.append(name)
+                passed_over.append(_shown(name))
+            elif not name.isascii() and _shown(name) != name:
+                rejected.append({"where": _shown(name), "reason": "its name is not UTF-8"})
             elif labelled and len(inside) == 1:
                 rejected.append({"where": name, "reason": f"lies in {top.name}/ outside any class folder"})
             else:
-                files.append((name, FOLDERS[top.name], inside[0] if labelled else None))
+                files.append((name, FOLDERS[_key(top)], _class(inside[0]) if labelled else None))
     return sorted(files), classes, sorted(rejected, key=lambda r: r["where"]), sorted(passed_over)
+
+
+@lru_cache(maxsize=1 << 16)
+def _class(folder: str) -> str:
+    return canonical(folder) or folder
 
 
 def _splits(table: pl.DataFrame, config: FolderData | TilesData, seed: int) -> dict[str, pl.DataFrame]:

@@ -7,13 +7,16 @@ import io
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
 from adde_ray.errors import UserError
+from adde_ray.sources.delimited import Dialect, extents_of, is_whole, parse_csv, parse_header, with_backslashes
+from adde_ray.sources.encodings import plain
 from adde_ray.sources.files import AnyPath, open_file
 from adde_ray.sources.parts import PART_BYTES, TableFile
-from adde_ray.sources.readers import parse_csv, parse_header, parse_jsonl, plain
+from adde_ray.sources.readers import parse_jsonl
 from adde_ray.sources.rows import WHERE, Reject
 
 HEAD = 1 << 18
@@ -31,8 +34,7 @@ class LinesPart:
     line: int
     lines: int
     num_rows: int
-    header: tuple[str, ...] | None = None  # CSV
-    separator: str = ","
+    dialect: Dialect | None = None  # CSV
 
     @property
     def name(self) -> str:
@@ -42,17 +44,22 @@ class LinesPart:
         with open_file(self.path) as file:
             file.seek(self.start)
             data = file.read(self.end - self.start)
-        if self.header is None:
+        if self.dialect is None:
             return parse_jsonl(data, self.file_name, line=self.line)
-        return parse_csv(data, self.file_name, self.header, self.separator, line=self.line)
+        return parse_csv(data, self.file_name, self.dialect, line=self.line)
 
 
 def list_csv(path: AnyPath, name: str, rows: int) -> TableFile:
     head, _ = _head(path)
-    header, separator, line, start = parse_header(head, name)
-    cuts = _cuts(_csv_units(path, start, separator), rows, start, line)
-    parts = tuple(LinesPart(path, name, *cut, header=header, separator=separator) for cut in cuts)
-    return TableFile(path, name, parts, pl.DataFrame(schema=dict.fromkeys(header, pl.String)))
+    dialect = parse_header(head, name)
+    if _has_backslashes(path, dialect.start):
+        dialect = with_backslashes(dialect, partial(_text, path, dialect.start))
+    try:
+        cuts = tuple(_cuts(_whole_rows(path, dialect), rows, dialect.start, dialect.line))
+    except _Doubtful:
+        cuts = tuple(_cuts(_all_rows(path, dialect), rows, dialect.start, dialect.line))
+    parts = tuple(LinesPart(path, name, *cut, dialect=dialect) for cut in cuts)
+    return TableFile(path, name, parts, pl.DataFrame(schema=dict.fromkeys(dialect.header, pl.String)))
 
 
 def list_jsonl(path: AnyPath, name: str, rows: int) -> TableFile:
@@ -74,14 +81,14 @@ def _head(path: AnyPath) -> tuple[bytes, bool]:
     return data, whole
 
 
-def _cuts(units: Iterable[tuple[int, int]], rows: int, start: int, line: int) -> Iterator[tuple[int, ...]]:
+def _cuts(units: Iterable[tuple[int, int, int]], rows: int, start: int, line: int) -> Iterator[tuple[int, ...]]:
     """(first byte, byte after the last, first line, number of lines, of rows) of parts of about `rows` rows.
 
-    units: bytes and lines of each row.
+    units: bytes, lines and rows of what must stay together.
     """
     end, lines, number = start, 0, 0
-    for size, height in units:
-        end, lines, number = end + size, lines + height, number + 1
+    for size, height, held in units:
+        end, lines, number = end + size, lines + height, number + held
         if number >= rows or end - start >= PART_BYTES:
             yield start, end, line, lines, number
             start, line, lines, number = end, line + lines, 0, 0
@@ -89,37 +96,68 @@ def _cuts(units: Iterable[tuple[int, int]], rows: int, start: int, line: int) ->
         yield start, end, line, lines, number
 
 
-def _csv_units(path: AnyPath, start: int, separator: str) -> Iterator[tuple[int, int]]:
-    """Bytes and lines of each row. A row may run over several lines, and a stray quote must not swallow the rest:
-    the reader goes on after it just as `parse_csv` does."""
+class _Doubtful(Exception):
+    """The quotes of a file are odd somewhere."""
+
+
+def _whole_rows(path: AnyPath, dialect: Dialect) -> Iterator[tuple[int, int, int]]:
+    """Bytes, lines and rows (1) of each row, which may run over several lines. Raises _Doubtful."""
+    taken: list[str] = []
+
+    def feed(lines: Iterable[str]) -> Iterator[str]:
+        for line in lines:
+            taken.append(line)
+            yield dialect.line_of(line)
+
+    try:
+        for row in csv.reader(feed(_text(path, dialect.start)), delimiter=dialect.separator, strict=True):
+            text = taken[0] if len(taken) == 1 else "".join(taken)
+            if '"' in text and not is_whole(text, row, dialect):
+                raise _Doubtful
+            yield _num_bytes(text), len(taken), 1
+            taken.clear()
+    except csv.Error:
+        raise _Doubtful from None
+
+
+def _all_rows(path: AnyPath, dialect: Dialect) -> Iterator[tuple[int, int, int]]:
+    """The same, whatever the quotes are like: lines that are given up stay together, as `parse_csv` needs them."""
+    sizes: deque[int] = deque()
+
+    def feed(lines: Iterable[str]) -> Iterator[str]:
+        for line in lines:
+            sizes.append(_num_bytes(line))
+            yield line
+
+    for extent in extents_of(feed(_text(path, dialect.start)), dialect):
+        size = sum(sizes.popleft() for _ in range(extent.lines))
+        yield size, extent.lines, extent.lines if extent.problem else 1
+
+
+def _text(path: AnyPath, start: int) -> Iterator[str]:
+    """The lines from byte `start` on, with their ends; bytes that are no UTF-8 as lone surrogates."""
     with open_file(path) as file:
         file.seek(start)
-        lines = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
-        again: deque[str] = deque()
-        taken: list[str] = []
+        yield from io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
 
-        def feed() -> Iterator[str]:
-            while line := again.popleft() if again else lines.readline():
-                taken.append(line)
-                yield line
 
-        while True:
-            try:
-                for _ in csv.reader(feed(), delimiter=separator, strict=True):
-                    yield sum(map(_num_bytes, taken)), len(taken)
-                    taken.clear()
-                return
-            except csv.Error:
-                again.extendleft(reversed(taken[1:]))
-                yield _num_bytes(taken[0]), 1
-                taken.clear()
+def _has_backslashes(path: AnyPath, start: int) -> bool:
+    """Whether a quote in the file stands after one."""
+    with open_file(path) as file:
+        file.seek(start)
+        last = b""
+        while block := file.read(1 << 20):
+            if b'\\"' in last + block:
+                return True
+            last = block[-1:]
+    return False
 
 
 def _num_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode(errors="surrogateescape"))
 
 
-def _line_units(path: AnyPath, start: int) -> Iterator[tuple[int, int]]:
+def _line_units(path: AnyPath, start: int) -> Iterator[tuple[int, int, int]]:
     with open_file(path) as file:
         file.seek(start)
-        yield from ((len(line), 1) for line in file)
+        yield from ((len(line), 1, 1) for line in file)

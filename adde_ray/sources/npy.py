@@ -9,7 +9,7 @@ import io
 import os
 import tokenize
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
@@ -21,6 +21,7 @@ from adde_ray.sources.files import AnyPath, at, matching, open_file, read_bytes,
 from adde_ray.sources.parts import TableFile
 from adde_ray.sources.readers import READERS, read_file
 from adde_ray.sources.rows import WHERE, Reject, Rows, why
+from adde_ray.sources.spelling import canonical, notes_on, without_missing
 from adde_ray.sources.table import assemble
 
 ROWS = 8192
@@ -50,10 +51,8 @@ def read(config: NpyData, *, seed: int) -> Rows:
             raise UserError("the labels have no such column", where="data", value=column,
                             remedy=f"Columns: {', '.join(table.columns)}")  # fmt: skip
     table = table.with_columns(pl.int_range(len(table), dtype=pl.Int64).alias(VECTOR))
-    # What is no string and no number `assemble` will tell of
-    text = pl.col(config.split_column or config.label_column).cast(pl.String, strict=False).str.strip_chars()
-    in_pool = (text == "pool") if config.split_column else text.is_null() | (text == "")
-    known, pool = table.filter(~in_pool.fill_null(False)), table.filter(in_pool.fill_null(False))
+    table, in_pool, notes = _labelled(table, config)
+    known, pool = table.filter(~in_pool), table.filter(in_pool)
 
     files = [_file(path, path.name, matrix, pool)]
     rejected: list[Reject] = []
@@ -72,10 +71,27 @@ def read(config: NpyData, *, seed: int) -> Rows:
         raise UserError(why(error), where=path, remedy="Check its rights") from None
     as_table = CsvData(
         source="table", path=config.path, vector_column=VECTOR, label_column=config.label_column,
-        split_column=config.split_column, classes=config.classes, subgroup_columns=config.subgroup_columns,
-        val_fraction=config.val_fraction, test_fraction=config.test_fraction, max_rejected=config.max_rejected,
+        split_column=config.split_column, classes=config.classes, missing=config.missing,
+        subgroup_columns=config.subgroup_columns, val_fraction=config.val_fraction, test_fraction=config.test_fraction,
+        max_rejected=config.max_rejected,
     )  # fmt: skip
-    return assemble(known, rejected + lost, as_table, path, path.parent, seed=seed, pool=files)
+    rows = assemble(known, rejected + lost, as_table, path, path.parent, seed=seed, pool=files)
+    return replace(rows, notes=[*notes, *rows.notes])
+
+
+def _labelled(table: pl.DataFrame, config: NpyData) -> tuple[pl.DataFrame, pl.Series, list[str]]:
+    """With canonical labels, which rows are in the pool, and notes. What has no such form `assemble` tells of."""
+    columns = [table[name] for name in (config.label_column, config.split_column) if name is not None]
+    if any(column.dtype.is_nested() or column.dtype == pl.Binary for column in columns):
+        return table, pl.Series([False] * len(table), dtype=pl.Boolean), []
+    split = canonical(table[config.split_column]).str.to_lowercase() if config.split_column else None
+    given, labels = table[config.label_column], canonical(table[config.label_column])
+    notes = notes_on(given, labels)
+    labels, doubts = without_missing(
+        labels, split, missing=config.missing, classes=config.classes, pool_elsewhere=config.pool is not None
+    )
+    in_pool = labels.is_null() if split is None else (split == "pool").fill_null(False)
+    return table.with_columns(labels), in_pool, notes + doubts
 
 
 @dataclass(frozen=True)

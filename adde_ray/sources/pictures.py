@@ -12,19 +12,20 @@ import numpy as np
 
 from adde_ray.methods.images import encode_images
 from adde_ray.sources.files import AnyPath, RemotePath, read_bytes
+from adde_ray.sources.pixels import as_deep_as_used, flat
 from adde_ray.sources.room import ROOM
 
 REMOTE_THREADS = 32
 """Files of a bucket fetched at a time: waiting costs no processor."""
 
 MAX_BYTES = 1 << 27
-"""Bytes of an image's file, …"""
+"""Bytes of an image's file: more are no image of one sample."""
 
-MAX_PIXELS = 50_000_000
-"""… and pixels of an image: more are a scene, a scan or a bomb, not one sample."""
+PLAIN = ("1", "L", "RGB")
+"""Pillow's modes without transparency and of at most 8 bits a channel."""
 
-PIXEL_BYTES = 12
-"""What a pixel takes while its image is brought to one size and mode: four bytes in each of three copies."""
+PIXEL_BYTES, ODD_PIXEL_BYTES = 12, 24
+"""What a pixel of these, and of others, takes while its image is brought to one size and mode, in all copies."""
 
 _ALONE = threading.Lock()
 """What Python warns of is the whole process's: two at a time would put back each other's."""
@@ -53,15 +54,14 @@ def _read_one(given: AnyPath | bytes, size: int, mode: str, min_side: int) -> by
         with Image.open(io.BytesIO(data)) as file:
             if min(file.size) < min_side:
                 return f"is {file.width}x{file.height} pixels, smaller than {min_side}"
-            if (num_pixels := file.width * file.height) > MAX_PIXELS:
-                return f"is {file.width}x{file.height} pixels, more than {MAX_PIXELS:,}; shrink it or cut it"
-            with ROOM.take(len(data) + PIXEL_BYTES * num_pixels):
-                image = ImageOps.exif_transpose(file)
-                if image.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
-                    image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-                if image.mode in ("I", "F"):
-                    return "has 32-bit pixels; convert it to 8 or 16 bits"
-                image = image.convert(mode).resize((size, size), Image.Resampling.LANCZOS)
+            need = len(data) + file.width * file.height * (PIXEL_BYTES if file.mode in PLAIN else ODD_PIXEL_BYTES)
+            if not ROOM.holds(need):
+                return f"is {file.width}x{file.height} pixels, too many for one sample; shrink it or cut it"
+            with ROOM.take(need):
+                image = flat(ImageOps.exif_transpose(as_deep_as_used(file, data)), mode)
+                if isinstance(image, str):
+                    return image
+                image = image.resize((size, size), Image.Resampling.LANCZOS)
     except Exception as error:  # decoders of ten formats raise whatever they like on broken input
         return _reason(data, error)
     pixels = np.asarray(image)

@@ -1,25 +1,22 @@
-"""Tables as files hold them: CSV (also separated by tabs or semicolons), JSON Lines, Parquet.
+"""Tables as files hold them: separated values (`delimited`), JSON Lines, Parquet.
 
 Path in → a table with the column `WHERE` (file and row), and the rows that cannot be read with the reason.
 """
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-import re
-from collections import Counter
 from typing import Any
 
 import polars as pl
 
 from adde_ray.errors import UserError
 from adde_ray.sources.columnar import read_parquet
+from adde_ray.sources.delimited import parse_csv, parse_header, with_backslashes
+from adde_ray.sources.encodings import plain
 from adde_ray.sources.files import AnyPath, read_bytes
 from adde_ray.sources.rows import WHERE, Reject, why
-
-SEPARATORS = ",\t;"
 
 
 def read_file(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
@@ -40,103 +37,11 @@ def read_file(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
 
 def _read_csv(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     data = read_bytes(path)
-    header, separator, line, start = parse_header(data, path)
-    return parse_csv(data[start:], path.name, header, separator, line=line)
-
-
-def parse_header(data: bytes, where: object) -> tuple[tuple[str, ...], str, int, int]:
-    """Column names, separator, and the line and byte after them. Raises UserError: there is no header."""
-    text = plain(data, where).decode(errors="surrogateescape")
-    lines = io.StringIO(text, newline="").readlines()
-    start = next((i for i, line in enumerate(lines) if line.strip()), None)
-    if start is None:
-        raise UserError("is empty", where=where, remedy="Give a file with a header line and data")
-    separator = max(SEPARATORS, key=re.sub(r'"[^"]*"', "", lines[start]).count)  # none of those within a name
-    reader = csv.reader((lines[i] for i in range(start, len(lines))), delimiter=separator, strict=True)
-    try:
-        header = _header(next(reader), where)
-    except csv.Error as error:
-        raise UserError(_quoting(str(error)), where=f"{where}:{start + 1}", remedy="Mend the header line") from None
-    end = start + reader.line_num
-    mark = len(data) - len(plain(data, where))
-    return header, separator, end + 1, mark + len("".join(lines[:end]).encode(errors="surrogateescape"))
-
-
-def parse_csv(
-    data: bytes, name: str, header: tuple[str, ...], separator: str, *, line: int = 1
-) -> tuple[pl.DataFrame, list[Reject]]:
-    """All columns as strings (blank = null), and the rows that do not fit. `line`: number of the first.
-
-    Python's csv module, not polars: only a reader that goes row by row can say which line is broken and go on
-    after it.
-    """
-    # Bytes that are no UTF-8 become lone surrogates, which are told from text row by row.
-    lines = io.StringIO(data.decode(errors="surrogateescape"), newline="").readlines()
-    rows, numbers, rejected = [], [], []
-    start = 0
-    while start < len(lines):
-        reader = csv.reader((lines[i] for i in range(start, len(lines))), delimiter=separator, strict=True)
-        end = start
-        try:
-            for row in reader:
-                number, end = line + end, start + reader.line_num
-                if not row:
-                    continue
-                if reason := _misfit(row, len(header)):
-                    rejected.append({"where": f"{name}:{number}", "reason": reason})
-                else:
-                    rows.append(row)
-                    numbers.append(number)
-            break
-        except csv.Error as error:
-            # A stray quote swallows what follows, up to the next one: give up its line only, read on after it.
-            rejected.append({"where": f"{name}:{line + end}", "reason": _quoting(str(error))})
-            start = end + 1
-    columns = list(zip(*rows, strict=True)) or [()] * len(header)
-    table = pl.DataFrame(dict(zip(header, columns, strict=True)), schema=dict.fromkeys(header, pl.String))
-    table = table.with_columns(pl.all().replace("", None))
-    return table.with_columns(pl.Series(WHERE, [f"{name}:{n}" for n in numbers], dtype=pl.String)), rejected
-
-
-def plain(data: bytes, where: object) -> bytes:
-    """Without the mark some programs put at the head of a file. Raises UserError when it is UTF-16."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UserError("is UTF-16", where=where, remedy="Save it as UTF-8")
-    return data.removeprefix(b"\xef\xbb\xbf")
-
-
-def _header(row: list[str], where: object) -> tuple[str, ...]:
-    # An index written without a name, as pandas does, is an ordinary column.
-    names = [name.strip() or f"column_{i + 1}" for i, name in enumerate(row)]
-    if not all(map(_encodable, names)):
-        raise UserError("the header is not UTF-8", where=where, remedy="Save the file as UTF-8")
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise UserError("two columns have one name", where=where, value=twice[0], remedy="Rename one")
-    return tuple(names)
-
-
-def _misfit(row: list[str], width: int) -> str | None:
-    if len(row) != width:
-        return f"{len(row)} fields where the header has {width}"
-    return None if all(map(_encodable, row)) else "bytes that are not UTF-8"
-
-
-def _encodable(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _quoting(error: str) -> str:
-    if "end of data" in error:
-        return "a quote is opened and never closed"
-    if "expected after" in error:
-        return "text follows a closing quote: is a quote unbalanced, or not doubled?"
-    return f"cannot be parsed, a quote may be open ({error})"
+    dialect = parse_header(data, path)
+    if b'\\"' in data:
+        text = data[dialect.start :].decode(errors="surrogateescape")
+        dialect = with_backslashes(dialect, lambda: io.StringIO(text, newline=""))
+    return parse_csv(data[dialect.start :], path.name, dialect, line=dialect.line)
 
 
 def _read_jsonl(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
@@ -167,7 +72,7 @@ def parse_jsonl(data: bytes, name: str, *, line: int = 1) -> tuple[pl.DataFrame,
 def _json_object(line: bytes) -> dict[str, Any] | str:
     """The row, or why there is none."""
     try:
-        row = json.loads(line.decode())
+        row = json.loads(line.decode(), parse_constant=lambda _: None)  # NaN and Infinity are no value
         json.dumps(row, ensure_ascii=False).encode()  # half a character, as "\\ud83d", passes as JSON
     except UnicodeError:
         return "bytes that are not UTF-8"

@@ -20,6 +20,7 @@ from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.parts import TableFile
 from adde_ray.sources.readers import read_file
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, count, draw, identify, listing, read_all
+from adde_ray.sources.spelling import notes_on, without_missing
 from adde_ray.sources.table_files import list_parts
 from adde_ray.sources.table_pool import TEXT_ROWS, HeldChunk, chunks_of, conform, list_files
 
@@ -65,16 +66,25 @@ def assemble(
     """
     total = len(table) + count(rejected)
     modality, _ = config.payload
+    given = table.get_column(config.label_column, default=None)
     table = as_ours(table, config, path)
+    notes = notes_on(given, table["label"])
     kinds = empty_like(table, config)
     length = usual_length(table["vector"]) if modality == "vector" else 0
     table, unusable = usable(table, config, length, folder)
     rejected = rejected + unusable
+    split = table["_split"] if config.split_column else None
+    label, doubts = without_missing(
+        table["label"], split, missing=config.missing, classes=config.classes,
+        pool_elsewhere=not (pool is None and config.pool is None), multi=bool(config.label_separator),
+    )  # fmt: skip
+    table = table.with_columns(label)
     table, unlabelled = _labelled(table, config, folder)
     rejected += unlabelled
     limit = Limit(config.max_rejected, "rows", path)
-    listed, unlisted = list_files(config) if config.pool else ([], [])
+    listed, unlisted, left = list_files(config) if config.pool else ([], [], [])
     rejected += unlisted
+    notes += left
     in_memory = pool is None and config.pool is None
     chunks = None if in_memory else chunks_of([*(pool or ()), *listed], config, kinds, length)
     if in_memory:  # else it is known only when they are read
@@ -85,7 +95,7 @@ def assemble(
     known = table.filter((pl.col("_split") != "pool") & pl.col("label").is_not_null())
     classes = _classes(known, config, folder)
     junk = table.filter((pl.col("_split") == "pool") & ~_fits(table, classes, config))["label"]
-    notes = [hidden_junk(junk)] if len(junk) else []
+    notes += [*doubts, *([hidden_junk(junk)] if len(junk) else [])]
     splits = {n: rows.drop("_split") for (n,), rows in table.group_by("_split", maintain_order=True)}
     if not in_memory and "pool" in splits:
         held, _ = conform(splits.pop("pool"), chunks[0].kinds if chunks else kinds, modality)

@@ -9,11 +9,14 @@ from adde_ray.sources.lines import list_csv, list_jsonl
 from adde_ray.sources.parts import TableFile
 
 
-def list_tables(pool: AnyPath) -> list[tuple[AnyPath, str]]:
-    """The table files of a file, folder or pattern, with their names for messages. Raises UserError: none there."""
+def list_tables(pool: AnyPath, passed: list[str] | None = None) -> list[tuple[AnyPath, str]]:
+    """The table files of a file, folder or pattern, with their names for messages. Raises UserError: none there.
+
+    passed: is given what systems leave behind.
+    """
     if pool.is_file():
         return [(pool, f"{pool.parent.name}/{pool.name}")]
-    root, names = (pool, walk(pool)) if pool.is_dir() else matching(pool)
+    root, names = (pool, walk(pool, passed=passed)) if pool.is_dir() else matching(pool, passed)
     found = sorted((root / name, f"{root.name}/{name}") for name in names)
     found = [(p, name) for p, name in found if p.suffix.lower() in LISTERS and not p.name.startswith("_")]
     if not found:

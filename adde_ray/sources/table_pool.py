@@ -12,6 +12,7 @@ import polars as pl
 
 from adde_ray.data_config import CsvData
 from adde_ray.errors import UserError
+from adde_ray.sources import leftovers
 from adde_ray.sources.columns import PAYLOADS, as_ours, empty_like, set_aside, usable, usual_length
 from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.parts import Part, TableFile
@@ -83,13 +84,14 @@ def image_rows(size: int, mode: str) -> int:
     return min(max(CHUNK_BYTES // (size**2 * (3 if mode == "RGB" else 1)), 64), 4096)
 
 
-def list_files(config: CsvData) -> tuple[list[TableFile], list[Reject]]:
-    """The files of `data.pool`, and those that are no such tables."""
+def list_files(config: CsvData) -> tuple[list[TableFile], list[Reject], list[str]]:
+    """The files of `data.pool`, those that are no such tables, and notes."""
     main = at(config.path).resolve()
-    named = [(path, name) for path, name in list_tables(at(config.pool)) if path.resolve() != main]
+    passed: list[str] = []
+    named = [(path, name) for path, name in list_tables(at(config.pool), passed) if path.resolve() != main]
     files, rejected = list_all(named, image_rows(config.size, config.mode) if config.image_column else TEXT_ROWS)
     files, unfit = fitting(files, config)
-    return files, rejected + unfit
+    return files, rejected + unfit, leftovers.note(passed)
 
 
 def list_all(named: Iterable[tuple[AnyPath, str]], rows: int) -> tuple[list[TableFile], list[Reject]]:
