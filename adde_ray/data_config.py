@@ -54,14 +54,9 @@ class FilesData(Section):
     max_rejected: float = Field(0.05, ge=0, le=1)
     """Share of unusable files or rows above which the data is refused; below it they are set aside with their
     reason."""
-
-
-class NamesFiles(FilesData):
-    """What every source has whose tables name files."""
-
     roots: tuple[Location, ...] = ()
-    """Folders, here or in buckets, whose files a table's cells may name, besides those below the table's own folder.
-    How a bucket is reached is said here, never in a cell."""
+    """Folders, here or in buckets, that a table's cells may name files of, and links lead to, besides the data's own
+    folder. How a bucket is reached is said here, never in a cell."""
 
 
 class ClassFolders(FilesData):
@@ -156,7 +151,7 @@ class TilesData(ClassFolders):
         return self.scale if isinstance(self.scale[0], tuple) else (self.scale,) * len(self.bands)
 
 
-class CsvData(NamesFiles, LabelledRows):
+class CsvData(LabelledRows):
     """Texts, vectors or images in a CSV, JSON Lines or Parquet file; rows without a label are the pool.
 
     A column named by `split_column`, when given, says seed, pool, val, test or ood for each row.
@@ -199,7 +194,7 @@ class CsvData(NamesFiles, LabelledRows):
 Uncertain = Literal["ignore", "zeros", "ones"]
 
 
-class ChexpertData(NamesFiles):
+class ChexpertData(FilesData):
     """Images in CheXpert's layout, a multi-label task: `<path>/train.csv`, optionally `valid.csv` and `test.csv`.
 
     Training images are split by patient into seed set and pool, and into val and test where these have no file.
@@ -248,7 +243,7 @@ class NpyData(LabelledRows):
     """More vectors, without labels: a .npy file, a folder or a pattern."""
 
 
-class HubData(NamesFiles):
+class HubData(FilesData):
     """A dataset folder of Hugging Face's `datasets`: what save_to_disk writes, or one laid out as on the Hub."""
 
     source: Literal["huggingface"]

@@ -13,6 +13,8 @@ from adde_ray.config import Config
 from adde_ray.data_config import CsvData, FolderData
 from adde_ray.errors import UserError
 from adde_ray.sources import files, image_folder, table
+from adde_ray.sources.reach import Reach
+from adde_ray.sources.walking import Walk
 
 LABELLED = "text,label\nhello,greet\nhi,greet\nbye,leave\nfarewell,leave\nwell,\n"
 
@@ -75,7 +77,7 @@ def test_patterns(tmp_path):
         ("a/*/y.csv", ["b/y.csv"]),
         ("nowhere/*.csv", []),
     ):
-        _, names = files.matching(tmp_path / pattern)
+        _, names = Walk(Reach(tmp_path)).matching(tmp_path / pattern)
         assert sorted(names) == found, pattern
 
 
@@ -197,7 +199,7 @@ def test_what_may_not_be_read(tmp_path, monkeypatch):
 def test_a_folder_that_may_not_be_read(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in").chmod(0)
-    told = []
-    assert not list(files.walk(tmp_path, lambda *what: told.append(what)))
-    assert told == [("in", "cannot be read: Permission denied")]
+    walk = Walk(Reach(tmp_path))
+    assert not list(walk.below(tmp_path))
+    assert walk.lost == [{"where": "in", "reason": "cannot be read: Permission denied"}]
     (tmp_path / "in").chmod(0o700)

@@ -22,6 +22,7 @@ from adde_ray.sources.columnar import read_parquet
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.readers import read_file
 from adde_ray.sources.room import Room
+from adde_ray.sources.walking import OUTSIDE
 
 MIB = 1 << 20
 
@@ -58,9 +59,10 @@ def test_only_regular_files_are_opened(folder):
     (folder / "unlabelled" / "tty.png").symlink_to("/dev/ptmx")
     (folder / "unlabelled" / "folder.png").mkdir()
     reasons = unusable(folder)
-    assert reasons == dict.fromkeys(
-        ("labelled/a/fifo.png", "unlabelled/zero.png", "unlabelled/tty.png"), "cannot be read: is no regular file"
-    )
+    devices = dict.fromkeys(("unlabelled/zero.png", "unlabelled/tty.png"), OUTSIDE)
+    assert reasons == {"labelled/a/fifo.png": "cannot be read: is no regular file", **devices}
+    reasons = unusable(folder, roots=("/dev",))
+    assert set(reasons.values()) == {"cannot be read: is no regular file"} and len(reasons) == 3
     os.mkfifo(folder / "t.csv")
     for path in (folder / "t.csv", files.Path("/dev/zero"), folder):
         with pytest.raises(OSError, match=r"is no regular file|is a folder"):

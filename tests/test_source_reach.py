@@ -7,11 +7,12 @@ import pytest
 from test_sources import picture
 
 from adde_ray.config import Config
-from adde_ray.data_config import CsvData
+from adde_ray.data_config import CsvData, FolderData
 from adde_ray.errors import UserError
-from adde_ray.sources import files, table
+from adde_ray.sources import files, image_folder, table
 from adde_ray.sources.files import Path, at
 from adde_ray.sources.reach import Reach
+from adde_ray.sources.walking import OUTSIDE
 
 
 def refused(reach: Reach, cell: str) -> str:
@@ -111,3 +112,36 @@ def test_roots_are_relative_to_the_config(tmp_path):
     assert parsed.data.roots == (tmp_path / "pics", "s3://ours/x?region=y")
     assert Config.parse(parsed.model_dump(mode="json")) == parsed
     assert isinstance(files.at(parsed.data.roots[0]), Path)
+
+
+def test_links_lead_nowhere_but_below_the_data(tmp_path):
+    (tmp_path / "other").mkdir()
+    for name in ("labelled/a", "labelled/b", "unlabelled"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(4):
+            picture(len(name) * 10 + i).save(tmp_path / "set" / name / f"{i}.png")
+    picture(77).save(tmp_path / "other" / "x.png")
+    (tmp_path / "set" / "unlabelled" / "out.png").symlink_to(tmp_path / "other" / "x.png")
+    (tmp_path / "set" / "unlabelled" / "passwd.png").symlink_to("/etc/passwd")
+    (tmp_path / "set" / "labelled" / "way").symlink_to(tmp_path / "other")
+    (tmp_path / "set" / "unlabelled" / "all").symlink_to("/")
+    (tmp_path / "set" / "unlabelled" / "in.png").symlink_to(tmp_path / "set" / "unlabelled" / "1.png")
+    config = FolderData(source="image_folder", path=tmp_path / "set", max_rejected=0.9)
+    rows = image_folder.read(config, seed=0).whole()
+    lost = ("labelled/way", "unlabelled/all", "unlabelled/out.png", "unlabelled/passwd.png")
+    assert {r["where"]: r["reason"] for r in rows.rejected} == dict.fromkeys(lost, OUTSIDE)
+    assert rows.classes == ("a", "b") and len(rows.splits["pool"]) == 5
+    wider = config.model_copy(update={"roots": (tmp_path / "other",)})
+    rows = image_folder.read(wider, seed=0).whole()
+    assert rows.classes == ("a", "b", "way") and len(rows.splits["pool"]) == 6
+
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "other" / "p.csv").write_text("text\nhello\n")
+    (tmp_path / "t.csv").write_text("text,label\na,x\nb,y\nc,x\nd,y\n")
+    (tmp_path / "pool" / "p.csv").symlink_to(tmp_path / "other" / "p.csv")
+    (tmp_path / "pool" / "q.csv").write_text("text\nwell\n")
+    for pool in ("pool", "pool/*.csv"):
+        given = CsvData(source="csv", path=tmp_path / "t.csv", pool=tmp_path / pool, text_column="text")
+        assert [r["reason"] for r in table.read(given, seed=0).rejected] == [OUTSIDE]
+        given = given.model_copy(update={"roots": (tmp_path / "other",)})
+        assert len(table.read(given, seed=0).whole().splits["pool"]) == 2

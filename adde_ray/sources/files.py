@@ -11,7 +11,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -22,7 +22,6 @@ import pyarrow as pa
 from pyarrow import fs
 
 from adde_ray.errors import UserError, first_line
-from adde_ray.sources.leftovers import is_among_leftovers, is_leftover
 
 BUCKETS = ("s3", "gs")
 
@@ -202,56 +201,6 @@ def has_options(location: str) -> bool:
     """Whether options of the file system stand at its end. "?" and "#" may stand in names too: only what looks so."""
     path, _, query = location.rpartition("?")
     return bool(path) and re.fullmatch(r"\w+=[^&]*(&\w+=[^&]*)*", query) is not None
-
-
-def walk(
-    folder: AnyPath, lost: Callable[[str, str], None] | None = None, passed: list[str] | None = None
-) -> Iterator[str]:
-    """Files below `folder`, relative to it, without `leftovers`. Linked folders are followed, each real one once.
-
-    lost: is told a folder that cannot be read, and why. passed: is given the leftovers.
-    """
-    passed = [] if passed is None else passed
-    if isinstance(folder, RemotePath):
-        for name in folder.walk():
-            if is_among_leftovers(name):
-                passed.append(name)
-            else:
-                yield name
-        return
-
-    def tell(error: OSError) -> None:
-        if lost is not None:
-            lost(os.path.relpath(error.filename, folder), f"cannot be read: {error.strerror}")
-
-    seen: set[str] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True, onerror=tell):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        left = {name for name in folders if is_leftover(name, folder=True)}
-        folders[:] = sorted(name for name in folders if name not in left)
-        left |= {name for name in names if is_leftover(name)}
-        prefix = os.path.relpath(parent, folder).replace(os.sep, "/") + "/"
-        prefix = "" if prefix == "./" else prefix
-        passed += sorted(prefix + name for name in left)
-        yield from (prefix + name for name in names if name not in left)
-
-
-def matching(pattern: AnyPath, passed: list[str] | None = None) -> tuple[AnyPath, list[str]]:
-    """Folder without wildcards, and the files below it that a pattern with *, ? and ** matches. passed: as `walk`."""
-    pieces = pattern.parts
-    fixed = next((i for i, piece in enumerate(pieces) if any(c in piece for c in "*?[")), len(pieces) - 1)
-    if isinstance(pattern, RemotePath):
-        root: AnyPath = replace(pattern, path="/".join(pieces[:fixed]))
-    else:
-        root = Path(*pieces[:fixed])
-    translated = re.escape("/".join(pieces[fixed:]))
-    for glob, regex in ((r"\*\*/", "(?:.*/)?"), (r"\*\*", ".*"), (r"\*", "[^/]*"), (r"\?", "[^/]")):
-        translated = translated.replace(glob, regex)
-    return root, [name for name in walk(root, passed=passed) if re.fullmatch(translated, name)] if root.is_dir() else []
 
 
 # --- what can go wrong ------------------------------------------------------------------------------------

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 
 from adde_ray.errors import UserError
 from adde_ray.labels import canonical
-from adde_ray.sources.files import AnyPath, open_file, read_bytes, walk
+from adde_ray.sources.files import AnyPath, open_file, read_bytes
 from adde_ray.sources.rows import listing
 from adde_ray.sources.table_files import LISTERS
+from adde_ray.sources.walking import Walk
 
 SYNONYMS = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "validation"}
 """Names of splits that mean the same."""
@@ -27,9 +28,9 @@ DESCRIPTION_BYTES = 1 << 24
 """A longer description is passed over."""
 
 
-def files_by_split(root: AnyPath) -> dict[str, list[AnyPath]]:
+def files_by_split(root: AnyPath, walk: Walk) -> dict[str, list[AnyPath]]:
     """The folder's splits and their files. Raises UserError when it holds several configurations."""
-    names = sorted(name for name in walk(root) if f".{name.rpartition('.')[2].lower()}" in LISTERS)
+    names = sorted(name for name in walk.below(root) if f".{name.rpartition('.')[2].lower()}" in LISTERS)
     saved = [name for name in names if name.endswith(".arrow") and not name.rpartition("/")[2].startswith("cache-")]
     found: dict[str, dict[str, list[str]]] = {}
     for name in saved or names:

@@ -16,14 +16,17 @@ import polars as pl
 from adde_ray.data_config import CsvData, HubData
 from adde_ray.errors import UserError, first_line
 from adde_ray.labels import NONE, SEPARATOR, canonical, split
+from adde_ray.sources import leftovers
 from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.hub_draw import draw_splits, labelled_rows, taken_out
 from adde_ray.sources.hub_folder import SYNONYMS, class_names, features_of, files_by_split, is_image
 from adde_ray.sources.hub_parts import hub_file
 from adde_ray.sources.parts import TableFile
+from adde_ray.sources.reach import Reach
 from adde_ray.sources.rows import WHERE, Reject, Rows, listing, why
 from adde_ray.sources.table import assemble, hidden_junk
 from adde_ray.sources.table_pool import fitting, image_rows, list_all
+from adde_ray.sources.walking import Walk
 
 SPLIT = "_split_of_ours"
 
@@ -55,10 +58,12 @@ def read(config: HubData, *, seed: int) -> Rows:
 
 
 def _opened(config: HubData, root: AnyPath) -> Opened:
-    paths = _paths(config, root)
+    walk = Walk(Reach(root, config.roots))
+    paths = _paths(config, root, walk)
     features = features_of(root, [path for of_split in paths.values() for path in of_split])
     names = class_names(features.get(config.label_column))
     files, multi, rejected = _files(config, root, paths, names)
+    rejected += walk.lost
     tables = [_whole(ours, of_split, root, rejected) for ours, of_split in files.items() if ours != "pool"]
     if not any(map(len, tables)) and not any(file.parts for file in files["pool"]):
         first = f": {rejected[0]['where']} {rejected[0]['reason']}" if rejected else ""
@@ -71,6 +76,7 @@ def _opened(config: HubData, root: AnyPath) -> Opened:
     labelled = table.filter(pl.col(config.label_column).is_not_null())[SPLIT].unique()
     silent = [ours for ours in table[SPLIT].unique(maintain_order=True) if ours not in (*labelled, "seed")]
     notes = [f"No row of {config.splits[ours]} has a label: it is passed over" for ours in silent]
+    notes += leftovers.note(walk.passed)
     return Opened(table.filter(~pl.col(SPLIT).is_in(silent)), files, as_table, rejected + unfit, notes)
 
 
@@ -96,15 +102,16 @@ def _drawn(opened: Opened, config: HubData, root: AnyPath, seed: int) -> Opened:
     return replace(opened, table=table, files=files, as_table=as_table, notes=notes)
 
 
-def _paths(config: HubData, root: AnyPath) -> dict[str, list[AnyPath]]:
+def _paths(config: HubData, root: AnyPath, walk: Walk) -> dict[str, list[AnyPath]]:
     """The files of each of our splits; seed is none of them where it is to be drawn from the pool's.
 
     Raises UserError: no files, a split that is not there.
     """
-    there = files_by_split(root)
+    there = files_by_split(root, walk)
     if not there:
+        outside = f" but {walk.lost[0]['where']}, {walk.lost[0]['reason']}" if walk.lost else ""
         raise UserError(
-            "holds no Arrow, Parquet, CSV or JSON Lines file", where=root,
+            f"holds no Arrow, Parquet, CSV or JSON Lines file{outside}", where=root,
             remedy='Give a folder that save_to_disk wrote, or one as on the Hub; class folders of images are read by'
             ' data.source = "image_folder"',
         )  # fmt: skip

@@ -20,11 +20,13 @@ from adde_ray.errors import UserError
 from adde_ray.labels import canonical
 from adde_ray.rundir import derive_rng
 from adde_ray.sources import leftovers
-from adde_ray.sources.files import AnyPath, at, walk
+from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.leftovers import is_leftover
 from adde_ray.sources.pictures import read_images
+from adde_ray.sources.reach import Reach
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, draw, identify, listing
 from adde_ray.sources.tiles import read_tiles
+from adde_ray.sources.walking import Walk
 
 EXTENSIONS = {
     "image_folder": (
@@ -77,13 +79,13 @@ def read(config: FolderData | TilesData, *, seed: int) -> Rows:
     root = at(config.path)
     if not root.is_dir():
         raise UserError("no such folder", where=root, remedy=LAYOUT)
-    passed: list[str] = []
-    known, others = _tops(root, passed)
+    walk = Walk(Reach(root, config.roots))
+    known, others = _tops(root, walk)
     listed = ", ".join(OWN)
     notes = [f"The folder {_shown(p.name)} was passed over: it is none of {listed}" for p in others]
 
-    files, classes, rejected, passed_over = _files(known, EXTENSIONS[config.source], passed)
-    notes += leftovers.note(passed)
+    files, classes, rejected, passed_over = _files(known, EXTENSIONS[config.source], walk)
+    notes += leftovers.note(walk.passed)
     if passed_over:
         notes.append(f"Files passed over for their extension: {len(passed_over)} (the first: {passed_over[0]})")
     held = [file for file in files if file[1] != "pool"]
@@ -145,17 +147,17 @@ def _read(
     return pl.DataFrame(kept, schema=schema), rejected
 
 
-def _tops(root: AnyPath, passed: list[str]) -> tuple[list[AnyPath], list[AnyPath]]:
+def _tops(root: AnyPath, walk: Walk) -> tuple[list[AnyPath], list[AnyPath]]:
     """The folders below `root` that are splits, and the others. Raises UserError: it is laid out otherwise."""
     there = sorted(root.iterdir())
-    passed += [p.name for p in there if is_leftover(p.name) or is_leftover(p.name, folder=True)]
+    walk.passed.extend(p.name for p in there if is_leftover(p.name) or is_leftover(p.name, folder=True))
     tops = [p for p in there if p.is_dir() and not is_leftover(p.name, folder=True)]
     known = [p for p in tops if _key(p) in FOLDERS]
     splits = {FOLDERS[_key(p)] for p in known}
     if "seed" not in splits:
         foreign = next((what for p in there for names, what in FOREIGN if re.fullmatch(names, p.name, re.I)), None)
         remedy = LAYOUT
-        if foreign is None and not known and any(_holds_images(p) for p in tops[:20]):
+        if foreign is None and not known and any(_holds_images(p) for p in tops[:20] if walk.reach.holds(p)):
             remedy = "Put the class folders into labelled/, and images whose class is not known into unlabelled/"
         what = f"has no folder `labelled` (folders there: {listing(_shown(p.name) for p in tops) or 'none'})"
         raise UserError(f"{what}; it holds {foreign}" if foreign else what, where=root, remedy=remedy)
@@ -166,6 +168,13 @@ def _tops(root: AnyPath, passed: list[str]) -> tuple[list[AnyPath], list[AnyPath
             " train to pool and copy a few images of each class to labelled/<class>/",
         )  # fmt: skip
     return known, [p for p in tops if p not in known]
+
+
+def _folders(top: AnyPath, reach: Reach) -> list[AnyPath]:
+    """Those right below, without leftovers and what lies outside."""
+    if not reach.holds(top):
+        return []
+    return [p for p in top.iterdir() if p.is_dir() and not is_leftover(p.name, folder=True) and reach.holds(p)]
 
 
 def _key(top: AnyPath) -> str:
@@ -182,23 +191,17 @@ def _shown(name: str) -> str:
 
 
 def _files(
-    tops: list[AnyPath], extensions: tuple[str, ...], passed: list[str]
+    tops: list[AnyPath], extensions: tuple[str, ...], walk: Walk
 ) -> tuple[list[tuple[str, str, str | None]], set[str], list, list[str]]:
-    """(relative path, split, label) of every image; class names; images outside a class folder; other files.
-
-    passed: is given what systems leave behind.
-    """
+    """(relative path, split, label) of every image; class names; unusable ones; other files."""
     files, classes, rejected, passed_over = [], set(), [], []
     for top in tops:
         labelled = not _key(top).startswith("unlabel")
         if labelled and _key(top) != "pool":
-            inside = [p.name for p in top.iterdir() if p.is_dir() and not is_leftover(p.name, folder=True)]
+            inside = [p.name for p in _folders(top, walk.reach)]
             classes |= {_class(name) for name in inside if _shown(name) == name}
 
-        def lost(name: str, why: str, top: AnyPath = top) -> None:
-            rejected.append({"where": f"{top.name}/{name}", "reason": why})
-
-        for below in walk(top, lost, passed):
+        for below in walk.below(top, f"{top.name}/"):
             name = f"{top.name}/{below}"
             inside = below.split("/")
             if not below.lower().endswith(extensions):
@@ -209,6 +212,7 @@ def _files(
                 rejected.append({"where": name, "reason": f"lies in {top.name}/ outside any class folder"})
             else:
                 files.append((name, FOLDERS[_key(top)], _class(inside[0]) if labelled else None))
+    rejected += walk.lost
     return sorted(files), classes, sorted(rejected, key=lambda r: r["where"]), sorted(passed_over)
 
 

@@ -17,12 +17,13 @@ import polars as pl
 
 from adde_ray.data_config import CsvData, NpyData
 from adde_ray.errors import UserError, first_line
-from adde_ray.sources.files import AnyPath, at, matching, open_file, read_bytes, walk
+from adde_ray.sources.files import AnyPath, at, open_file, read_bytes
 from adde_ray.sources.parts import TableFile
 from adde_ray.sources.readers import READERS, read_file
 from adde_ray.sources.rows import WHERE, Reject, Rows, why
 from adde_ray.sources.spelling import canonical, notes_on, without_missing
 from adde_ray.sources.table import assemble
+from adde_ray.sources.walking import walk_of
 
 ROWS = 8192
 """Rows of a part."""
@@ -56,7 +57,9 @@ def read(config: NpyData, *, seed: int) -> Rows:
 
     files = [_file(path, path.name, matrix, pool)]
     rejected: list[Reject] = []
-    for more, name in _more(config, path):
+    more_files, unlisted = _more(config, path)
+    rejected += unlisted
+    for more, name in more_files:
         try:
             other = _header(more)
             if other.dims != matrix.dims:
@@ -135,7 +138,8 @@ class NpyPart:
                     whole = len(data) // (dims * kind.itemsize)
                     values = np.frombuffer(data, kind, whole * dims).reshape(whole, dims)
                     found = run[run - run[0] < whole]
-                    wanted.append(values[found - run[0]].astype(np.float32))
+                    with np.errstate(over="ignore"):  # what is beyond float32 is told of as such
+                        wanted.append(values[found - run[0]].astype(np.float32))
                     there[np.searchsorted(numbers, found)] = True
         vectors = pl.Series(VECTOR, np.concatenate(wanted), dtype=pl.Array(pl.Float32, dims))
         table = self.rows.filter(pl.Series(there)).with_columns(vectors.cast(pl.List(pl.Float32)))
@@ -194,21 +198,22 @@ def _file(path: AnyPath, name: str, matrix: Matrix, rows: pl.DataFrame) -> Table
     return TableFile(path, name, parts, rows.clear().cast({VECTOR: pl.List(pl.Float32)}))
 
 
-def _more(config: NpyData, main: AnyPath) -> list[tuple[AnyPath, str]]:
-    """The files of data.pool, with their names for messages. Raises UserError when there are none."""
+def _more(config: NpyData, main: AnyPath) -> tuple[list[tuple[AnyPath, str]], list[Reject]]:
+    """The files of data.pool, with their names for messages, and what is no such file. Raises UserError: none there."""
     if config.pool is None:
-        return []
+        return [], []
     pool = at(config.pool)
     if pool.is_file():
-        return [(pool, f"{pool.parent.name}/{pool.name}")]
-    root, names = (pool, walk(pool)) if pool.is_dir() else matching(pool)
+        return [(pool, f"{pool.parent.name}/{pool.name}")], []
+    walk = walk_of(pool, config.roots)
+    root, names = (pool, walk.below(pool)) if pool.is_dir() else walk.matching(pool)
     found = sorted((root / name, f"{root.name}/{name}") for name in names if name.lower().endswith(".npy"))
     found = [(path, name) for path, name in found if str(path) != str(main)]
     if not found:
         raise UserError(
             "no .npy file there", where="data.pool", value=str(pool), remedy="Give a file, folder or pattern"
         )
-    return found
+    return found, walk.lost
 
 
 def _labels(config: NpyData, vectors: AnyPath) -> pl.DataFrame:

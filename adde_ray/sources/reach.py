@@ -32,6 +32,10 @@ class Reach:
         self._folders = [os.path.realpath(root) for root in given if isinstance(root, Path)]
         self._real: dict[str, str] = {}  # folders that cells named, resolved once: a call to the system each
 
+    def holds(self, path: AnyPath | str) -> bool:
+        """Whether a path leads below one of them, links and all; in buckets there are no links."""
+        return isinstance(path, RemotePath) or any(_below(self._resolved(str(path)), root) for root in self._folders)
+
     def find(self, cell: str) -> AnyPath:
         """The file a cell names, whether it is there or not. Raises UserError: outside of what it may name."""
         scheme, sign, rest = cell.partition("://")
@@ -57,8 +61,7 @@ class Reach:
     def _here(self, path: str) -> Path:
         if "\0" in path:
             raise UserError("names no file", value=path)
-        real = self._resolved(path)
-        if not any(_below(real, root) for root in self._folders):
+        if not self.holds(path):
             raise _outside(path)
         return Path(path)
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from adde_ray.errors import UserError
 from adde_ray.sources.columnar import list_arrow, list_parquet
-from adde_ray.sources.files import AnyPath, matching, walk
+from adde_ray.sources.files import AnyPath
 from adde_ray.sources.lines import list_csv, list_jsonl
 from adde_ray.sources.parts import TableFile
+from adde_ray.sources.walking import Walk
 
 
-def list_tables(pool: AnyPath, passed: list[str] | None = None) -> list[tuple[AnyPath, str]]:
-    """The table files of a file, folder or pattern, with their names for messages. Raises UserError: none there.
-
-    passed: is given what systems leave behind.
-    """
+def list_tables(pool: AnyPath, walk: Walk) -> list[tuple[AnyPath, str]]:
+    """The table files of a file, folder or pattern, with their names for messages. Raises UserError: none there."""
     if pool.is_file():
         return [(pool, f"{pool.parent.name}/{pool.name}")]
-    root, names = (pool, walk(pool, passed=passed)) if pool.is_dir() else matching(pool, passed)
+    root, names = (pool, walk.below(pool)) if pool.is_dir() else walk.matching(pool)
     found = sorted((root / name, f"{root.name}/{name}") for name in names)
     found = [(p, name) for p, name in found if p.suffix.lower() in LISTERS and not p.name.startswith("_")]
     if not found:

@@ -18,6 +18,7 @@ from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.parts import Part, TableFile
 from adde_ray.sources.rows import WHERE, Reject, why
 from adde_ray.sources.table_files import list_parts, list_tables
+from adde_ray.sources.walking import walk_of
 
 CHUNK_BYTES = 1 << 26
 """Decoded images of a chunk, about."""
@@ -87,11 +88,12 @@ def image_rows(size: int, mode: str) -> int:
 def list_files(config: CsvData) -> tuple[list[TableFile], list[Reject], list[str]]:
     """The files of `data.pool`, those that are no such tables, and notes."""
     main = at(config.path).resolve()
-    passed: list[str] = []
-    named = [(path, name) for path, name in list_tables(at(config.pool), passed) if path.resolve() != main]
+    pool = at(config.pool)
+    walk = walk_of(pool, config.roots)
+    named = [(path, name) for path, name in list_tables(pool, walk) if path.resolve() != main]
     files, rejected = list_all(named, image_rows(config.size, config.mode) if config.image_column else TEXT_ROWS)
     files, unfit = fitting(files, config)
-    return files, rejected + unfit, leftovers.note(passed)
+    return files, walk.lost + rejected + unfit, leftovers.note(walk.passed)
 
 
 def list_all(named: Iterable[tuple[AnyPath, str]], rows: int) -> tuple[list[TableFile], list[Reject]]:

@@ -84,7 +84,8 @@ def _planes(data: bytes) -> list[np.ndarray] | str:
 
 def _scaled(plane: np.ndarray, low: float, high: float) -> np.ndarray:
     """[low, high] to [0, 1]; beyond is clipped, no data is 0."""
-    values = (np.nan_to_num(plane.astype(np.float64), nan=low, posinf=high, neginf=low) - low) / (high - low)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = (np.nan_to_num(plane.astype(np.float64), nan=low, posinf=high, neginf=low) - low) / (high - low)
     return np.clip(values, 0.0, 1.0).astype(np.float32)
 
 
