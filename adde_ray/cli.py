@@ -49,7 +49,8 @@ def command(help_: str, example: str):
             try:
                 return function(*args, **kwargs)
             except UserError as error:
-                err.print(Text.assemble(("error: ", "red"), str(error)), soft_wrap=True)
+                for line in error.lines:
+                    err.print(Text.assemble(("error: ", "red"), line), soft_wrap=True)
                 raise typer.Exit(2) from None
             except KeyboardInterrupt:
                 err.print("stopped; nothing committed is lost, `--resume` goes on")
