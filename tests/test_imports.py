@@ -12,6 +12,7 @@ LAYERS = [
     {
         "errors",
         "documents",
+        "signals",
         "labels",
         "schema",
         "data_config",
