@@ -111,7 +111,7 @@ def command(help_: str, example: str, *, panel: str = "Look"):
                 with signals.watched():
                     return function(*args, **kwargs)
             except UserError as error:
-                _refuse(error)
+                _refuse(signals.reason() or error)
             except MemoryError:
                 _refuse(UserError("not enough memory", remedy="Close other programs, or choose smaller settings"))
             except OSError as error:
@@ -119,9 +119,14 @@ def command(help_: str, example: str, *, panel: str = "Look"):
                     raise
                 _refuse(UserError(error.strerror, where=error.filename, remedy=MACHINE[error.errno]))
             except KeyboardInterrupt as error:
-                stopped = error if isinstance(error, signals.Stopped) else signals.Stopped()
+                # Ray too raises KeyboardInterrupt, where its raylet is gone.
+                stopped = error if isinstance(error, signals.Stopped) else signals.Stopped(error=signals.reason())
                 signals.tell(stopped)
                 raise typer.Exit(stopped.code) from None
+            except Exception:
+                if error := signals.reason():
+                    _refuse(error)
+                raise
 
         app.command(help=f"{help_}\n\nExample: `{example}`", rich_help_panel=panel)(guarded)
         return function

@@ -33,6 +33,10 @@ REMEDY = "Unset it to stay on this machine, or give the address of a running clu
 LOST = "the Ray cluster was lost; nothing committed is, `--resume` goes on"
 
 
+KILLED = "error: killed, or the Ray cluster was lost; nothing committed is lost, `--resume` goes on"
+"""What is told when Ray's own code ends the process, which it does without a word where its raylet is gone."""
+
+
 def ensure_ray() -> None:
     """Join the Ray cluster that RAY_ADDRESS names, as it does under `ray job submit`; else start a local one.
 
@@ -56,22 +60,28 @@ def ensure_ray() -> None:
                 raise UserError(f"Ray cannot be started: {first_line(error)}", where="this machine") from None
         else:
             _join(address, quiet)
+    _mute()
+    signals.witness(KILLED)
+    if lost not in signals.REASONS:
+        signals.REASONS.append(lost)
     threading.Thread(target=_watch, name="ray", daemon=True).start()
 
 
-def is_lost() -> bool:
-    """Whether the Ray that this process started or joined is gone."""
+def lost() -> Halted | None:
+    """What is to be told when the Ray that this process started or joined is gone; None while it is there."""
     import ray
     from ray._private import worker
 
     node = worker._global_node
     if node is None or not ray.is_initialized():
-        return False
+        return None
     own = [info.process for kind in ("raylet", "gcs_server") for info in node.all_processes.get(kind, ())]
-    if own:
-        return any(process.poll() is not None for process in own)
     sockets = Path("/proc/net/unix")
-    return sockets.exists() and str(node.raylet_socket_name) not in sockets.read_text()
+    if own:
+        gone = any(process.poll() is not None for process in own)
+    else:
+        gone = sockets.exists() and str(node.raylet_socket_name) not in sockets.read_text()
+    return Halted(LOST) if gone else None
 
 
 # --- joining --------------------------------------------------------------------------------------------
@@ -154,6 +164,14 @@ def _handlers_kept() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+def _mute() -> None:
+    """Of a raylet that died Ray prints the last twenty lines of its log among what the command prints."""
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *args, **kwargs: None
+
+
 # --- watching -------------------------------------------------------------------------------------------
 
 
@@ -164,8 +182,8 @@ def _watch() -> None:
         time.sleep(WATCH_SECONDS)
         with contextlib.suppress(Exception):  # Ray is being shut down meanwhile
             missed = 0 if _head_answers() else missed + 1
-            if missed >= MISSED or is_lost():
-                signals.halt(Halted(LOST))
+            if error := Halted(LOST) if missed >= MISSED else lost():
+                signals.halt(error)
                 return
 
 

@@ -7,12 +7,14 @@ the disk, and Ray's processes die with their parent.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from adde_ray.errors import UserError
 
@@ -55,12 +57,16 @@ class _Watch:
 
     def end(self) -> None:
         """As it was, unless the process is ending: its end is watched too."""
-        if self._stopped:
+        if self.ending:
             return
         signal.set_wakeup_fd(self._fd)
         for number, handler in self._before.items():
             signal.signal(number, handler)
         os.close(self._write)
+
+    @property
+    def ending(self) -> bool:
+        return self._stopped is not None
 
     def halt(self, error: UserError) -> None:
         if self._error is None:
@@ -69,7 +75,8 @@ class _Watch:
 
     def _raise(self, number: int, frame: object) -> None:
         if self._stopped is None:
-            self._stopped = Stopped(number, self._error)
+            # Libraries too send SIGINT to their own process when what they stand on is gone.
+            self._stopped = Stopped(number, self._error or (reason() if number == signal.SIGINT else None))
             raise self._stopped
 
     def _see(self) -> None:
@@ -91,6 +98,7 @@ class _Watch:
         if not self.told:
             with contextlib.suppress(OSError):
                 os.write(2, f"{stopped.line}\n".encode())
+        _dismiss()
         os._exit((self._stopped or stopped).code)
 
 
@@ -110,13 +118,47 @@ def watched() -> Iterator[None]:
         yield
     finally:
         _watch.end()
-        _watch = None if not _watch._stopped else _watch
+        if not _watch.ending:
+            _watch = None
+
+
+REASONS: list[Callable[[], UserError | None]] = []
+"""Each tells whether something is gone that nothing goes on without."""
+
+
+def reason() -> UserError | None:
+    """Why whatever fails now fails, where it is known."""
+    return next((error for look in REASONS if (error := look())), None)
 
 
 def halt(error: UserError) -> None:
     """From any thread: end the command that is running, with this error. Nothing where none is."""
     if _watch:
         _watch.halt(error)
+
+
+def witness(line: str) -> None:
+    """Have a line told when this process, running a command, ends without a word: killed, or by a library's own exit.
+
+    A shell of a few hundred kilobytes waits for that. Nothing where no command is running.
+    """
+    global _witness
+    if _watch is None or _witness:
+        return
+    script = 'trap "" INT TERM HUP; read -r word; [ "$word" = done ] || echo "$1" >&2'
+    _witness = subprocess.Popen(["/bin/sh", "-c", script, "sh", line], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    atexit.register(_dismiss)
+
+
+_witness: subprocess.Popen | None = None
+
+
+def _dismiss() -> None:
+    global _witness
+    if _witness:
+        with contextlib.suppress(OSError):
+            _witness.communicate(b"done\n")
+        _witness = None
 
 
 def tell(stopped: Stopped) -> None:
