@@ -1,26 +1,46 @@
 """The command line: adde run · check · config · summary · report · export · ablate · sweep · compare.
 
-Exit codes: 0 done (or waiting for people), 2 the user's mistake (one line says which), 1 ours.
+Exit codes: 0 done (or waiting for people), 2 the user's mistake or the machine's (a line says which), 1 ours,
+130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP.
 Heavy imports stay inside the commands, so that `--help` is there at once.
 """
 
 from __future__ import annotations
 
+import errno
 import functools
+import importlib.metadata
+import io
 import json
+import platform
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich import get_console
 from rich.console import Console
 from rich.text import Text
+from typer.core import TyperGroup
 
+from adde_ray import signals
 from adde_ray.config import Config, schema_json
-from adde_ray.errors import UserError
+from adde_ray.errors import UserError, escaped
 from adde_ray.rundir import RunDir
 
+
+class Printable(TyperGroup):
+    """What a terminal cannot show of users' names is printed as escapes."""
+
+    def main(self, *args: object, **kwargs: object) -> object:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*args, **kwargs)
+
+
 app = typer.Typer(
+    cls=Printable,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -40,30 +60,90 @@ Overrides = Annotated[
 ]
 
 
-def command(help_: str, example: str):
-    """Registers a command whose help ends with an example, and whose `UserError`s end in one line and exit code 2."""
+MACHINE = {
+    errno.ENOSPC: "Make room, then go on with --resume",
+    errno.EDQUOT: "Make room, then go on with --resume",
+    errno.EROFS: "Choose another folder",
+    errno.EACCES: "Choose another folder, or mend its permissions",
+    errno.EPERM: "Choose another folder, or mend its permissions",
+    errno.ENAMETOOLONG: "Choose a shorter name",
+    errno.EMFILE: "Raise the limit on open files, as with `ulimit -n 4096`",
+    errno.ENFILE: "Close other programs",
+    errno.ENOMEM: "Close other programs",
+    errno.EIO: "Look at the disk",
+}
+"""What the machine may refuse anywhere, and the remedy."""
+
+
+def _show_versions(asked: bool) -> None:
+    if asked:
+        _say(f"adde_ray {_version('adde_ray')}")
+        _say(f"Python {platform.python_version()} · ray {_version('ray')} · torch {_version('torch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show versions and exit.", is_eager=True, callback=_show_versions)
+    ] = False,
+) -> None:
+    pass
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def command(help_: str, example: str, *, panel: str = "Look"):
+    """Registers a command whose help ends with an example.
+
+    `UserError`s, and what the machine refuses, end in a line each and exit code 2. panel: the group it is shown in.
+    """
 
     def register(function):
         @functools.wraps(function)
         def guarded(*args, **kwargs):
             try:
-                return function(*args, **kwargs)
+                with signals.watched():
+                    return function(*args, **kwargs)
             except UserError as error:
-                err.print(Text.assemble(("error: ", "red"), str(error)), soft_wrap=True)
-                raise typer.Exit(2) from None
-            except KeyboardInterrupt:
-                err.print("stopped; nothing committed is lost, `--resume` goes on")
-                raise typer.Exit(130) from None
+                _refuse(signals.reason() or error)
+            except MemoryError:
+                _refuse(UserError("not enough memory", remedy="Close other programs, or choose smaller settings"))
+            except OSError as error:
+                if error.errno not in MACHINE:
+                    raise
+                _refuse(UserError(error.strerror, where=error.filename, remedy=MACHINE[error.errno]))
+            except KeyboardInterrupt as error:
+                # Ray too raises KeyboardInterrupt, where its raylet is gone.
+                stopped = error if isinstance(error, signals.Stopped) else signals.Stopped(error=signals.reason())
+                signals.tell(stopped)
+                raise typer.Exit(stopped.code) from None
+            except Exception:
+                if error := signals.reason():
+                    _refuse(error)
+                raise
 
-        app.command(help=f"{help_}\n\nExample: `{example}`")(guarded)
+        app.command(help=f"{help_}\n\nExample: `{example}`", rich_help_panel=panel)(guarded)
         return function
 
     return register
 
 
+def _refuse(error: UserError) -> NoReturn:
+    for line in error.lines:
+        err.print(Text.assemble(("error: ", "red"), line), soft_wrap=True)
+    raise typer.Exit(2) from None
+
+
 @command(
     "Run the loop until a stopping rule holds, or until people have to answer.",
     "adde run jobs/configs/digits.toml --set stop.labels=50",
+    panel="Build",
 )
 def run(
     config: ConfigFile,
@@ -86,7 +166,9 @@ def run(
 
 
 @command(
-    "Validate a config and its data in seconds; trains nothing, writes nothing.", "adde check jobs/configs/digits.toml"
+    "Validate a config and its data in seconds; trains nothing, writes nothing.",
+    "adde check jobs/configs/digits.toml",
+    panel="Build",
 )
 def check(config: ConfigFile, set_: Overrides = None) -> None:
     from adde_ray.check import check_data, check_names
@@ -100,7 +182,9 @@ def check(config: ConfigFile, set_: Overrides = None) -> None:
 
 
 @command(
-    "Print the JSON schema of the config: every key, its type, default and meaning.", "adde config > adde.schema.json"
+    "Print the JSON schema of the config: every key, its type, default and meaning.",
+    "adde config > adde.schema.json",
+    panel="Build",
 )
 def config() -> None:
     out.print_json(json.dumps(schema_json()))
@@ -162,6 +246,7 @@ ResumeExperiment = Annotated[
 @command(
     "Run strategies × datasets × seeds side by side, and keep every figure of every round in one table.",
     "adde ablate jobs/configs/ablation-digits.toml",
+    panel="Experiment",
 )
 def ablate(
     grid: Annotated[Path, typer.Argument(help="The grid's TOML file.", metavar="GRID.toml", show_default=False)],
@@ -187,6 +272,7 @@ def ablate(
 @command(
     "Search for better settings on one dataset: trials side by side, bad ones stopped early.",
     "adde sweep jobs/configs/sweep-digits.toml --resume",
+    panel="Experiment",
 )
 def sweep(
     space: Annotated[Path, typer.Argument(help="The sweep's TOML file.", metavar="SPACE.toml", show_default=False)],
@@ -212,6 +298,7 @@ def sweep(
 @command(
     "Compare strategies and look into sweeps: one page that works offline, the same as Markdown, all figures as JSON.",
     "adde compare experiments/headline",
+    panel="Experiment",
 )
 def compare(
     results: Annotated[
@@ -297,7 +384,7 @@ def _tell_plan(config: Config, prepared) -> None:
 
 def _say(line: str) -> None:
     """As it is: names and paths are the user's, whatever brackets and colons they hold."""
-    out.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
+    out.print(escaped(line), soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 if __name__ == "__main__":

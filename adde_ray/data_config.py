@@ -27,14 +27,48 @@ class Section(BaseModel):
         return sorted(cls.model_fields, key=declared.index)
 
 
+# --- what users may write: every number has both bounds, every text and list a size ------------------------
+
+MANY = 100_000
+"""Names in a list at most: classes, say."""
+
+Name = Annotated[str, Field(max_length=200)]
+"""Of a part: an encoder, a selector."""
+
+Label = Annotated[str, Field(max_length=1000)]
+"""Of the user's: a class, a column, a value."""
+
+FolderName = Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""Of a run or an experiment; results and files are called by it."""
+
+LONGEST_PATH = 4096
+
+
+def _path(value: object) -> Path:
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise ValueError("should be a path")
+    if len(str(value)) > LONGEST_PATH or "\0" in str(value):
+        raise ValueError(f"should be a path of at most {LONGEST_PATH} characters, without NUL")
+    return Path(value)
+
+
 def _location(value: object) -> Path | str:
     """A pathlib path, except for what is in a bucket: pathlib makes one slash of two."""
-    if not isinstance(value, (str, Path)) or not str(value):
-        raise ValueError("input should be a path, or a location such as s3://bucket/folder")
-    return value if isinstance(value, str) and "://" in value else Path(value)
+    path = _path(value)
+    return value if isinstance(value, str) and "://" in value else path
 
 
-Location = Annotated[Path | str, PlainValidator(_location), WithJsonSchema({"type": "string"})]
+_ANY_TEXT = WithJsonSchema({"type": "string", "maxLength": LONGEST_PATH})
+
+FolderPath = Annotated[Path, PlainValidator(_path), _ANY_TEXT]
+
+Location = Annotated[Path | str, PlainValidator(_location), _ANY_TEXT]
+"""A path, or what is in a bucket: s3://bucket/folder."""
+
+Pixel = Annotated[float, Field(ge=-1e12, le=1e12)]
+
+Range = tuple[Pixel, Pixel]
+"""Lowest and highest."""
 
 
 def _name(value: str) -> str:
@@ -44,7 +78,7 @@ def _name(value: str) -> str:
     return name
 
 
-ClassName = Annotated[str, AfterValidator(_name)]
+ClassName = Annotated[Label, AfterValidator(_name)]
 """A class as tables' labels are read: NFC, without blanks at its ends, numbers and booleans in one form."""
 
 
@@ -54,7 +88,7 @@ class FilesData(Section):
     max_rejected: float = Field(0.05, ge=0, le=1)
     """Share of unusable files or rows above which the data is refused; below it they are set aside with their
     reason."""
-    roots: tuple[Location, ...] = ()
+    roots: tuple[Location, ...] = Field((), max_length=100)
     """Folders, here or in buckets, that a table's cells may name files of, and links lead to, besides the data's own
     folder. How a bucket is reached is said here, never in a cell."""
 
@@ -71,15 +105,15 @@ class ClassFolders(FilesData):
 class LabelledRows(FilesData):
     """Rows with a label, or without one: these are the pool."""
 
-    label_column: str = "label"
+    label_column: Label = "label"
     """Class of each row; empty or null means unlabelled: the pool."""
-    missing: tuple[ClassName, ...] = ()
+    missing: tuple[ClassName, ...] = Field((), max_length=1000)
     """More words that stand for no label, besides blanks and what programs write (NaN, null, N/A)."""
-    split_column: str | None = None
+    split_column: Label | None = None
     """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
-    classes: tuple[ClassName, ...] = ()
+    classes: tuple[ClassName, ...] = Field((), max_length=MANY)
     """The label list. Empty: every label that occurs in the labelled rows."""
-    subgroup_columns: tuple[str, ...] = ()
+    subgroup_columns: tuple[Label, ...] = Field((), max_length=1000)
     """Attributes whose representation is watched (sex, site, …)."""
     val_fraction: float = Field(0.2, gt=0, lt=0.9)
     """Share of the labelled rows drawn for val when no split column says."""
@@ -95,11 +129,11 @@ class DigitsData(Section):
     """Share held out for test, class-balanced."""
     val_fraction: float = Field(0.1, gt=0, lt=0.9)
     """Share held out for val, class-balanced."""
-    longtail_ratio: float = Field(30.0, ge=1)
+    longtail_ratio: float = Field(30.0, ge=1, le=1e9)
     """Rows of the most common class in the pool over rows of the rarest; the class order is drawn by the seed."""
     seed_classes: int = Field(5, ge=1, le=10)
     """The seed set holds only this many of the most common classes."""
-    seed_per_class: int = Field(2, ge=1)
+    seed_per_class: int = Field(2, ge=1, le=10**9)
     """Labelled samples of each of those classes."""
 
 
@@ -115,7 +149,7 @@ class FolderData(ClassFolders):
     """The folder, here or in a bucket (s3://bucket/folder, gs://bucket/folder)."""
     size: int = Field(32, ge=4, le=1024)
     """Images are resized to size x size pixels on reading."""
-    min_side: int = Field(1, ge=1)
+    min_side: int = Field(1, ge=1, le=1_000_000)
     """Images whose shorter side has fewer pixels than this are set aside."""
     mode: Literal["L", "RGB"] = "RGB"
     """Colour mode images are converted to."""
@@ -127,9 +161,9 @@ class TilesData(ClassFolders):
     source: Literal["tiles"]
     path: Location
     """The folder, here or in a bucket."""
-    bands: tuple[Annotated[int, Field(ge=1)], ...] = Field((4, 3, 2), min_length=1, max_length=64)
+    bands: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field((4, 3, 2), min_length=1, max_length=64)
     """Bands to keep, counted from 1, in this order. The first three are what people see as red, green and blue."""
-    scale: tuple[float, float] | tuple[tuple[float, float], ...] = (0.0, 10000.0)
+    scale: Range | Annotated[tuple[Range, ...], Field(min_length=1, max_length=64)] = (0.0, 10000.0)
     """Values that become black and white: [low, high] for all bands, or a pair for each. Values beyond are clipped."""
     size: int = Field(64, ge=4, le=1024)
     """Every band is resized to size x size pixels."""
@@ -141,7 +175,7 @@ class TilesData(ClassFolders):
         pairs = self.ranges
         if len(pairs) != len(self.bands):
             raise ValueError(f"scale needs one pair, or one for each of {len(self.bands)} bands")
-        if any(low >= high for low, high in pairs):
+        if any(high - low < 1e-9 * max(abs(low), abs(high), 1e-9) for low, high in pairs):
             raise ValueError("scale needs low below high")
         return self
 
@@ -162,19 +196,19 @@ class CsvData(LabelledRows):
     """A .csv, .tsv, .jsonl or .parquet file, here or in a bucket (s3://, gs://)."""
     pool: Location | None = None
     """More files of pool rows, read piece by piece: a file, a folder or a pattern (pool/*.parquet), same columns."""
-    text_column: str | None = None
+    text_column: Label | None = None
     """Column with the text. Give this, `vector_column` or `image_column`."""
-    vector_column: str | None = None
+    vector_column: Label | None = None
     """Column with a list of floats (Parquet or JSON Lines), instead of a text."""
-    image_column: str | None = None
+    image_column: Label | None = None
     """Column with encoded images (Parquet) or with their paths, relative to the file, instead of a text."""
     size: int = Field(32, ge=4, le=1024)
     """image_column: images are resized to size x size pixels on reading."""
-    min_side: int = Field(1, ge=1)
+    min_side: int = Field(1, ge=1, le=1_000_000)
     """image_column: images whose shorter side has fewer pixels than this are set aside."""
     mode: Literal["L", "RGB"] = "RGB"
     """image_column: colour mode images are converted to."""
-    label_separator: str | None = Field(None, min_length=1)
+    label_separator: str | None = Field(None, min_length=1, max_length=100)
     """Makes it a multi-label task: what stands between the classes of a label, as "|"; lists are read too. `none` or an
     empty list = no class holds, and ?Name = class Name is not known."""
 
@@ -203,9 +237,9 @@ class ChexpertData(FilesData):
     source: Literal["chexpert"]
     path: Location
     """The folder that holds train.csv."""
-    observations: tuple[str, ...] = ()
+    observations: tuple[Label, ...] = Field((), max_length=MANY)
     """Which observations are the classes; empty = all that train.csv has a column for."""
-    uncertain: Uncertain | dict[str, Uncertain] = "ignore"
+    uncertain: Uncertain | Annotated[dict[Label, Uncertain], Field(min_length=1, max_length=MANY)] = "ignore"
     """What -1 means, for all observations or by observation (ignore where none is given):
     ignore (not known), zeros (not there), ones (there)."""
     blank: Literal["zeros", "ignore"] = "zeros"
@@ -220,13 +254,13 @@ class ChexpertData(FilesData):
     """Share of the training patients drawn for val when there is no valid.csv."""
     test_fraction: float = Field(0.2, ge=0, lt=0.9)
     """Share of the training patients drawn for test when there is no test.csv; 0 = no test split."""
-    age_edges: tuple[int, ...] = (20, 40, 60, 80)
+    age_edges: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = Field((20, 40, 60, 80), max_length=100)
     """Ages at which a new age band begins."""
 
     @model_validator(mode="after")
     def _rising(self):
-        if list(self.age_edges) != sorted(set(self.age_edges)) or any(edge < 1 for edge in self.age_edges):
-            raise ValueError("age_edges must rise, from 1 or more")
+        if list(self.age_edges) != sorted(set(self.age_edges)):
+            raise ValueError("age_edges must rise")
         return self
 
 
@@ -249,27 +283,25 @@ class HubData(FilesData):
     source: Literal["huggingface"]
     path: Location
     """The folder, here or in a bucket. On the Hub's layout with several configurations: that of one."""
-    splits: dict[Literal["seed", "pool", "val", "test", "ood"], str] = {
-        "pool": "train",
-        "val": "validation",
-        "test": "test",
-    }
+    splits: dict[Literal["seed", "pool", "val", "test", "ood"], Label] = Field(
+        {"pool": "train", "val": "validation", "test": "test"}, max_length=5
+    )
     """Which of the folder's splits serves as which of ours; `val` and `test` may be absent there."""
-    seed_per_class: int | None = Field(None, ge=1)
+    seed_per_class: int | None = Field(None, ge=1, le=10**9)
     """Where no split is the seed set: so many labelled rows of each class are drawn from the pool's split, and the
     other labels are hidden truth. Without it every labelled row there is in the seed set."""
-    text_column: str | None = None
+    text_column: Label | None = None
     """Column with the text. Without it, `image_column` and `vector_column`: the one column that can be a payload."""
-    image_column: str | None = None
+    image_column: Label | None = None
     """Column with images (an Image feature, encoded bytes or paths)."""
-    vector_column: str | None = None
+    vector_column: Label | None = None
     """Column with lists of numbers."""
-    label_column: str = "label"
+    label_column: Label = "label"
     """Class of each row: a ClassLabel feature or strings. Null and -1 mean unlabelled. Lists of either make it a
     multi-label task; a column `unknown` of the same kind has the classes nobody could tell."""
-    classes: tuple[ClassName, ...] = ()
+    classes: tuple[ClassName, ...] = Field((), max_length=MANY)
     """The label list. Empty: the names of the ClassLabel feature, else every label there is."""
-    subgroup_columns: tuple[str, ...] = ()
+    subgroup_columns: tuple[Label, ...] = Field((), max_length=1000)
     """Attributes whose representation is watched."""
     size: int = Field(32, ge=4, le=1024)
     """Images are resized to size x size pixels on reading."""

@@ -2,33 +2,57 @@
 
 from __future__ import annotations
 
+import difflib
+import math
+import re
+import reprlib
+from collections.abc import Iterable, Sequence
+
+LONGEST = {"where": 400, "what": 1500, "remedy": 2500}
+"""Characters of each part of a message; what is longer loses its middle."""
+
 
 class UserError(ValueError):
     """Something the user can mend: bad config, bad data, a run folder in use.
 
     The message is one line that names what is wrong, where, the offending value and the remedy.
     The command line prints it without a traceback and exits with code 2.
+
+    more: further mistakes found together with this one. The message counts them, `lines` has them all.
     """
 
-    def __init__(self, what: str, *, where: object = None, value: object = None, remedy: str = ""):
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        value: object = None,
+        remedy: str = "",
+        more: Sequence[UserError] = (),
+    ):
         self.what = what
-        parts = [f"{where}: {what}" if where is not None else what]
+        what = _cut(what, LONGEST["what"])
+        parts = [f"{_cut(str(where), LONGEST['where'])}: {what}" if where is not None else what]
         if value is not None:
-            parts.append(f"got {value!r}")
+            parts.append(f"got {shown(value)}")
         message = " (".join(parts) + (")" if len(parts) > 1 else "")
         message = message if message.endswith("?") else f"{message}."
-        message = f"{message} {remedy}".rstrip(". ") + "." if remedy else message
-        super().__init__("\\n".join(message.splitlines()))  # names and paths may hold line breaks
+        if remedy:
+            message = f"{message} {_cut(remedy, LONGEST['remedy'])}".rstrip(". ")
+            message = message if message.endswith("?") else f"{message}."
+        message = escaped(message.rstrip())
+        self.lines = (message, *(line for error in more for line in error.lines))
+        super().__init__(message + (f" (And {len(self.lines) - 1} more.)" if more else ""))
 
     def __reduce__(self) -> tuple:
         """As it is: one raised in a worker reaches the user word for word."""
-        return _again, (type(self), self.what, str(self))
+        return _again, (type(self), self.what, str(self), self.lines)
 
 
-def _again(kind: type[UserError], what: str, message: str) -> UserError:
+def _again(kind: type[UserError], what: str, message: str, lines: tuple[str, ...]) -> UserError:
     error = kind.__new__(kind)
     ValueError.__init__(error, message)
-    error.what = what
+    error.what, error.lines = what, lines
     return error
 
 
@@ -39,11 +63,70 @@ class Halted(UserError):
 def choose(registry: dict, name: str, *, where: str):
     """Look `name` up in a registry; an unknown name raises `UserError` that lists the valid ones."""
     if name not in registry:
-        raise UserError("unknown name", where=where, value=name, remedy=f"Choose one of: {', '.join(sorted(registry))}")
+        remedy = f"{nearest(name, registry)}Choose one of: {', '.join(sorted(registry))}"
+        raise UserError("unknown name", where=where, value=name, remedy=remedy)
     return registry[name]
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """ "Did you mean …? ", where one of the known names is like this one; else nothing."""
+    if not isinstance(name, str) or len(name) > 100:
+        return ""
+    lower = {key.lower(): key for key in known}
+    found = difflib.get_close_matches(name.strip().lower(), lower, n=1, cutoff=0.7)
+    return f"Did you mean {lower[found[0]]!r}? " if found else ""
 
 
 def first_line(error: BaseException) -> str:
     """What another library's error says, in one line; its kind where it says nothing."""
     lines = str(error).strip().splitlines()
     return lines[0].strip() if lines else type(error).__name__
+
+
+# --- what users' names and values look like in a message --------------------------------------------------
+
+# Control characters, marks that turn the direction of writing or break lines, and bytes that were no UTF-8.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def escaped(text: str) -> str:
+    """One line that any terminal can show: line breaks, control characters and bytes that are no UTF-8 as escapes."""
+    return _UNPRINTABLE.sub(lambda found: _SHORT.get(found[0]) or _escape(ord(found[0])), text)
+
+
+def _escape(code: int) -> str:
+    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte of a name that is no UTF-8
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def shown(value: object) -> str:
+    """`repr` of any value there may be in a file, cut short."""
+    return _VALUES.repr(value)
+
+
+class _Values(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxlist, self.maxtuple, self.maxdict = 4, 20, 20, 20
+        self.maxstring = self.maxother = 300
+
+    def repr_int(self, x: int, level: int) -> str:
+        if abs(x) < 10**60:
+            return repr(x)
+        return f"a number of {int(x.bit_length() * math.log10(2)) + 1} digits"
+
+    def repr_dict(self, x: dict, level: int) -> str:
+        """In the order given: keys of several types cannot be sorted."""
+        if level <= 0 and x:
+            return "{...}"
+        pairs = [f"{self.repr1(k, level - 1)}: {self.repr1(v, level - 1)}" for k, v in list(x.items())[: self.maxdict]]
+        return f"{{{', '.join(pairs)}{', ...' if len(x) > self.maxdict else ''}}}"
+
+
+_VALUES = _Values()
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length // 2]} … {text[-length // 2 :]}"

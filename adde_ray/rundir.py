@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
+from adde_ray import documents
 from adde_ray.config import Config
 from adde_ray.errors import Halted, UserError
 
@@ -61,7 +62,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> dict:
-    return json.loads(path.read_text())
+    return documents.read_json(path)
 
 
 def write_table(path: Path, table: pl.DataFrame) -> None:

@@ -39,13 +39,13 @@ def test_every_shipped_config_loads(path):
         ({"data": {"source": "digit"}}, "'digits', 'image_folder', 'csv'"),
         (DIGITS | {"selct": {}}, "selct: unknown key .* Known keys here: run, data"),
         (DIGITS | {"select": {"alpa": 1}}, "select.alpa: unknown key .* Known keys here: alpha, beta"),
-        (DIGITS | {"select": {"alpha": -1}}, r"select.alpha: input should be greater than or equal to 0 \(got -1\)"),
+        (DIGITS | {"select": {"alpha": -1}}, r"select.alpha: should be greater than or equal to 0 \(got -1\)"),
         (DIGITS | {"select": {"batch": "ten"}}, r"select.batch: .*integer.*\(got 'ten'\)"),
         (DIGITS | {"diversity": {"class_target": {"3": -0.1}}}, "class_target.3: .*greater than or equal to 0"),
         (DIGITS | {"diversity": {"class_target": {"3": float("nan")}}}, "diversity.class_target.3: "),
         (DIGITS | {"select": {"diversity": {"novelty": float("inf")}}}, "select.diversity.novelty: .*finite"),
         (DIGITS | {"gaps": {"kinds": ["holes"]}}, "gaps.kinds.*'density', 'small_cluster', 'class' or 'subgroup'"),
-        (DIGITS | {"review": {"error_rate": 1.5}}, "error_rate must lie in"),
+        (DIGITS | {"review": {"error_rate": 1.5}}, "review.error_rate: should be less than or equal to 1"),
         ({"data": {"source": "csv", "path": "x.csv"}}, "exactly one of text_column, vector_column and image_col"),
         ({"data": {"source": "digits", "ratio": 3}}, "data.ratio: unknown key .*longtail_ratio"),
         (
@@ -123,3 +123,35 @@ def test_no_field_is_silently_unused(section, name):
         p.read_text() for p in (ROOT / "adde_ray").rglob("*.py") if p.stem not in ("config", "data_config", "check")
     )
     assert re.search(rf"\.{name}\b", code), f"{section}.{name} is read nowhere"
+
+
+# --- bounds -------------------------------------------------------------------------------------------
+
+
+def unbounded(schema: dict, at: str = "") -> list[str]:
+    """Places of a JSON schema that would take a number, text, list or table of any size."""
+    found = []
+    if schema.get("type") in ("integer", "number"):
+        for kinds in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+            if not any(kind in schema for kind in kinds):
+                found.append(f"{at} has no {kinds[0]}")
+    if schema.get("type") == "string" and not schema.keys() & {"maxLength", "enum", "const"}:
+        found.append(f"{at} has no maxLength")
+    if schema.get("type") == "array" and "maxItems" not in schema:
+        found.append(f"{at} has no maxItems")
+    if schema.get("type") == "object" and "properties" not in schema:
+        keys = schema.get("propertyNames", {})
+        if not keys.keys() & {"maxLength", "enum"}:
+            found.append(f"{at} has keys of any length")
+        if "maxProperties" not in schema:
+            found.append(f"{at} has no maxProperties")
+    for key, inner in schema.items():
+        parts = inner if isinstance(inner, list) else [inner]
+        if key not in ("default", "propertyNames"):
+            found += [fault for part in parts if isinstance(part, dict) for fault in unbounded(part, f"{at}.{key}")]
+    return found
+
+
+@pytest.mark.parametrize("model", [Config, Grid, Sweep], ids=lambda model: model.__name__)
+def test_every_number_text_and_list_has_bounds(model):
+    assert not unbounded(model.model_json_schema(), model.__name__)

@@ -9,7 +9,18 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "adde_ray"
 LAYERS = [
-    {"errors", "labels", "schema", "data_config", "config", "strategies", "rundir"},
+    {
+        "errors",
+        "documents",
+        "signals",
+        "labels",
+        "schema",
+        "data_config",
+        "validation",
+        "config",
+        "strategies",
+        "rundir",
+    },
     {
         "methods",
         "sources",

@@ -62,7 +62,7 @@ def test_a_config_keeps_locations_as_they_are(tmp_path):
     parsed = Config.load(path)
     assert parsed.data.path == "s3://ours//rows.csv" and parsed.data.pool == tmp_path / "pool" / "*.parquet"
     assert Config.parse(parsed.model_dump(mode="json")) == parsed
-    with pytest.raises(UserError, match=r"data\.path: input should be a path"):
+    with pytest.raises(UserError, match=r"data\.path: should be a path"):
         Config.parse({"data": {"source": "image_folder", "path": 3}})
 
 

@@ -144,7 +144,7 @@ def test_broken_tiles_are_set_aside_with_their_name_and_reason(folder, photos):
     [
         ({"bands": [4, 4]}, "a band is named twice"),
         ({"bands": [0]}, "greater than or equal to 1"),
-        ({"bands": []}, "at least 1 item"),
+        ({"bands": []}, "at least 1 value"),
         ({"scale": [3000, 0]}, "low below high"),
         ({"bands": [1, 2], "scale": [[0, 1], [0, 1], [0, 1]]}, "one for each of 2 bands"),
     ],

@@ -9,12 +9,17 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from adde_ray.check import check_names
-from adde_ray.data_config import Section
+from adde_ray.data_config import FolderName, FolderPath, Name, Section
 from adde_ray.errors import UserError
-from adde_ray.experiments.spec import NAME, Changes, Spec, StrategyEntry, base_config, refuse_twice
+from adde_ray.experiments.spec import Changes, Spec, StrategyEntry, base_config, refuse_twice
 from adde_ray.experiments.trial import Trial
 
-Seeds = Annotated[int, Field(ge=1)] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+Seeds = (
+    Annotated[int, Field(ge=1, le=1000)]
+    | Annotated[tuple[Annotated[int, Field(ge=0, le=2**63 - 1)], ...], Field(min_length=1, max_length=1000)]
+)
+
+MOST_TRIALS = 100_000
 
 
 def _dataset(value: object) -> object:
@@ -27,9 +32,9 @@ def _dataset(value: object) -> object:
 class Dataset(Section):
     """A run's TOML, and what is changed in it."""
 
-    config: Path
+    config: FolderPath
     """The run's TOML file, relative to the grid's."""
-    name: str = Field(pattern=NAME)
+    name: FolderName
     """What results call it; left out: the file's name."""
     set: Changes = Field({})
     """What is changed: `{data.path = "tables/ham10000-{seed}.parquet"}`. `{seed}` is the trial's seed; paths are
@@ -44,9 +49,9 @@ class Quick(Section):
 
     seeds: Seeds | None = None
     """Other seeds."""
-    strategies: tuple[str, ...] = ()
+    strategies: tuple[Name, ...] = Field((), max_length=1000)
     """Only these; empty = all."""
-    datasets: tuple[str, ...] = ()
+    datasets: tuple[Name, ...] = Field((), max_length=1000)
     """Only these; empty = all."""
     set: Changes = Field({})
     """What is changed in every trial: `{stop.labels = 20}`."""
@@ -57,9 +62,9 @@ class Grid(Spec):
 
     seeds: Seeds = 5
     """Seeds 0, 1, …, so many of them, or a list. A trial's seed is its run's, from which all its choices derive."""
-    strategies: tuple[StrategyEntry, ...] = Field(min_length=1)
+    strategies: tuple[StrategyEntry, ...] = Field(min_length=1, max_length=1000)
     """Names of strategies, or `{name = "mine", over = "adde", set = {select.alpha = 0.9}}`."""
-    datasets: tuple[DatasetEntry, ...] = Field(min_length=1)
+    datasets: tuple[DatasetEntry, ...] = Field(min_length=1, max_length=1000)
     """TOML files of runs, or `{config = "ham10000.toml", set = {…}}`."""
     set: Changes = Field({})
     """What is changed in every trial: `{stop.labels = 100}`."""
@@ -91,6 +96,8 @@ class Grid(Spec):
         refuse_twice("seeds", seeds)
         refuse_twice("strategies", [s.name for s in self.strategies])
         refuse_twice("datasets", [d.name for d in self.datasets])
+        if (count := len(seeds) * len(self.strategies) * len(self.datasets)) > MOST_TRIALS:
+            raise UserError(f"more than {MOST_TRIALS} trials", where=self.name, value=count, remedy="Make it two grids")
         strategies = {s.name: s.resolve() for s in self.strategies}
         found = []
         for dataset in self.datasets:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from adde_ray.check import check_names
 from adde_ray.config import Config
-from adde_ray.data_config import Section
+from adde_ray.data_config import FolderPath, Label, Name, Section
 from adde_ray.errors import UserError
 from adde_ray.experiments.halving import rungs
 from adde_ray.experiments.spec import Changes, Spec, StrategyEntry, base_config
@@ -26,16 +26,22 @@ SEEN_BY_NOBODY = ("test", "ood")
 """Splits that settings are never chosen by: their figures would mean nothing any more."""
 
 
+Number = Annotated[float, Field(ge=-1e300, le=1e300)]
+Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
+
+MOST_TRIALS = 10_000
+
+
 class Dimension(Section):
     """The values one key may take: exactly one of these."""
 
-    uniform: tuple[float, float] | None = None
+    uniform: tuple[Number, Number] | None = None
     """Lowest and highest."""
-    loguniform: tuple[float, float] | None = None
+    loguniform: tuple[Number, Number] | None = None
     """Lowest and highest, both above 0; every factor is as likely."""
-    randint: tuple[int, int] | None = None
+    randint: tuple[Whole, Whole] | None = None
     """Lowest and highest whole number, both included."""
-    choice: tuple[Any, ...] | None = Field(None, min_length=1)
+    choice: tuple[Any, ...] | None = Field(None, min_length=1, max_length=1000)
     """Any values."""
 
     @model_validator(mode="after")
@@ -69,19 +75,19 @@ class Dimension(Section):
 class Sweep(Spec):
     """A whole sweep. `Sweep.load("space.toml")`."""
 
-    config: Path
+    config: FolderPath
     """The run's TOML file, relative to this one."""
     strategy: StrategyEntry = Field("adde", validate_default=True)
     """The strategy whose settings are swept."""
     set: Changes = Field({})
     """What is changed in every trial: `{stop.labels = 100}`."""
-    space: dict[str, Dimension] = Field(min_length=1)
+    space: dict[Name, Dimension] = Field(min_length=1, max_length=100)
     """Dotted key → its values: `"select.alpha" = {uniform = [0, 1]}`."""
-    num_trials: int | None = Field(None, ge=1)
+    num_trials: int | None = Field(None, ge=1, le=MOST_TRIALS)
     """How many; left out in a grid search, which runs all there are."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=2**63 - 1)
     """What is drawn derives from this; every trial's run has the seed of its TOML file."""
-    metric: str = "val.macro_f1"
+    metric: Label = "val.macro_f1"
     """What is optimised: its mean over the rounds. Figures on test and ood are refused."""
     mode: Literal["max", "min"] = "max"
     """Whether more of it is better, or less."""
@@ -89,9 +95,9 @@ class Sweep(Spec):
     """random: drawn from the seed. grid: every combination of choices. optuna: proposed from what came out before."""
     scheduler: Literal["asha", "none"] = "asha"
     """asha: trials whose curve so far is worse than others' are stopped early."""
-    first_rung: int = Field(3, ge=1)
+    first_rung: int = Field(3, ge=1, le=100_000)
     """asha: rounds after which a trial is first compared with those before it."""
-    keep: float = Field(3.0, gt=1)
+    keep: float = Field(3.0, ge=1.1, le=1000)
     """asha: at a rung one in so many goes on; the next rung is so many times as far."""
 
     @model_validator(mode="after")
@@ -101,6 +107,8 @@ class Sweep(Spec):
         if self.search == "grid":
             if drawn := [key for key, dimension in self.space.items() if dimension.choice is None]:
                 raise ValueError(f"a grid search needs a choice for {drawn[0]}")
+            if math.prod(len(dimension.choice) for dimension in self.space.values()) > MOST_TRIALS:
+                raise ValueError(f"space: a grid search of more than {MOST_TRIALS} trials")
             if self.num_trials is not None:
                 raise ValueError("num_trials: a grid search runs all combinations; leave it out")
         elif self.num_trials is None:

@@ -11,14 +11,14 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from adde_ray.config import Config, read_toml, resolve_paths
-from adde_ray.data_config import Section
+from adde_ray.config import Config, resolve_paths
+from adde_ray.data_config import FolderName, FolderPath, Label, Name, Section
+from adde_ray.documents import read_toml
 from adde_ray.errors import UserError
 from adde_ray.strategies import STRATEGIES, Strategy, strategy
+from adde_ray.validation import mistakes
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-
-Changes = dict[str, dict[str, Any]]
+Changes = Annotated[dict[Name, Annotated[dict[Name, Any], Field(max_length=1000)]], Field(max_length=100)]
 """Section → key → value, laid over a config. Whole values are replaced, tables included."""
 
 IN_ONE_PROCESS: Changes = {
@@ -34,11 +34,11 @@ that waited for CPUs which other trials hold would wait for ever."""
 class Spec(Section):
     """What an ablation and a sweep have in common."""
 
-    name: str = Field(pattern=NAME)
+    name: FolderName
     """Folder name under root."""
-    root: Path = Path("experiments")
+    root: FolderPath = Path("experiments")
     """Where experiments are kept, relative to where you are."""
-    concurrency: int | None = Field(None, ge=1)
+    concurrency: int | None = Field(None, ge=1, le=10_000)
     """Trials at a time; left out: one for each CPU of the Ray cluster."""
 
     @classmethod
@@ -53,7 +53,7 @@ class Spec(Section):
         try:
             return cls.model_validate(tree, context={"folder": where.parent}).located(where.parent)
         except ValidationError as error:
-            raise _user_error(error, cls, where) from None
+            raise mistakes(error, cls, tree, where=where, remedy="See the examples in jobs/configs") from None
 
     def located(self, folder: Path) -> Self:
         """Itself with absolute paths."""
@@ -67,11 +67,11 @@ def _strategy(value: object) -> object:
 class OwnStrategy(Section):
     """A way to spend labels: one that has a name already, or changes to one."""
 
-    name: str = Field(pattern=NAME)
+    name: FolderName
     """What results call it."""
-    over: str = "adde"
+    over: Name = "adde"
     """The strategy it changes."""
-    about: str = ""
+    about: Label = ""
     """What it does, in a line."""
     set: Changes = Field({})
     """What it changes in a run's config: `{select.alpha = 0.9}`."""
@@ -127,15 +127,3 @@ def refuse_twice(what: str, values: list) -> None:
     for value in values:
         if values.count(value) > 1:
             raise UserError("is there twice", where=what, value=value, remedy="Leave one out, or rename it")
-
-
-def _user_error(error: ValidationError, model: type[Section], where: Path) -> UserError:
-    first, *rest = error.errors()
-    key = ".".join(str(part) for part in first["loc"])
-    what = first["msg"].removeprefix("Value error, ")
-    what = f"{what[:1].lower()}{what[1:]}" + (f" (and {len(rest)} more)" if rest else "")
-    remedy = "See the commented examples in jobs/configs"
-    if first["type"] == "extra_forbidden":
-        what, remedy = "unknown key", f"Known keys of the file: {', '.join(model.model_fields)}"
-    value = None if first["type"] == "missing" else first["input"]
-    return UserError(what, where=f"{where}: {key}", value=value, remedy=remedy)

@@ -6,7 +6,6 @@ Weights come from safetensors only, and no code that ships with a model is ever 
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from adde_ray import config
+from adde_ray.documents import read_json
 from adde_ray.errors import UserError, first_line
 from adde_ray.methods.images import encode_images, open_images
 
@@ -178,7 +178,7 @@ class Transformer:
             path = cached_file(name, file, revision=self.revision, _raise_exceptions_for_missing_entries=False)
         except OSError:
             path = None  # not there at all: loading the weights will say so
-        return json.loads(Path(path).read_text()) if path else {}
+        return read_json(Path(path), object) if path else {}
 
     def _prepare_tokenizer(self) -> None:
         tokenizer = self._processor

@@ -6,7 +6,6 @@ README.md or dataset_infos.json.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from adde_ray.documents import parse_json
 from adde_ray.errors import UserError
 from adde_ray.labels import canonical
 from adde_ray.sources.files import AnyPath, open_file, read_bytes
@@ -75,7 +75,7 @@ def _in_schema(path: AnyPath) -> dict[str, Any]:
                 schema = pq.read_schema(file)
             else:
                 schema = pa.ipc.open_stream(file).schema
-        kept = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        kept = parse_json((schema.metadata or {}).get(b"huggingface", b"{}"), where=path)
         return kept.get("info", {}).get("features") or {}
     except (OSError, pa.ArrowException, ValueError, AttributeError):
         return {}
@@ -94,7 +94,8 @@ def _described(root: AnyPath) -> dict[str, Any]:
 
 
 def _from_infos(folder: AnyPath) -> dict[str, Any]:
-    infos = json.loads(read_bytes(folder / "dataset_infos.json", DESCRIPTION_BYTES))
+    path = folder / "dataset_infos.json"
+    infos = parse_json(read_bytes(path, DESCRIPTION_BYTES), where=path)
     return next(iter(infos.values()))["features"]
 
 

@@ -6,13 +6,13 @@ dataset has none, and `config.<dotted key>` of sweeps. Beside it experiment.json
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
+from adde_ray.documents import read_json
 from adde_ray.errors import UserError
 from adde_ray.rundir import read_table
 from adde_ray.schema import RESULT_KEYS
@@ -72,13 +72,7 @@ def _own(told: object) -> frozenset[str]:
 
 
 def _json(path: Path, kind: type) -> object:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-    except ValueError as error:
-        raise UserError("is not JSON", where=path, value=str(error)) from None
-    if found is not None and not isinstance(found, kind):
-        raise UserError(f"holds no JSON {'object' if kind is dict else 'array'}", where=path)
-    return found
+    return read_json(path, kind) if path.exists() else None
 
 
 def _checked(table: pl.DataFrame, file: Path, num_failures: int) -> pl.DataFrame:
