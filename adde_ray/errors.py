@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class UserError(ValueError):
     """Something the user can mend: bad config, bad data, a run folder in use.
@@ -34,6 +36,24 @@ def _again(kind: type[UserError], what: str, message: str) -> UserError:
 
 class Halted(UserError):
     """The work cannot go on here and now (no room left on the disk); what is done is kept, and a resume goes on."""
+
+
+class Mistakes(UserError):
+    """Several of them in one place. The message is that of the only one, or a line each under one head."""
+
+    SHOWN = 20
+    """More are only counted."""
+
+    def __init__(self, mistakes: Sequence[UserError], *, where: object):
+        ValueError.__init__(self, self._message(mistakes, where))
+        self.what = mistakes[0].what
+
+    def _message(self, mistakes: Sequence[UserError], where: object) -> str:
+        if len(mistakes) == 1:
+            return str(mistakes[0])
+        lines = [f"  {mistake}" for mistake in mistakes[: self.SHOWN]]
+        more = [f"  and {len(mistakes) - self.SHOWN} more"] if len(mistakes) > self.SHOWN else []
+        return "\n".join([f"{where}: {len(mistakes)} mistakes, so nothing is taken:", *lines, *more])
 
 
 def choose(registry: dict, name: str, *, where: str):

@@ -1,0 +1,164 @@
+"""A label as people and spreadsheets write it → the class it means, where exactly one is meant.
+
+Compared closely first, then ever more loosely: letter by letter; without blanks around it and in whatever Unicode form;
+in whatever case and width; by value, since a spreadsheet makes 1 of `01`, `1,0` of `1.0` and TRUE or WAHR of `true`.
+The first comparison in which a class is alike decides. Where two are, nobody can tell which is meant.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
+from difflib import get_close_matches
+
+from adde_ray.cells import MARK, unescape
+from adde_ray.errors import UserError
+from adde_ray.labels import NONE, SEPARATOR, UNKNOWN, join
+
+LISTED = 12
+"""Classes an error lists; review.txt has all of them."""
+
+SEPARATORS = (SEPARATOR, ";", ",", "\n")
+"""What people put between several classes: the first by which all of them are known."""
+
+TRUTH = {
+    "true": ("true", "wahr", "vrai", "verdadero", "vero", "waar", "verdadeiro", "prawda", "pravda", "истина"),
+    "false": ("false", "falsch", "faux", "falso", "onwaar", "fałsz", "nepravda", "ложь"),
+}
+"""What spreadsheets in people's languages make of true and false."""
+
+_TRUTH = {word: value for value, words in TRUTH.items() for word in words}
+
+
+class Names:
+    """The classes of a task, to find by what people write. multi: any number of them may hold."""
+
+    def __init__(self, classes: Sequence[str], *, multi: bool = False):
+        self._classes, self._multi = tuple(classes), multi
+        self._alike: list[dict[str, set[str]]] = []
+        for keys in COMPARISONS:
+            alike = defaultdict(set)
+            for name in classes:
+                for key in keys(name):
+                    alike[key].add(name)
+            self._alike.append(alike)
+        self._rewritten: dict[str, set[str]] = defaultdict(set)
+
+    def saw(self, cell: str, name: str) -> None:
+        """Learn that the cell, as it was read, was written as class `name`: the spreadsheet may have rewritten it."""
+        if unescape(cell) != name and any(keys(unescape(cell)) & keys(name) for keys in COMPARISONS):
+            self._rewritten[cell.strip()].add(name)
+
+    def label(self, cell: str, *, where: object = None) -> str:
+        """The label a cell means, in its canonical form. Raises UserError: none, or more than one."""
+        if not self._multi:
+            return self._one(cell, where)
+        if _folded(cell) == {NONE}:
+            return ""
+        errors = []
+        for separator in SEPARATORS:
+            try:
+                return self._several([part for part in cell.split(separator) if part.strip()], where)
+            except UserError as error:
+                errors.append(error)
+        raise errors[0]
+
+    def _several(self, parts: list[str], where: object) -> str:
+        holds: list[str] = []
+        unknown: list[str] = []
+        for part in parts:
+            marked = part.strip().startswith(UNKNOWN)
+            name = part.strip().removeprefix(UNKNOWN) if marked else part
+            (unknown if marked else holds).append(self._one(name, where))
+        if not parts:
+            raise self._not_known(SEPARATOR, where)
+        return join(holds, unknown)
+
+    def _one(self, cell: str, where: object) -> str:
+        found = self._found(cell)
+        if not found:
+            raise self._not_known(cell.strip(), where)
+        if len(found) > 1:
+            raise UserError(
+                f"may mean {' or '.join(map(repr, sorted(found)))}", where=where, value=cell.strip(),
+                remedy="Write it exactly so, in a column that the spreadsheet takes for text",
+            )  # fmt: skip
+        return next(iter(found))
+
+    def _found(self, cell: str) -> set[str]:
+        """The classes a cell may mean: those alike in the closest comparison in which any is."""
+        for keys, alike in zip(COMPARISONS, self._alike, strict=True):
+            for text in dict.fromkeys((unescape(cell), cell, cell.strip().removeprefix(MARK))):
+                if found := {name for key in keys(text) for name in alike.get(key, ())}:
+                    return found | self._rewritten.get(cell.strip(), set())
+        return set()
+
+    def _not_known(self, cell: str, where: object) -> UserError:
+        spoilt = SPOILT if not all(map(str.isascii, self._classes)) else SPOILT[1:]
+        nearest = get_close_matches(
+            cell.casefold(), {name.casefold(): name for name in self._classes}, n=1, cutoff=0.75
+        )
+        hint = next((hint for pattern, hint in spoilt if re.search(pattern, cell)), "")
+        if not hint and nearest:
+            hint = f"Did you mean {next(n for n in self._classes if n.casefold() == nearest[0])!r}? "
+        how = f"Join classes by {SEPARATOR}, or write {NONE}; the classes are" if self._multi else "Choose one of"
+        listed = ", ".join(self._classes[:LISTED])
+        more = f" … ({len(self._classes)} in all, see review.txt)" if len(self._classes) > LISTED else ""
+        return UserError("unknown label", where=where, value=cell, remedy=f"{hint}{how}: {listed}{more}")
+
+
+SPOILT = (
+    ("[?\ufffd]", "Letters may be lost: save the table as CSV UTF-8. "),
+    (r"^#\S+[!?]$|^#", "The spreadsheet may have taken it for a formula: begin it with '. "),
+    (
+        r"(?i)^\d{1,4}[-./ ]+[^\W\d]{3,}\.?([-./ ]+\d{2,4})?$|^[^\W\d]{3,}\.?[-./ ]+\d{1,4}$|^\d{1,4}([-./]\d{1,4}){2}|"
+        r"^\d[.,]\d+E\+\d+$",
+        "The spreadsheet may have made a date or number of it: format the column as text. ",
+    ),
+)
+"""What a spoilt cell looks like, and what has happened to it. The first can only happen to names beyond ASCII."""
+
+
+# --- comparisons: text → keys, of which texts that are alike share one ---------------------------------------
+
+
+def _exact(text: str) -> set[str]:
+    return {text}
+
+
+def _spelled(text: str) -> set[str]:
+    text = re.sub("[\u200b-\u200f\u2060\ufeff\u00ad]", "", unicodedata.normalize("NFC", text))
+    return {" ".join(text.split())}
+
+
+def _folded(text: str) -> set[str]:
+    return {unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold()) for word in _spelled(text)}
+
+
+def _valued(text: str) -> set[str]:
+    [text] = _folded(text)
+    if text in _TRUTH:
+        return {_TRUTH[text]}
+    return {value for number in _numbers(text.replace("−", "-")) if (value := _value(number))}
+
+
+COMPARISONS: tuple[Callable[[str], set[str]], ...] = (_exact, _spelled, _folded, _valued)
+
+
+def _numbers(text: str) -> Iterator[str]:
+    """A number as programs read it. 1.234 and 1,234 may be either of two."""
+    if re.fullmatch(r"[+-]?\d+([.,]\d*)?(e[+-]?\d+)?", text):
+        yield text.replace(",", ".")
+    if re.fullmatch(r"[+-]?\d{1,3}[.,]\d{3}", text):
+        yield re.sub("[.,]", "", text)
+
+
+def _value(number: str) -> str | None:
+    """The same for all ways to write a number, without rounding."""
+    try:
+        return str(Decimal(number).normalize(Context(prec=len(number), Emax=MAX_EMAX, Emin=MIN_EMIN)))
+    except (InvalidOperation, ArithmeticError):
+        return None
