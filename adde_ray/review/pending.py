@@ -42,7 +42,12 @@ def pending(run: RunDir) -> Pending | None:
     """
     round_ = run.round(len(run.rounds()))
     path, query = round_.root / TABLE, round_.read("query.parquet")
-    if query is None or not path.exists() or (round_.root / "decisions.parquet").exists():
+    if query is None or (round_.root / "decisions.parquet").exists():
+        return None
+    if not path.exists():
+        if found := _beside(round_):
+            remedy = f"Save {found[0]} as CSV UTF-8, as {TABLE}; or move it away to get a new table"
+            raise UserError(f"no such file, but {found[0]} beside it", where=path, remedy=remedy)
         return None
     return Pending(round_, path, len(query), _read(run, round_, query))
 
@@ -71,8 +76,12 @@ def changed_answers(run: RunDir) -> list[str]:
 
 def strays(round_: RoundDir) -> list[str]:
     """Tables beside the one that is read, where people may have saved their answers: a sentence for each."""
-    found = sorted(p.name for p in round_.root.glob("[!.~]*") if p.suffix.lower() in SUFFIXES and p.name != TABLE)
-    return [f"{round_.root / name} is not read: save it as CSV UTF-8, as {TABLE}" for name in found]
+    return [f"{round_.root / name} is not read: save it as CSV UTF-8, as {TABLE}" for name in _beside(round_)]
+
+
+def _beside(round_: RoundDir) -> list[str]:
+    names = (path.name for path in round_.root.glob("[!.~]*") if path.suffix.lower() in SUFFIXES)
+    return sorted(name for name in names if name != TABLE)
 
 
 def _change(run: RunDir, round_: RoundDir, taken: pl.DataFrame) -> str | None:
