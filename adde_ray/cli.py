@@ -114,6 +114,7 @@ def config() -> None:
 @command("Show a run: status, labels bought, quality and diversity by round.", "adde summary runs/digits --json")
 def summary(run: RunFolder, json_: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
     from adde_ray.progress import summary_table
+    from adde_ray.review import actions
     from adde_ray.summary import summarise
 
     record = summarise(RunDir.at(run))
@@ -121,6 +122,8 @@ def summary(run: RunFolder, json_: Annotated[bool, typer.Option("--json", help="
         print(json.dumps(record, indent=1))
     else:
         out.print(summary_table(record))
+        if answers := record["answers"]:
+            _say(f"answers so far: {sum(answers.values())} ({actions.tally(answers)})")
         _tell_notes(record["notes"])
         _tell(record, run)
 

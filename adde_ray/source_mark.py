@@ -32,7 +32,10 @@ SIZES = 2_000
 
 
 def mark(data: Section) -> dict[str, dict]:
-    """Key of [data] → number of files and digest of what it names. A key that names nothing to be read is left out."""
+    """Key of [data] → number of files and digest of what it names. A key that names nothing to be read is left out.
+
+    Raises UserError: a bucket cannot be reached.
+    """
     found = {}
     for key in KEYS:
         if getattr(data, key, None) is None:
@@ -41,16 +44,19 @@ def mark(data: Section) -> dict[str, dict]:
             folder, names = _files(data, key)
             if names:
                 found[key] = {"files": len(names), "digest": fingerprint("\n".join(names), _looks(folder, names))}
-        except (UserError, OSError):
+        except OSError:
             continue
     return found
 
 
 def changes(data: Section, kept: dict[str, dict]) -> list[str]:
     """What has changed since `mark` gave `kept`: a sentence for each key."""
-    now = mark(data) if kept else {}
+    try:
+        now = mark(data) if kept else {}
+    except UserError as error:
+        return [f"whether the data has changed since this run read it cannot be told: {error}"]
     return [
-        f"data.{key}, {getattr(data, key)}, {_difference(was, now.get(key))}: the run goes on with what it read; "
+        f"data.{key}, {getattr(data, key)}, {_difference(was, now.get(key))}: this run keeps to what it read; "
         "for what is there now begin another run"
         for key, was in kept.items()
         if now.get(key) != was

@@ -6,6 +6,7 @@ from adde_ray.errors import UserError
 from adde_ray.review import actions
 from adde_ray.review.pending import changed_answers, pending, strays
 from adde_ray.rundir import RoundDir, RunDir, read_json
+from adde_ray.schema import ACTIONS
 
 MEASURES = ("fairness", "groups", "amplification", "corruptions", "drops", "forgetting", "grid")
 
@@ -15,7 +16,7 @@ def summarise(run: RunDir) -> dict:
 
     run, status (running | awaiting_review | finished), stop_reason, num_rounds, num_asked (samples asked about),
     num_labels (annotations bought: as many, or none where the model answers for itself), num_samples, num_synthetic,
-    set_aside (gate -> rows), dataset_fingerprint, rounds, baselines (name -> the same record), notes (what people
+    answers (action -> samples, those taken of a round under way included), set_aside (gate -> rows), dataset_fingerprint, rounds, baselines (name -> the same record), notes (what people
     changed or saved elsewhere, which counts for nothing, a sentence each), and while people are waited for review (see
     `_awaited`).
     Each of rounds: round, num_asked, num_labels, num_samples, num_synthetic, answers (action -> samples), weights,
@@ -44,6 +45,7 @@ def summarise(run: RunDir) -> dict:
             }
         )
     asked = sum(round_.manifest["asked"] for round_ in committed)
+    answers = [*(r["answers"] for r in rounds), _answers(run.round(len(committed)))]
     has_data = run.dataset_part(0).exists()
     dataset = run.dataset() if has_data else None
     record = {
@@ -55,6 +57,7 @@ def summarise(run: RunDir) -> dict:
         "num_labels": asked if run.config.review.by_people else 0,
         "num_samples": len(dataset) if has_data else 0,
         "num_synthetic": int((dataset["origin"] == "synthetic").sum()) if has_data else 0,
+        "answers": {a: n for a in ACTIONS if (n := sum(of_round.get(a, 0) for of_round in answers))},
         "set_aside": set_aside(run),
         "dataset_fingerprint": run.dataset_fingerprint() if has_data else None,
         "rounds": rounds,

@@ -122,6 +122,7 @@ def test_answers_are_taken_at_once_and_counted(waiting):
     assert pending(waiting.run).answers.open == [] and not (waiting.round.root / "decisions.parquet").exists()
     told = waiting.resumed()
     assert "took 4 answers of round 0: 2 accepted, 1 rejected, 1 flagged" in told.stdout
+    assert "answers so far: 4 (2 accepted, 1 rejected, 1 flagged)" in waiting.adde("summary", waiting.run.root).stdout
     assert read_table(waiting.round.root / "decisions.parquet")["action"].to_list() == [
         "accept", "accept", "reject", "flag",
     ]  # fmt: skip
@@ -193,7 +194,7 @@ def test_data_that_changed_since_it_was_read_is_told_and_the_run_goes_on(waiting
     assert resume(waiting.run, waiting.config).changed == []
     waiting.data.write_text("body,label\nlate again,b\n")
     [note] = resume(waiting.run, waiting.config).changed
-    assert "tickets.csv, has changed since this run read it: the run goes on with what it read" in note
+    assert "tickets.csv, has changed since this run read it: this run keeps to what it read" in note
     assert note in waiting.resumed().stdout
     waiting.data.unlink()
     assert "tickets.csv, cannot be read any more" in resume(waiting.run, waiting.config).changed[0]
