@@ -16,9 +16,9 @@ def summarise(run: RunDir) -> dict:
 
     run, status (running | awaiting_review | finished), stop_reason, num_rounds, num_asked (samples asked about),
     num_labels (annotations bought: as many, or none where the model answers for itself), num_samples, num_synthetic,
-    answers (action -> samples, those taken of a round under way included), set_aside (gate -> rows), dataset_fingerprint, rounds, baselines (name -> the same record), notes (what people
-    changed or saved elsewhere, which counts for nothing, a sentence each), and while people are waited for review (see
-    `_awaited`).
+    answers (action -> samples, those of a round under way included), set_aside (gate -> rows), dataset_fingerprint,
+    rounds, baselines (name -> the same record), notes (what people changed or saved elsewhere, which counts for
+    nothing, a sentence each), and while people are waited for review (see `_awaited`).
     Each of rounds: round, num_asked, num_labels, num_samples, num_synthetic, answers (action -> samples), weights,
     diversity, quality (on val), test, ood, gaps, adaptation, seconds (by stage); and, as in metrics.json, fairness,
     groups, amplification, corruptions, drops, forgetting, grid.

@@ -15,7 +15,7 @@ from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 from difflib import get_close_matches
 
 from adde_ray.cells import MARK, unescape
-from adde_ray.errors import UserError
+from adde_ray.errors import Mistakes, UserError
 from adde_ray.labels import NONE, SEPARATOR, UNKNOWN, join
 
 LISTED = 12
@@ -46,6 +46,7 @@ class Names:
                     alike[key].add(name)
             self._alike.append(alike)
         self._rewritten: dict[str, set[str]] = defaultdict(set)
+        self._hints = Mistakes.SHOWN
 
     def saw(self, cell: str, name: str) -> None:
         """Learn that the cell, as it was read, was written as class `name`: the spreadsheet may have rewritten it."""
@@ -58,23 +59,18 @@ class Names:
             return self._one(cell, where)
         if _folded(cell) == {NONE}:
             return ""
-        errors = []
-        for separator in SEPARATORS:
-            try:
-                return self._several([part for part in cell.split(separator) if part.strip()], where)
-            except UserError as error:
-                errors.append(error)
-        raise errors[0]
+        splits = [[part.strip() for part in cell.split(mark) if part.strip()] for mark in SEPARATORS]
+        known = (parts for parts in splits if all(self._found(part.removeprefix(UNKNOWN).strip()) for part in parts))
+        return self._several(next(known, splits[0]), where)
 
     def _several(self, parts: list[str], where: object) -> str:
+        if not parts:
+            raise self._not_known(SEPARATOR, where)
         holds: list[str] = []
         unknown: list[str] = []
         for part in parts:
-            marked = part.strip().startswith(UNKNOWN)
-            name = part.strip().removeprefix(UNKNOWN) if marked else part
-            (unknown if marked else holds).append(self._one(name, where))
-        if not parts:
-            raise self._not_known(SEPARATOR, where)
+            name = self._one(part.removeprefix(UNKNOWN).strip(), where)
+            (unknown if part.startswith(UNKNOWN) else holds).append(name)
         return join(holds, unknown)
 
     def _one(self, cell: str, where: object) -> str:
@@ -98,16 +94,20 @@ class Names:
 
     def _not_known(self, cell: str, where: object) -> UserError:
         spoilt = SPOILT if not all(map(str.isascii, self._classes)) else SPOILT[1:]
-        nearest = get_close_matches(
-            cell.casefold(), {name.casefold(): name for name in self._classes}, n=1, cutoff=0.75
-        )
-        hint = next((hint for pattern, hint in spoilt if re.search(pattern, cell)), "")
-        if not hint and nearest:
-            hint = f"Did you mean {next(n for n in self._classes if n.casefold() == nearest[0])!r}? "
+        hint = next((hint for pattern, hint in spoilt if re.search(pattern, cell)), None)
+        if hint is None:
+            hint = self._nearest(cell)
         how = f"Join classes by {SEPARATOR}, or write {NONE}; the classes are" if self._multi else "Choose one of"
         listed = ", ".join(self._classes[:LISTED])
         more = f" … ({len(self._classes)} in all, see review.txt)" if len(self._classes) > LISTED else ""
         return UserError("unknown label", where=where, value=cell, remedy=f"{hint}{how}: {listed}{more}")
+
+    def _nearest(self, cell: str) -> str:
+        """Only so often: it takes a while, and no more mistakes are shown."""
+        self._hints -= 1
+        folded = {name.casefold(): name for name in self._classes}
+        near = get_close_matches(cell.casefold(), folded, n=1, cutoff=0.75) if self._hints >= 0 else []
+        return f"Did you mean {folded[near[0]]!r}? " if near else ""
 
 
 SPOILT = (
