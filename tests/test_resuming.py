@@ -140,10 +140,12 @@ def test_a_summary_tells_mistakes_and_is_no_failure(waiting):
 def test_answers_saved_beside_the_table_are_told(waiting):
     (waiting.round.root / "review.xlsx").write_bytes(b"PK")
     (waiting.round.root / ".~lock.review.csv#").write_text("")
-    [note] = summarise(waiting.run)["notes"]
-    assert "review.xlsx is not read: save it as CSV UTF-8, as review.csv" in note
+    (waiting.round.root / "review.txt").write_bytes("sample_id\taction\tlabel\n".encode("utf-16"))
+    notes = summarise(waiting.run)["notes"]
+    assert [note.partition(" is not read")[0].rpartition("/")[2] for note in notes] == ["review.txt", "review.xlsx"]
+    assert "save it as CSV UTF-8, as review.csv" in notes[0]
     waiting.path.unlink()
-    with pytest.raises(UserError, match=r"review.csv: no such file, but review.xlsx beside it"):
+    with pytest.raises(UserError, match=r"review.csv: no such file, but review.txt beside it"):
         pending(waiting.run)
 
 

@@ -125,6 +125,28 @@ def test_columns_in_any_order_and_case_with_others_between(table):
     assert table.save(separator=";").answers()[0] == ("correct", "naïve")
 
 
+def test_what_programs_write_for_nothing_is_no_answer(table):
+    table.set(0, action="NA", label="NaN").set(1, action="nan").set(2, action="None", label="null")
+    assert table.save().read().open == [2, 3, 4, 5, 6, 7]
+
+
+def test_halves_that_two_people_answered_joined_to_one_table(table):
+    for i in range(3):
+        table.set(i, action="accept")
+    halves = [list(map(list, table.rows))]
+    for i in range(3, 6):
+        table.set(i - 3, action="").set(i, action="reject")
+    table.rows = [*halves[0], table.header, *table.rows]
+    assert [action for action, _ in table.save().answers()] == ["accept"] * 3 + ["reject"] * 3
+
+
+def test_bytes_of_two_encodings_in_one_file(table):
+    """The table was written as UTF-8, and an old editor put its own letters into it."""
+    table.set(0, label="NAIVE").set(1, label="NAIVE").accept().save()
+    table.path.write_bytes(table.path.read_bytes().replace(b"NAIVE", "naïve".encode("cp1252")))
+    assert [label for _, label in table.answers()][:4] == ["naïve", "naïve", "naïve", "café"]
+
+
 def test_columns_that_are_not_needed_may_go(table):
     table.accept()
     keep = [table.header.index(name) for name in ("label", "action", "sample_id")]
@@ -161,6 +183,11 @@ def test_columns_that_are_not_needed_may_go(table):
         (("Cat", "cat"), "cat", "cat"),
         (("1", "01"), "01", "01"),
         (("line\nbreak", "dog"), "line break", "line\nbreak"),
+        (("don't know", "dog"), "Don’t know", "don't know"),
+        (("a--b", "dog"), "a—-b", "a--b"),
+        (("café", "dog"), "cafÃ©", "café"),
+        (("Á la carte", "dog"), "Ã\x81 la carte", "Á la carte"),
+        (("NaN", "dog"), "nan", "NaN"),
     ],
 )  # fmt: skip
 def test_a_label_is_read_where_one_class_alone_is_meant(tmp_path, classes, written, meant):

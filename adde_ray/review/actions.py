@@ -47,12 +47,17 @@ NOBODY = "file"
 
 _MEANT = {word: action for action, row in TABLE.items() for word in row.said}
 
+ABSENT = ("na", "nan", "null", "none")
+"""What programs write where there is no action."""
+
 
 def read_action(cell: str, *, where: object = None) -> str | None:
     """The action a cell means; None for an empty one. Raises UserError: none that is known."""
     said = re.sub(r"[\W_]+", "", cell.casefold())
-    if not cell.strip() or said in _MEANT:
-        return _MEANT.get(said)
+    if said in _MEANT:
+        return _MEANT[said]
+    if not cell.strip() or said in ABSENT:
+        return None
     near = get_close_matches(said, _MEANT, n=1, cutoff=0.75)
     hint = f"Did you mean {_MEANT[near[0]]}? " if near else ""
     raise UserError(

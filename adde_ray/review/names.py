@@ -17,6 +17,7 @@ from difflib import get_close_matches
 from adde_ray.cells import MARK, unescape
 from adde_ray.errors import Mistakes, UserError
 from adde_ray.labels import NONE, SEPARATOR, UNKNOWN, join
+from adde_ray.review.sheet import unscrambled
 
 LISTED = 12
 """Classes an error lists; review.txt has all of them."""
@@ -31,6 +32,10 @@ TRUTH = {
 """What spreadsheets in people's languages make of true and false."""
 
 _TRUTH = {word: value for value, words in TRUTH.items() for word in words}
+
+
+ABSENT = ("na", "n/a", "nan", "null", "<na>")
+"""What programs write into an empty cell. Where it is no class, it is no answer either."""
 
 
 class Names:
@@ -52,6 +57,10 @@ class Names:
         """Learn that the cell, as it was read, was written as class `name`: the spreadsheet may have rewritten it."""
         if unescape(cell) != name and any(keys(unescape(cell)) & keys(name) for keys in COMPARISONS):
             self._rewritten[cell.strip()].add(name)
+
+    def is_empty(self, cell: str) -> bool:
+        """Whether a cell holds no label."""
+        return not cell.strip() or (cell.strip().lower() in ABSENT and not self._found(cell))
 
     def label(self, cell: str, *, where: object = None) -> str:
         """The label a cell means, in its canonical form. Raises UserError: none, or more than one."""
@@ -87,7 +96,7 @@ class Names:
     def _found(self, cell: str) -> set[str]:
         """The classes a cell may mean: those alike in the closest comparison in which any is."""
         for keys, alike in zip(COMPARISONS, self._alike, strict=True):
-            for text in dict.fromkeys((unescape(cell), cell, cell.strip().removeprefix(MARK))):
+            for text in dict.fromkeys((unescape(cell), cell, cell.strip().removeprefix(MARK), *unscrambled(cell))):
                 if found := {name for key in keys(text) for name in alike.get(key, ())}:
                     return found | self._rewritten.get(cell.strip(), set())
         return set()
@@ -135,14 +144,21 @@ def _spelled(text: str) -> set[str]:
 
 
 def _folded(text: str) -> set[str]:
-    return {unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold()) for word in _spelled(text)}
+    [text] = _spelled(text.translate(_PLAIN))
+    return {unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())}
+
+
+_PLAIN = {
+    ord(x): plain for plain, variants in {"'": "‘’‚‛ʼ´`", '"': "“”„‟«»", "-": "‐‑‒–—―−"}.items() for x in variants
+}
+"""Quotes and dashes as programs "correct" them -> as keyboards have them."""
 
 
 def _valued(text: str) -> set[str]:
     [text] = _folded(text)
     if text in _TRUTH:
         return {_TRUTH[text]}
-    return {value for number in _numbers(text.replace("−", "-")) if (value := _value(number))}
+    return {value for number in _numbers(text) if (value := _value(number))}
 
 
 COMPARISONS: tuple[Callable[[str], set[str]], ...] = (_exact, _spelled, _folded, _valued)

@@ -13,12 +13,11 @@ import polars as pl
 from adde_ray.errors import UserError
 from adde_ray.review.actions import describe
 from adde_ray.review.read_review import Answers, read_review
+from adde_ray.review.write_review import HOW_TO, TABLE, is_ours
 from adde_ray.rundir import RoundDir, RunDir, read_json
 from adde_ray.schema import Meta
 
-TABLE = "review.csv"
-
-SUFFIXES = (".csv", ".tsv", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".fods", ".numbers", ".gsheet")
+SUFFIXES = (".csv", ".tsv", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".fods", ".numbers", ".gsheet", ".txt")
 """What tables are called by."""
 
 NAMED = 5
@@ -80,8 +79,8 @@ def strays(round_: RoundDir) -> list[str]:
 
 
 def _beside(round_: RoundDir) -> list[str]:
-    names = (path.name for path in round_.root.glob("[!.~]*") if path.suffix.lower() in SUFFIXES)
-    return sorted(name for name in names if name != TABLE)
+    names = sorted(path.name for path in round_.root.glob("[!.~]*") if path.suffix.lower() in SUFFIXES)
+    return [name for name in names if name != TABLE and not (name == HOW_TO and is_ours(round_.root / name))]
 
 
 def _change(run: RunDir, round_: RoundDir, taken: pl.DataFrame) -> str | None:

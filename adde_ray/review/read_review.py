@@ -158,7 +158,7 @@ def _action(cell: str, names: Names, where: str) -> str | None:
 
 def _label(cell: str, names: Names, where: str) -> str | None:
     try:
-        return names.label(cell, where=where) if cell.strip() else None
+        return None if names.is_empty(cell) else names.label(cell, where=where)
     except UserError:
         if _is(read_action, cell):
             remedy = "It is an action: write it under action"
@@ -178,7 +178,7 @@ def _is(read: Callable[[str], object], cell: str) -> bool:
 def _check_suggested(cell: str, suggested: str | None, names: Names, where: str) -> None:
     """Raises UserError: people have written another class over the suggested one."""
     try:
-        label = names.label(cell) if cell.strip() else suggested
+        label = suggested if names.is_empty(cell) else names.label(cell)
     except UserError:  # rewritten by the spreadsheet, beyond what can be told
         return
     if label != suggested:

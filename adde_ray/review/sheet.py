@@ -7,6 +7,7 @@ case: the header is the first line that has all columns which are needed, and wh
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 import re
@@ -53,7 +54,7 @@ class Line:
 
 
 def read_sheet(path: Path, columns: Sequence[str], needed: Sequence[str], known: Iterable[str] = ()) -> list[Line]:
-    """The lines below the header. Blank ones are left out.
+    """The lines below the header, without blank ones and without the header again.
 
     columns: names to look for; any others are passed over. needed: those of them that must be there. known: texts that
     occur in the table, by which code pages are told apart.
@@ -68,8 +69,9 @@ def read_sheet(path: Path, columns: Sequence[str], needed: Sequence[str], known:
     try:
         next(reader)
         for number, cells in enumerate(reader, start=first + 2):
-            if any(cell.strip() for cell in cells):
-                by_name = {name: cell for name, cell in zip(names, cells, strict=False) if name}
+            by_name = {name: cell for name, cell in zip(names, cells, strict=False) if name}
+            repeated = all(_bare(by_name.get(name, "")) == _bare(name) for name in needed)  # where tables were joined
+            if any(cell.strip() for cell in cells) and not repeated:
                 surplus = [cell for cell in cells[len(names) :] if cell.strip()]
                 read.append(Line(number, {name: by_name.get(name, "") for name in columns}, surplus))
     except csv.Error as error:
@@ -102,17 +104,38 @@ def decode(data: bytes, known: Iterable[str] = ()) -> str:
             continue
         if "\0" not in text and (encoding == "utf-8" or set(SEPARATORS) & set(text)):
             return text
-    return data.decode(_code_page(data, known), errors="replace")
+    return data.decode(_code_page(data, known), errors=AS_CONTROLS)
+
+
+def unscrambled(text: str) -> Iterator[str]:
+    """What may have been UTF-8 that a program took for a code page: "cafÃ©" was "café"."""
+    if not text.isascii():
+        for encoding in ("cp1252", "mac_roman", "cp1250", "cp1251"):
+            with contextlib.suppress(UnicodeError):
+                yield text.encode(encoding, errors=AS_CONTROLS).decode("utf-8")
+
+
+AS_CONTROLS = "adde_ray.as_controls"
+"""How to treat what a code page lacks: as Windows does, bytes 81 to 9F as the control characters of that number."""
+
+
+def _as_controls(error: UnicodeError) -> tuple[str | bytes, int]:
+    spoilt = error.object[error.start : error.end]
+    return (spoilt.decode("latin-1") if isinstance(spoilt, bytes) else spoilt.encode("latin-1")), error.end
+
+
+codecs.register_error(AS_CONTROLS, _as_controls)
 
 
 def _code_page(data: bytes, known: Iterable[str]) -> str:
-    """The encoding in which most of the known texts occur. It may be UTF-8, of which a single byte is bad."""
+    """The encoding in which most of the known texts occur. It may be UTF-8 with some bytes of another."""
     telling = [text for text in known if not text.isascii()]
 
     def hits(encoding: str) -> int:
         return sum((there := _encoded(text, encoding)) is not None and there in data for text in telling)
 
-    return max((*CODE_PAGES, "utf-8"), key=hits)
+    best = max(("utf-8", *CODE_PAGES), key=hits)
+    return best if hits(best) else CODE_PAGES[0]
 
 
 def _encoded(text: str, encoding: str) -> bytes | None:

@@ -12,8 +12,13 @@ import polars as pl
 
 from adde_ray.cells import csv_text
 from adde_ray.labels import NONE, SEPARATOR, UNKNOWN, in_words
-from adde_ray.review.actions import TABLE
+from adde_ray.review import actions
 from adde_ray.rundir import atomic
+
+TABLE, HOW_TO = "review.csv", "review.txt"
+"""What lies in a round's folder: the table to fill in, and how to."""
+
+TITLE = f"How to answer {TABLE}"
 
 COLUMNS = (
     "sample_id",
@@ -42,8 +47,8 @@ def write_review(
     query: QUERY columns and the payload column; `file`, where each image came from, is shown when it is there.
     review.txt, written too, says how to answer. multi: any number of the classes may hold.
     """
-    path = folder / "review.csv"
-    with atomic(folder / "review.txt") as temporary:
+    path = folder / TABLE
+    with atomic(folder / HOW_TO) as temporary:
         temporary.write_text(_instructions(classes, multi), encoding="utf-8")
     if path.exists():
         return path
@@ -56,17 +61,23 @@ def write_review(
     return path
 
 
+def is_ours(how_to: Path) -> bool:
+    """Whether review.txt still says how to answer: some programs save a table under that name."""
+    return how_to.read_bytes().startswith(TITLE.encode())
+
+
 def _instructions(classes: tuple[str, ...], multi: bool) -> str:
     several = (
         f"       Several classes may hold: join them by {SEPARATOR}, as in A{SEPARATOR}B. Where none holds write\n"
         f"       {NONE}: an empty cell is no answer. {UNKNOWN}A says that you cannot tell whether A holds.\n"
     )
-    actions = "".join(
-        f"  {name:9}{row.means}{f'; {row.label} stands under label' * bool(row.label)}\n" for name, row in TABLE.items()
+    rows = "".join(
+        f"  {name:9}{row.means}{f'; {row.label} stands under label' * bool(row.label)}\n"
+        for name, row in actions.TABLE.items()
     )
     return (
-        "How to answer review.csv: fill in two columns of each line, save it as CSV, resume the run.\n\n"
-        f"action\n{actions}"
+        f"{TITLE}: fill in two columns of each line, save it as CSV, resume the run.\n\n"
+        f"action\n{rows}"
         "What is rejected or flagged stays out of the dataset and is not asked about again.\n\n"
         f"label  A label without an action is short for accept or correct.\n{several * multi}\n"
         "A text that begins with = + - or @ has a ' before it, so that no spreadsheet takes it for a formula.\n"
