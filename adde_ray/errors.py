@@ -45,15 +45,13 @@ class Mistakes(UserError):
     """More are only counted."""
 
     def __init__(self, mistakes: Sequence[UserError], *, where: object):
-        ValueError.__init__(self, self._message(mistakes, where))
+        head, more = (
+            UserError(f"{len(mistakes)} mistakes, so nothing is taken", where=where),
+            len(mistakes) - self.SHOWN,
+        )
+        lines = [head, *mistakes[: self.SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        ValueError.__init__(self, "\n  ".join(map(str, lines if len(mistakes) > 1 else mistakes)))
         self.what = mistakes[0].what
-
-    def _message(self, mistakes: Sequence[UserError], where: object) -> str:
-        if len(mistakes) == 1:
-            return str(mistakes[0])
-        lines = [f"  {mistake}" for mistake in mistakes[: self.SHOWN]]
-        more = [f"  and {len(mistakes) - self.SHOWN} more"] if len(mistakes) > self.SHOWN else []
-        return "\n".join([f"{where}: {len(mistakes)} mistakes, so nothing is taken:", *lines, *more])
 
 
 def choose(registry: dict, name: str, *, where: str):

@@ -91,7 +91,7 @@ print(told.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     status, head, *lines = done.stdout.strip().splitlines()
-    assert status == "2 []" and head.endswith("review.csv: 2 mistakes, so nothing is taken:")
+    assert status == "2 []" and head.endswith("review.csv: 2 mistakes, so nothing is taken.")
     assert "review.csv:2: unknown label (got 'zebra')" in lines[0] and "review.csv:3: unknown action" in lines[1]
 
 

@@ -274,7 +274,7 @@ def test_all_mistakes_are_told_at_once(tmp_path):
     with pytest.raises(Mistakes) as error:
         table.save().read()
     head, *lines = str(error.value).splitlines()
-    assert head.endswith("review.csv: 30 mistakes, so nothing is taken:") and len(lines) == 21
+    assert head.endswith("review.csv: 30 mistakes, so nothing is taken.") and len(lines) == 21
     assert "review.csv:2: unknown label (got 'wrong 0')" in lines[0] and "review.csv:21:" in lines[19]
     assert lines[20] == "  and 10 more"
 
