@@ -56,7 +56,7 @@ def changes(data: Section, kept: dict[str, dict]) -> list[str]:
     except UserError as error:
         return [f"whether the data has changed since this run read it cannot be told: {error}"]
     return [
-        f"data.{key}, {getattr(data, key)}, {_difference(was, now.get(key))}: this run keeps to what it read; "
+        f"data.{key}, {at(getattr(data, key))}, {_difference(was, now.get(key))}: this run keeps to what it read; "
         "for what is there now begin another run"
         for key, was in kept.items()
         if now.get(key) != was

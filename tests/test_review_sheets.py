@@ -243,6 +243,7 @@ def test_an_action_in_other_words(table, written, action):
         ({"action": "accept", "suggested": "naïve"}, "the suggested label was 'café' (got 'naïve')"),
         ({"suggested": "naïve"}, "the suggested label was 'café' (got 'naïve')"),
         ({"action": "accept", "rank": "4"}, "the columns are sorted apart: the sample's rank was 1 (got '4')"),
+        ({"action": "accept", "rank": "9" * 5000}, "the columns are sorted apart: the sample's rank was 1"),
         ({"sample_id": "", "action": "accept"}, "no sample of this query (got '')"),
     ],
 )  # fmt: skip

@@ -5,7 +5,7 @@ What is plain is read, however it is written; what is not is told, all of it at 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,10 +67,27 @@ def read_review(path: Path, query: pl.DataFrame, classes: tuple[str, ...], *, t:
     asked = {row["sample_id"]: row for row in query.select("sample_id", "suggested", "rank").iter_rows(named=True)}
     known = {*classes, *(row["suggested"] for row in asked.values() if row["suggested"])}
     lines = read_sheet(path, COLUMNS, NEEDED, known)
+    found, mistakes = _answers(lines, asked, _names(lines, asked, classes, multi), path)
+    if mistakes:
+        raise Mistakes(mistakes, where=path)
+    rows = [_decision(i, found[i], t) for i in asked if found[i].action]
+    still_open = sorted(answer.line for answer in found.values() if not answer.action)
+    return Answers(frame(rows, DECISIONS), {i: answer.line for i, answer in found.items()}, still_open)
+
+
+def _names(lines: list[Line], asked: dict[str, dict], classes: tuple[str, ...], multi: bool) -> Names:
+    """The classes, and what the spreadsheet made of those it was given."""
     names = Names(classes, multi=multi)
     for line in lines:
         if row := asked.get(_sample_id(line)):
             names.saw(line.cells["suggested"], in_words(row["suggested"]) or "")
+    return names
+
+
+def _answers(
+    lines: list[Line], asked: dict[str, dict], names: Names, path: Path
+) -> tuple[dict[str, Answer], list[UserError]]:
+    """What is said of each sample, and what is wrong with it."""
     found: dict[str, Answer] = {}
     mistakes: list[UserError] = []
     for line in lines:
@@ -82,12 +99,12 @@ def read_review(path: Path, query: pl.DataFrame, classes: tuple[str, ...], *, t:
         except UserError as error:
             mistakes.append(error)
             found.setdefault(_sample_id(line), Answer(line.number, None, None, "", None))
-    mistakes += _missing(asked, found, path)
-    if mistakes:
-        raise Mistakes(mistakes, where=path)
-    rows = [_decision(i, found[i], t) for i in asked if found[i].action]
-    still_open = sorted(answer.line for answer in found.values() if not answer.action)
-    return Answers(frame(rows, DECISIONS), {i: answer.line for i, answer in found.items()}, still_open)
+    if lost := sorted(asked.keys() - found.keys()):
+        remedy = "Put its line back, or delete the file to get a new one"
+        mistakes.append(
+            UserError(f"a sample is missing ({len(lost)} in all)", where=path, value=lost[0], remedy=remedy)
+        )
+    return found, mistakes
 
 
 # --- one line ---------------------------------------------------------------------------------------------
@@ -111,7 +128,7 @@ def _asked_about(line: Line, asked: dict[str, dict], where: str) -> str | None:
             remedy='Put a text with a separator into "quotes", or remove the cell',
         )  # fmt: skip
     rank = cells["rank"].strip().removesuffix(".0").removesuffix(",0")
-    if rank.isdecimal() and int(rank) != asked[sample_id]["rank"]:
+    if rank.isdecimal() and (rank.lstrip("0") or "0") != str(asked[sample_id]["rank"]):
         raise UserError(
             f"the columns are sorted apart: the sample's rank was {asked[sample_id]['rank']}", where=where, value=rank,
             remedy="Undo it, and sort whole lines",
@@ -201,12 +218,6 @@ def _agreed(before: Answer | None, now: Answer, where: str) -> Answer:
         f"contradicts line {before.line} about the same sample, which says {before}", where=where, value=str(now),
         remedy="Keep one of them",
     )  # fmt: skip
-
-
-def _missing(asked: dict[str, dict], found: dict[str, Answer], path: Path) -> Iterator[UserError]:
-    if lost := sorted(asked.keys() - found.keys()):
-        remedy = "Put its line back, or delete the file to get a new one"
-        yield UserError(f"a sample is missing ({len(lost)} in all)", where=path, value=lost[0], remedy=remedy)
 
 
 def _decision(sample_id: str, answer: Answer, t: int) -> dict:
