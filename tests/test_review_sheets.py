@@ -125,6 +125,12 @@ def test_columns_in_any_order_and_case_with_others_between(table):
     assert table.save(separator=";").answers()[0] == ("correct", "naïve")
 
 
+def test_a_sample_is_known_whatever_stands_around_its_id(table):
+    for i, around in enumerate(("\xa0{}", '="{}"', "'{}", " {} ", "{}\u200b", "{}")):
+        table.set(i, sample_id=around.format(table.rows[i][0].upper()))
+    assert len(table.accept().save().answers()) == 6
+
+
 def test_what_programs_write_for_nothing_is_no_answer(table):
     table.set(0, action="NA", label="NaN").set(1, action="nan").set(2, action="None", label="null")
     assert table.save().read().open == [2, 3, 4, 5, 6, 7]
