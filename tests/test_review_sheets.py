@@ -15,6 +15,7 @@ from adde_ray.cells import escape
 from adde_ray.errors import Mistakes, UserError
 from adde_ray.labels import in_words, join
 from adde_ray.review.read_review import read_review
+from adde_ray.review.sheet import CODE_PAGES
 from adde_ray.review.write_review import write_review
 from adde_ray.schema import QUERY, frame
 
@@ -415,3 +416,66 @@ def test_any_names_through_any_program_give_the_same_decisions(tmp_path, program
             expected.append((action, {"accept": suggested, "correct": label}.get(action)))
         program(table, rng)
         assert table.answers() == expected, classes
+
+
+@pytest.mark.parametrize("page", CODE_PAGES)
+def test_any_code_page_is_known_by_the_names_in_it(tmp_path, page):
+    rng = random.Random(page)
+    everything = [chr(i) for first in (0xA0, 0x3040, 0x4E00, 0xAC00) for i in range(first, first + 0xDC0)]
+    letters = [c for c in everything if c.isalpha() and c.encode(page, errors="ignore")]
+    for turn in range(5):
+        classes = sorted({"ab" + "".join(rng.choices(letters, k=rng.randint(1, 4))) for _ in range(4)})
+        (folder := tmp_path / str(turn)).mkdir()
+        table = Table(folder, classes, ["ab" + letters[0], *classes[:2]])
+        for i in range(3):
+            table.set(i, label=rng.choice(classes), file="1.png")
+        labels = [row[table.header.index("label")] for row in table.rows]
+        assert [label for _, label in table.save(encoding=page, separator=";").answers()] == labels
+
+
+def by_value(cell: str, rng: random.Random) -> str:
+    """A cell as a spreadsheet shows what it takes for a number, a truth value or a date."""
+    if cell.casefold() in ("true", "false"):
+        return cell.upper()
+    if re.fullmatch(r"\d\d?[-/]\d\d?", cell):
+        return "2-Jan"
+    if re.fullmatch(r"[+-]?\d+([.]\d+)?(e\d)?", cell):
+        return f"{float(cell):g}".replace(".", rng.choice(".,"))
+    return cell
+
+
+def test_a_label_that_was_rewritten_is_read_or_told_but_never_taken_for_another(tmp_path):
+    rng = random.Random(0)
+    names = [
+        "0",
+        "00",
+        "1",
+        "01",
+        "001",
+        "1.0",
+        "1.5",
+        "10",
+        "1e1",
+        "+1",
+        "-1",
+        "1-2",
+        "2/1",
+        "true",
+        "TRUE",
+        "a",
+        "2-Jan",
+    ]
+    read = 0
+    for turn in range(200):
+        classes = sorted(rng.sample(names, rng.randint(2, 5)))
+        (folder := tmp_path / str(turn)).mkdir()
+        table = Table(folder, classes, [*classes, *classes])
+        meant = [rng.choice(classes) for _ in table.rows]
+        for i, label in enumerate(meant):
+            table.set(i, label=by_value(label, rng), suggested=by_value(table.query["suggested"][i], rng))
+        try:
+            assert [label for _, label in table.save().answers()] == meant, classes
+            read += 1
+        except UserError:
+            assert any(by_value(name, rng) != name for name in classes)
+    assert read > 50

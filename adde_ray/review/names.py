@@ -55,7 +55,9 @@ class Names:
 
     def saw(self, cell: str, name: str) -> None:
         """Learn that the cell, as it was read, was written as class `name`: the spreadsheet may have rewritten it."""
-        if unescape(cell) != name and any(keys(unescape(cell)) & keys(name) for keys in COMPARISONS):
+        seen = unescape(cell)
+        alike = any(keys(seen) & keys(name) for keys in COMPARISONS) or re.search(DATE, cell.strip())
+        if seen != name and alike:
             self._rewritten[cell.strip()].add(name)
 
     def is_empty(self, cell: str) -> bool:
@@ -119,14 +121,18 @@ class Names:
         return f"Did you mean {folded[near[0]]!r}? " if near else ""
 
 
+DATE = r"""(?ix)
+    ^ \d{1,4} [-./\ ]+ [^\W\d]{3,}\.? ([-./\ ]+ \d{2,4})? $ |  # 2-Jan, 2. Jan 2026
+    ^ [^\W\d]{3,}\.? [-./\ ]+ \d{1,4} $ |  # Jan-26
+    ^ \d{1,4} ([-./] \d{1,4}){2} |  # 2026-01-02, 02.01.2026
+    ^ \d [.,] \d+ E \+ \d+ $  # 1.23457E+16
+"""
+"""What spreadsheets make of a class that they take for a date or a long number."""
+
 SPOILT = (
     ("[?\ufffd]", "Letters may be lost: save the table as CSV UTF-8. "),
-    (r"^#\S+[!?]$|^#", "The spreadsheet may have taken it for a formula: begin it with '. "),
-    (
-        r"(?i)^\d{1,4}[-./ ]+[^\W\d]{3,}\.?([-./ ]+\d{2,4})?$|^[^\W\d]{3,}\.?[-./ ]+\d{1,4}$|^\d{1,4}([-./]\d{1,4}){2}|"
-        r"^\d[.,]\d+E\+\d+$",
-        "The spreadsheet may have made a date or number of it: format the column as text. ",
-    ),
+    ("^#", "The spreadsheet may have taken it for a formula: begin it with '. "),
+    (DATE, "The spreadsheet may have made a date or number of it: format the column as text. "),
 )
 """What a spoilt cell looks like, and what has happened to it. The first can only happen to names beyond ASCII."""
 
