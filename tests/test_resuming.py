@@ -68,11 +68,13 @@ ACCEPT, WRONG = {"action": "accept"}, {"label": "zebra"}
 
 @pytest.fixture
 def waiting(tmp_path, monkeypatch) -> Waiting:
-    """The loop itself is left out: it takes seconds to import, and a made-up run has no model to go on from."""
+    """The loop and the report are left out: they take seconds to import, and a made-up run has no model to go on
+    from."""
     made = Waiting(tmp_path)
-    loop = types.ModuleType("adde_ray.loop")
-    loop.run = lambda *_, **__: summarise(made.run)
+    loop, report = types.ModuleType("adde_ray.loop"), types.ModuleType("adde_ray.report")
+    loop.run, report.write_report = (lambda *_, **__: summarise(made.run)), (lambda *_: "report.html")
     monkeypatch.setitem(sys.modules, "adde_ray.loop", loop)
+    monkeypatch.setitem(sys.modules, "adde_ray.report", report)
     return made
 
 
@@ -169,6 +171,7 @@ def test_an_answer_changed_after_it_was_taken_is_told_and_changes_nothing(waitin
     assert "what was taken of round 0 stays" in note and "begin another run" in note
     assert summarise(waiting.run)["notes"] == [note] and note in waiting.adde("summary", waiting.run.root).stdout
     assert note in waiting.resumed().stdout
+    assert note in waiting.adde("report", waiting.run.root).stdout
     assert (waiting.round.root / "decisions.parquet").read_bytes() == before
 
 
@@ -177,7 +180,7 @@ def test_a_table_that_cannot_be_read_any_more_is_told(waiting):
     take_answers(waiting.run)
     waiting.fill(WRONG)
     [note] = changed_answers(waiting.run)
-    assert "changed since its answers were taken, and cannot be read any more (unknown label)" in note
+    assert "cannot be read any more as it was when its answers were taken (unknown label)" in note
     waiting.path.unlink()
     assert changed_answers(waiting.run) == []
 

@@ -89,7 +89,7 @@ def _change(run: RunDir, round_: RoundDir, taken: pl.DataFrame) -> str | None:
     try:
         now = _read(run, round_, query if query is not None else taken)
     except UserError as error:
-        return f"changed since its answers were taken, and cannot be read any more ({error.what})"
+        return f"cannot be read any more as it was when its answers were taken ({error.what})"
     told = {row["sample_id"]: row for row in now.decisions.iter_rows(named=True)}
     changed = [
         f"line {now.lines[row['sample_id']]} was {describe(row)} and is {describe(told.get(row['sample_id']))}"
