@@ -50,6 +50,9 @@ app = typer.Typer(
 # rich's own console, so that the spinner here and progress bars elsewhere know of each other.
 out, err = get_console(), Console(stderr=True)
 
+LISTED = 20
+"""Lines that are named; of more there are dots."""
+
 ConfigFile = Annotated[Path, typer.Argument(help="The run's TOML file.", metavar="CONFIG.toml", show_default=False)]
 RunFolder = Annotated[Path, typer.Argument(help="A run's folder.", metavar="RUN", show_default=False)]
 Overrides = Annotated[
@@ -158,6 +161,8 @@ def run(
 
     parsed = Config.load(config, set_ or ())
     folder = run_dir or parsed.run_dir
+    if resume and (folder / "config.json").exists() and _waits(parsed, folder):
+        return
     with RoundTable(out) as table:
         from adde_ray.loop import run as run_loop  # seconds of imports, under the spinner
 
@@ -193,6 +198,7 @@ def config() -> None:
 @command("Show a run: status, labels bought, quality and diversity by round.", "adde summary runs/digits --json")
 def summary(run: RunFolder, json_: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
     from adde_ray.progress import summary_table
+    from adde_ray.review import actions
     from adde_ray.summary import summarise
 
     record = summarise(RunDir.at(run))
@@ -200,6 +206,9 @@ def summary(run: RunFolder, json_: Annotated[bool, typer.Option("--json", help="
         print(json.dumps(record, indent=1))
     else:
         out.print(summary_table(record))
+        if answers := record["answers"]:
+            _say(f"answers so far: {sum(answers.values())} ({actions.tally(answers)})")
+        _tell_notes(record["notes"])
         _tell(record, run)
 
 
@@ -211,9 +220,11 @@ def report(
     ] = None,
 ) -> None:
     from adde_ray.report import write_report
+    from adde_ray.review.pending import changed_answers
 
     with out.status("drawing the report"):
         path = write_report(RunDir.at(run), out_)
+    _tell_notes(changed_answers(RunDir.at(run)))
     _say(f"report: {path}")
 
 
@@ -336,6 +347,25 @@ def _tell_failures(record: dict) -> None:
         _say(f"tracebacks in {record['folder'] / 'failures'}")
 
 
+def _waits(config: Config, folder: Path) -> bool:
+    """Take the answers people have given, and say so; whether some are still open. Seconds before the loop is there."""
+    from adde_ray.resuming import resume
+    from adde_ray.review import actions
+    from adde_ray.summary import summarise
+
+    with RunDir.start(folder, config, resume=True) as run_:
+        resumed = resume(run_, config)
+        record = summarise(run_) if resumed.waits else None
+    _tell_notes(resumed.changed)
+    if record:
+        _tell_notes([note for note in record["notes"] if note not in resumed.changed])
+        _tell(record, folder)
+    elif found := resumed.awaited:
+        decisions = found.answers.decisions
+        _say(f"took {len(decisions)} answers of round {found.round.t}: {actions.tally(actions.count(decisions))}")
+    return record is not None
+
+
 def _tell(record: dict, folder: Path) -> None:
     """What was left out, where things stand, and what to do next."""
     if record["set_aside"]:
@@ -348,11 +378,32 @@ def _tell(record: dict, folder: Path) -> None:
         _say(f"dataset fingerprint {record['dataset_fingerprint']} in {folder}")
         _say(f"next: adde report {folder} · adde export {folder} --out DATASET")
     elif record["status"] == "awaiting_review":
-        path = folder / "rounds" / f"{record['num_rounds']:03d}" / "review.csv"
-        _say(f"waiting for people: fill in the columns action and label of {path},")
-        _say("then repeat the command with --resume")
+        _tell_awaited(record["review"], folder)
     else:
         _say(f"not finished: {record['num_rounds']} rounds done; repeat `adde run` with --resume")
+
+
+def _tell_awaited(review: dict, folder: Path) -> None:
+    """How far people are with what they are asked, and what to do next."""
+    asked, open_ = review["asked"], review.get("open")
+    if open_ == 0:
+        _say(f"all {asked} answers of round {review['round']} are there: repeat `adde run` with --resume to take them")
+        return
+    if open_ is None:
+        _say(review["mistakes"])
+    elif open_ == asked:
+        _say(f"round {review['round']} asks about {asked} samples; none is answered yet")
+    else:
+        lines = ", ".join(map(str, review["lines"][:LISTED])) + (" …" if open_ > LISTED else "")
+        _say(f"took nothing yet: {open_} of {asked} still open: line{'s' * (open_ > 1)} {lines}")
+    path = folder / "rounds" / f"{review['round']:03d}" / "review.csv"
+    _say(f"waiting for people: fill in the columns action and label of {path},")
+    _say("then repeat the command with --resume")
+
+
+def _tell_notes(notes: list[str]) -> None:
+    for note in notes:
+        _say(f"note: {note}")
 
 
 def _tell_plan(config: Config, prepared) -> None:

@@ -60,6 +60,22 @@ class Halted(UserError):
     """The work cannot go on here and now (no room left on the disk); what is done is kept, and a resume goes on."""
 
 
+class Mistakes(UserError):
+    """Several of them in one place. The message is that of the only one, or a line each under one head."""
+
+    SHOWN = 20
+    """More are only counted."""
+
+    def __init__(self, mistakes: Sequence[UserError], *, where: object):
+        lines = [str(mistake) for mistake in mistakes[: self.SHOWN]]
+        if len(mistakes) > 1:
+            lines.insert(0, str(UserError(f"{len(mistakes)} mistakes, so nothing is taken", where=where)))
+        if len(mistakes) > self.SHOWN:
+            lines.append(f"and {len(mistakes) - self.SHOWN} more")
+        ValueError.__init__(self, "\n  ".join(lines))
+        self.what, self.lines = mistakes[0].what, tuple(lines)
+
+
 def choose(registry: dict, name: str, *, where: str):
     """Look `name` up in a registry; an unknown name raises `UserError` that lists the valid ones."""
     if name not in registry:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from adde_ray import provenance
+from adde_ray import provenance, resuming
 from adde_ray.asked import asked_before
 from adde_ray.check import check_data, check_names
 from adde_ray.config import Config
@@ -47,10 +47,12 @@ def run(
     """Run until a stopping rule holds or people are waited for. Returns `summary.summarise` of the run.
 
     run_dir: where it is kept; default `run.root`/`run.name`. watch: called after every round.
-    Raises UserError for anything the user can mend, before any training.
+    Raises UserError for anything the user can mend, before any training. While people are at it, nothing is loaded.
     """
     check_names(config)
     with RunDir.start(run_dir or config.run_dir, config, resume=resume) as run_:
+        if resuming.resume(run_, config).waits:
+            return summarise(run_)
         run_.once_json("provenance.json", provenance.describe)
         data, spaces = prepare(config, run_), Spaces()
         annotator = make_annotator(config, data, run_)

@@ -218,6 +218,7 @@ class Meta:
     pool_digest: str = ""  # identity of a streamed pool's rows
     has_oracle: bool = False  # the pool's true labels are known (to the simulated annotator only)
     task: str = "single"  # one of labels.TASKS: one class holds, or any number of them
+    source: dict[str, dict] = field(default_factory=dict)  # what its files looked like: see `source_mark`
 
     @classmethod
     def from_json(cls, kept: dict) -> Meta:

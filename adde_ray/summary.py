@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from adde_ray.rundir import RunDir, read_json
+from adde_ray.errors import UserError
+from adde_ray.review import actions
+from adde_ray.review.pending import changed_answers, pending, strays
+from adde_ray.rundir import RoundDir, RunDir, read_json
+from adde_ray.schema import ACTIONS
 
 MEASURES = ("fairness", "groups", "amplification", "corruptions", "drops", "forgetting", "grid")
 
@@ -12,10 +16,12 @@ def summarise(run: RunDir) -> dict:
 
     run, status (running | awaiting_review | finished), stop_reason, num_rounds, num_asked (samples asked about),
     num_labels (annotations bought: as many, or none where the model answers for itself), num_samples, num_synthetic,
-    set_aside (gate -> rows), dataset_fingerprint, rounds, baselines (name -> the same record).
-    Each of rounds: round, num_asked, num_labels, num_samples, num_synthetic, weights, diversity, quality (on val),
-    test, ood, gaps, adaptation, seconds (by stage); and, as in metrics.json, fairness, groups, amplification,
-    corruptions, drops, forgetting, grid.
+    answers (action -> samples, those of a round under way included), set_aside (gate -> rows), dataset_fingerprint,
+    rounds, baselines (name -> the same record), notes (what people changed or saved elsewhere, which counts for
+    nothing, a sentence each), and while people are waited for review (see `_awaited`).
+    Each of rounds: round, num_asked, num_labels, num_samples, num_synthetic, answers (action -> samples), weights,
+    diversity, quality (on val), test, ood, gaps, adaptation, seconds (by stage); and, as in metrics.json, fairness,
+    groups, amplification, corruptions, drops, forgetting, grid.
     """
     committed = run.rounds()
     last = committed[-1].manifest if committed else {}
@@ -26,6 +32,7 @@ def summarise(run: RunDir) -> dict:
         rounds.append(
             {
                 **{key: metrics[key] for key in ("round", "num_asked", "num_labels", "num_samples", "num_synthetic")},
+                "answers": _answers(round_),
                 "weights": manifest["weights"],
                 "diversity": metrics["diversity"],
                 "quality": metrics["val"],
@@ -38,6 +45,7 @@ def summarise(run: RunDir) -> dict:
             }
         )
     asked = sum(round_.manifest["asked"] for round_ in committed)
+    answers = [*(r["answers"] for r in rounds), _answers(run.round(len(committed)))]
     has_data = run.dataset_part(0).exists()
     dataset = run.dataset() if has_data else None
     record = {
@@ -49,10 +57,15 @@ def summarise(run: RunDir) -> dict:
         "num_labels": asked if run.config.review.by_people else 0,
         "num_samples": len(dataset) if has_data else 0,
         "num_synthetic": int((dataset["origin"] == "synthetic").sum()) if has_data else 0,
+        "answers": {a: n for a in ACTIONS if (n := sum(of_round.get(a, 0) for of_round in answers))},
         "set_aside": set_aside(run),
         "dataset_fingerprint": run.dataset_fingerprint() if has_data else None,
         "rounds": rounds,
+        "notes": changed_answers(run),
     }
+    if record["status"] == "awaiting_review":
+        record["review"] = _awaited(run)
+        record["notes"] += strays(run.round(len(committed)))
     beside = sorted((run.root / "baselines").glob("*/config.json"))
     return record | ({"baselines": {p.parent.name: summarise(RunDir.at(p.parent)) for p in beside}} if beside else {})
 
@@ -73,6 +86,24 @@ def stage_seconds(run: RunDir) -> dict[int, dict[str, float]]:
             stages = total.setdefault(event["round"], {})
             stages[event["stage"]] = round(stages.get(event["stage"], 0.0) + event["seconds"], 4)
     return total
+
+
+def _answers(round_: RoundDir) -> dict[str, int]:
+    decisions = round_.read("decisions.parquet", "action")
+    return {} if decisions is None else actions.count(decisions)
+
+
+def _awaited(run: RunDir) -> dict:
+    """Of the query people are asked: round, asked (samples), open (samples) and lines (where in the table they stand);
+    or mistakes (as they are told) where the answers have some."""
+    round_ = run.round(len(run.rounds()))
+    asked = len(round_.read("query.parquet", "sample_id"))
+    try:
+        found = pending(run)
+    except UserError as error:
+        return {"round": round_.t, "asked": asked, "mistakes": str(error)}
+    lines = found.answers.open if found else []
+    return {"round": round_.t, "asked": asked, "open": len(lines) if found else asked, "lines": lines}
 
 
 def _status(run: RunDir, last: dict) -> str:

@@ -101,7 +101,7 @@ EDGES = {  # name: (rows, config sections, the reason it ends for)
     ),
     "all junk": (only("pool", "") + [r | {"label": "junk"} for r in blobs("pool", 12)], {"stop": {"labels": 99}}, DRY),
     "an annotator who is always wrong": (rows(), {"review": {"error_rate": 1.0}}, "label budget"),
-    "a batch beyond all bounds": (rows(pool=7), {"select": {"batch": 10**30}, "stop": {"labels": None}}, DRY),
+    "a batch as large as may be": (rows(pool=7), {"select": {"batch": 10**6}, "stop": {"labels": None}}, DRY),
     "weights that are 0": (rows(), {"select": {"batch": 5, "diversity": {"novelty": 0}, "alpha": 0}}, "label budget"),
     "one principal component": (rows(), {"encoder": {"dims": 1}}, "label budget"),
     "training batches of one": (rows(), {"train": {"steps": 20, "batch_size": 1}}, "label budget"),

@@ -18,6 +18,7 @@ from adde_ray.config import Config
 from adde_ray.experiments.grid import Grid
 from adde_ray.experiments.space import Sweep
 from adde_ray.methods import generators, terms
+from adde_ray.review import actions
 
 ROOT = Path(__file__).parents[1]
 README, ARCHITECTURE = (ROOT / "README.md").read_text(), (ROOT / "ARCHITECTURE.md").read_text()
@@ -99,6 +100,13 @@ def test_commands_are_accepted(words, beside):
         config = Config.load(parsed["config"], parsed["set_"] or ())
         if config.select.diversity.keys() <= terms.DIVERSITY.keys():  # else it is the part the README adds
             check_names(config)
+
+
+def test_actions_are_told_in_the_words_of_review_txt():
+    told = {
+        f"| `{action}` | {row.label} | {row.means} |".replace("|  |", "| |") for action, row in actions.TABLE.items()
+    }
+    assert told <= set(README.splitlines())
 
 
 def test_every_command_is_in_the_table():

@@ -12,6 +12,7 @@ from test_sources import picture
 from adde_ray.config import Config
 from adde_ray.data_config import CsvData, FolderData
 from adde_ray.errors import UserError
+from adde_ray.source_mark import changes, mark
 from adde_ray.sources import files, image_folder, table
 from adde_ray.sources.reach import Reach
 from adde_ray.sources.walking import Walk
@@ -130,6 +131,20 @@ def test_tables_in_a_bucket(bucket):
         frame.write_parquet(folder / name) if name.endswith("parquet") else frame.write_ndjson(folder / name)
         rows = table.read(CsvData(source="table", path=f"s3://ours/{name}?{query}", text_column="text"), seed=0)
         assert sorted(rows.splits["pool"]["text"]) == ["e", "f"]
+
+
+def test_sizes_in_a_bucket_tell_that_data_changed(bucket):
+    folder, query = bucket
+    for name in ("pool/1.csv", "pool/2.csv", "t.csv"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("text,label\n")
+    data = {"source": "csv", "path": f"s3://ours/t.csv?{query}", "pool": f"s3://ours/pool?{query}"}
+    config = Config.parse({"data": data | {"text_column": "text"}})
+    before = mark(config.data)
+    assert before["pool"]["files"] == 2 and changes(config.data, before) == []
+    (folder / "pool" / "2.csv").write_text("text,label\nmore,\n")
+    (folder / "t.csv").write_text("text,label\nmore,a\n")
+    assert [note.partition(",")[0] for note in changes(config.data, before)] == ["data.path", "data.pool"]
 
 
 def test_images_a_table_names_by_location(bucket, tmp_path):

@@ -1,1 +1,1 @@
-"""The people's side of a run. Imports only schema, rundir, errors and methods.consensus."""
+"""The people's side of a run. Imports only the ground floor."""

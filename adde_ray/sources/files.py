@@ -82,6 +82,13 @@ class RemotePath:
             if info.type == fs.FileType.File:
                 yield info.path.removeprefix(self.path).lstrip("/")
 
+    def sizes(self, names: list[str]) -> dict[str, int | None]:
+        """Bytes of these files below, as far as they are there; one request for one file, a listing for several."""
+        if len(names) == 1:
+            return {names[0]: (self / names[0])._info().size}
+        found = {info.path.removeprefix(self.path).lstrip("/"): info.size for info in self._list(recursive=True)}
+        return {name: found.get(name) for name in names}
+
     def resolve(self) -> RemotePath:
         return self
 

@@ -25,6 +25,7 @@ from adde_ray.ray_session import ensure_ray
 from adde_ray.rundir import RunDir, read_json, write_json, write_table
 from adde_ray.schema import REJECTED, SPLITS, Meta, frame
 from adde_ray.sharding import arranged
+from adde_ray.source_mark import mark
 from adde_ray.sources import SOURCES, WHERE, Rows
 from adde_ray.sources.rows import count, identify, listing, read_all
 from adde_ray.sources.simulate import thin
@@ -112,6 +113,7 @@ def ingest(config: Config, run: RunDir) -> Meta:
     """Write the ingest/ artifacts unless they are there. `meta.json` is written last and means done."""
     folder = run.root / "ingest"
     if not (folder / "meta.json").exists():
+        source = mark(config.data)  # before they are read: what changes meanwhile is noticed later
         prepared = prepare(config)
         tables = dict(prepared.splits)
         if prepared.unread is None:
@@ -129,7 +131,7 @@ def ingest(config: Config, run: RunDir) -> Meta:
         for name, table in (tables | {"rejected": prepared.rejected}).items():
             write_table(folder / f"{name}.parquet", table)
         write_json(folder / "gates.json", prepared.report(config))
-        write_json(folder / "meta.json", asdict(prepared.meta))
+        write_json(folder / "meta.json", asdict(replace(prepared.meta, source=source)))
     sharding.tidy(folder)
     return load_meta(run)
 

@@ -18,7 +18,8 @@ from adde_ray.labels import foreign
 from adde_ray.methods.annotators import Judges, SimulatedAnnotator, pseudo_labels
 from adde_ray.methods.generators import generator_for
 from adde_ray.methods.images import viewable
-from adde_ray.review import inbox
+from adde_ray.review.read_review import read_review
+from adde_ray.review.write_review import write_review
 from adde_ray.rundir import ORACLE, RoundDir, RunDir, derive_seed
 
 
@@ -62,7 +63,7 @@ class Simulated:
 
 
 class File:
-    """People fill in rounds/NNN/review.csv; see `review.inbox`."""
+    """People fill in rounds/NNN/review.csv; see `review.read_review`."""
 
     def __init__(self, config: Config, data: Data, run: RunDir):
         self._meta = data.meta
@@ -74,8 +75,9 @@ class File:
             shown = shown.with_columns(pl.col("image").map_elements(viewable, return_dtype=pl.Binary))
         if "file" in asked.table.columns:  # what people see is small: they may want the original
             shown = shown.join(asked.table.select("sample_id", "file"), on="sample_id", how="left")
-        path = inbox.put_out(round_.root, shown, modality, self._meta.classes, multi=self._meta.multi)
-        return inbox.take_in(path, query, self._meta.classes, t=round_.t, multi=self._meta.multi)
+        path = write_review(round_.root, shown, modality, self._meta.classes, multi=self._meta.multi)
+        answers = read_review(path, query, self._meta.classes, t=round_.t, multi=self._meta.multi)
+        return None if answers.open else answers.decisions
 
 
 class Model:

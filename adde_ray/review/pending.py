@@ -1,0 +1,107 @@
+"""What people have answered of the queries of a run: the one it waits for, and those it took answers of before.
+
+Needs the run's folder alone, and nothing heavy: a mistake in the answers is told before torch is imported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from adde_ray.errors import UserError
+from adde_ray.review.actions import describe
+from adde_ray.review.read_review import Answers, read_review
+from adde_ray.review.write_review import HOW_TO, TABLE, is_ours
+from adde_ray.rundir import RoundDir, RunDir, read_json
+from adde_ray.schema import Meta
+
+SUFFIXES = (".csv", ".tsv", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".fods", ".numbers", ".gsheet", ".txt")
+"""What tables are called by."""
+
+NAMED = 5
+"""Changed answers of a round that are named; more are counted."""
+
+
+@dataclass(frozen=True)
+class Pending:
+    """The query a run waits for: its round, its table, how many samples it asks about, and what is answered."""
+
+    round: RoundDir
+    path: Path
+    asked: int
+    answers: Answers
+
+
+def pending(run: RunDir) -> Pending | None:
+    """What people have answered so far; None where the run waits for nobody.
+
+    Raises UserError: the table cannot be read. Raises Mistakes: see `read_review`.
+    """
+    round_ = run.round(len(run.rounds()))
+    path, query = round_.root / TABLE, round_.read("query.parquet")
+    if query is None or (round_.root / "decisions.parquet").exists():
+        return None
+    if not path.exists():
+        if found := _beside(round_):
+            remedy = f"Save {found[0]} as CSV UTF-8, as {TABLE}; or move it away to get a new table"
+            raise UserError(f"no such file, but {found[0]} beside it", where=path, remedy=remedy)
+        return None
+    return Pending(round_, path, len(query), _read(run, round_, query))
+
+
+def take_answers(run: RunDir) -> Pending | None:
+    """`pending`; where nothing is open, the answers are the round's decisions from now on."""
+    found = pending(run)
+    if found and not found.answers.open:
+        found.round.once("decisions.parquet", lambda: found.answers.decisions)
+    return found
+
+
+def changed_answers(run: RunDir) -> list[str]:
+    """What people changed in the tables of answers that were taken already: a sentence for each round."""
+    notes = []
+    for path in sorted((run.root / "rounds").glob(f"*/{TABLE}")):
+        round_ = run.round(int(path.parent.name))
+        taken = round_.read("decisions.parquet")
+        if taken is not None and (change := _change(run, round_, taken)):
+            notes.append(
+                f"{path}: {change}; what was taken of round {round_.t} stays: "
+                "put the table back, or begin another run with the answers as they should be"
+            )
+    return notes
+
+
+def strays(round_: RoundDir) -> list[str]:
+    """Tables beside the one that is read, where people may have saved their answers: a sentence for each."""
+    return [f"{round_.root / name} is not read: save it as CSV UTF-8, as {TABLE}" for name in _beside(round_)]
+
+
+def _beside(round_: RoundDir) -> list[str]:
+    names = sorted(path.name for path in round_.root.glob("[!.~]*") if path.suffix.lower() in SUFFIXES)
+    return [name for name in names if name != TABLE and not (name == HOW_TO and is_ours(round_.root / name))]
+
+
+def _change(run: RunDir, round_: RoundDir, taken: pl.DataFrame) -> str | None:
+    """How a table differs from what was taken of it; None where it says the same."""
+    query = round_.read("query.parquet")
+    try:
+        now = _read(run, round_, query if query is not None else taken)
+    except UserError as error:
+        return f"cannot be read any more as it was when its answers were taken ({error.what})"
+    told = {row["sample_id"]: row for row in now.decisions.iter_rows(named=True)}
+    changed = [
+        f"line {now.lines[row['sample_id']]} was {describe(row)} and is {describe(told.get(row['sample_id']))}"
+        for row in taken.iter_rows(named=True)
+        if row != told.get(row["sample_id"])
+    ]
+    if not changed:
+        return None
+    more = f", and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
+    return f"answers were changed after they were taken: {', '.join(changed[:NAMED])}{more}"
+
+
+def _read(run: RunDir, round_: RoundDir, query: pl.DataFrame) -> Answers:
+    meta = Meta.from_json(read_json(run.root / "ingest" / "meta.json"))
+    return read_review(round_.root / TABLE, query, meta.classes, t=round_.t, multi=meta.multi)

@@ -1,0 +1,96 @@
+"""Write what people are asked: rounds/NNN/review.csv, to be filled in, and how to in review.txt.
+
+QUERY rows + payload → review.csv (and review/<sample_id>.png for images, .txt for long texts). The plainest way for
+people to answer; it needs a spreadsheet and nothing else. `read_review` is the way back.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from adde_ray.cells import csv_text
+from adde_ray.labels import NONE, SEPARATOR, UNKNOWN, in_words
+from adde_ray.review import actions
+from adde_ray.rundir import atomic
+
+TABLE, HOW_TO = "review.csv", "review.txt"
+"""What lies in a round's folder: the table to fill in, and how to."""
+
+TITLE = f"How to answer {TABLE}"
+
+COLUMNS = (
+    "sample_id",
+    "rank",
+    "sample",
+    "file",
+    "suggested",
+    "confidence",
+    "origin",
+    "gap_id",
+    "action",
+    "label",
+    "annotator",
+    "comment",
+)
+
+CELL = 32_767
+"""The most characters a spreadsheet's cell holds."""
+
+
+def write_review(
+    folder: Path, query: pl.DataFrame, modality: str, classes: tuple[str, ...] = (), *, multi: bool = False
+) -> Path:
+    """Write review.csv, and beside it what fits no cell, unless it is there. Returns its path.
+
+    query: QUERY columns and the payload column; `file`, where each image came from, is shown when it is there.
+    review.txt, written too, says how to answer. multi: any number of the classes may hold.
+    """
+    path = folder / TABLE
+    with atomic(folder / HOW_TO) as temporary:
+        temporary.write_text(_instructions(classes, multi), encoding="utf-8")
+    if path.exists():
+        return path
+    columns, rows = [c for c in COLUMNS if c != "file" or c in query.columns], []
+    for row in query.sort("rank").iter_rows(named=True):
+        shown = {"sample": _cell(folder, row["sample_id"], row[modality]), "confidence": round(row["confidence"], 3)}
+        rows.append({**{c: row.get(c) for c in columns}, **shown, "suggested": in_words(row["suggested"])})
+    with atomic(path) as temporary:
+        temporary.write_text(csv_text(columns, rows), encoding="utf-8", newline="")
+    return path
+
+
+def is_ours(how_to: Path) -> bool:
+    """Whether review.txt still says how to answer: some programs save a table under that name."""
+    return how_to.read_bytes().startswith(TITLE.encode())
+
+
+def _instructions(classes: tuple[str, ...], multi: bool) -> str:
+    several = (
+        f"       Several classes may hold: join them by {SEPARATOR}, as in A{SEPARATOR}B. Where none holds write\n"
+        f"       {NONE}: an empty cell is no answer. {UNKNOWN}A says that you cannot tell whether A holds.\n"
+    )
+    rows = "".join(
+        f"  {name:9}{row.means}{f'; {row.label} stands under label' * bool(row.label)}\n"
+        for name, row in actions.TABLE.items()
+    )
+    return (
+        f"{TITLE}: fill in two columns of each line, save it as CSV, resume the run.\n\n"
+        f"action\n{rows}"
+        "What is rejected or flagged stays out of the dataset and is not asked about again.\n\n"
+        f"label  A label without an action is short for accept or correct.\n{several * multi}\n"
+        "A text that begins with = + - or @ has a ' before it, so that no spreadsheet takes it for a formula.\n"
+        "The ' is no part of it: labels are read with it or without.\n\n"
+        "Classes:\n" + "".join(f"  {' '.join(name.split())}\n" for name in classes)
+    )
+
+
+def _cell(folder: Path, sample_id: str, payload: bytes | str | list) -> str:
+    """What the table shows of a sample: its text, or the name of the file that holds it."""
+    if not isinstance(payload, bytes) and len(str(payload)) < CELL:  # it may get a mark: see `cells`
+        return str(payload)
+    path = folder / "review" / f"{sample_id}.{'png' if isinstance(payload, bytes) else 'txt'}"
+    with atomic(path) as temporary:
+        temporary.write_bytes(payload if isinstance(payload, bytes) else str(payload).encode())
+    return f"review/{path.name}"
