@@ -178,9 +178,8 @@ def ablate(
         grid, folder=folder, overrides=set_ or (), quick=quick, concurrency=concurrency, resume=resume, console=out
     )
     _tell_failures(record)
-    if record["means"]:
-        best, figure = next(iter(record["means"].items()))
-        _say(f"best on average: {best}, final macro-F1 {figure:.3f}; of {', '.join(record['means'])}")
+    for line in record["verdict"]:
+        _say(line)
     _say(f"next: adde compare {record['folder']}")
 
 
