@@ -258,6 +258,7 @@ def _tell(record: dict, folder: Path) -> None:
             f"finished: {record['stop_reason']}; {record['num_samples']} samples, {record['num_labels']} labels bought"
         )
         _say(f"dataset fingerprint {record['dataset_fingerprint']} in {folder}")
+        _tell_rehearsal(record, folder)
         _say(f"next: adde report {folder} · adde export {folder} --out DATASET")
     elif record["status"] == "awaiting_review":
         path = folder / "rounds" / f"{record['num_rounds']:03d}" / "review.csv"
@@ -265,6 +266,16 @@ def _tell(record: dict, folder: Path) -> None:
         _say("then repeat the command with --resume")
     else:
         _say(f"not finished: {record['num_rounds']} rounds done; repeat `adde run` with --resume")
+
+
+def _tell_rehearsal(record: dict, folder: Path) -> None:
+    if "random" not in record.get("baselines", {}):
+        return
+    from adde_ray.report.rehearsal import rehearsal
+
+    found = rehearsal(RunDir.at(folder))
+    for line in found.lines if found else ():
+        _say(line)
 
 
 def _tell_plan(config: Config, prepared) -> None:
