@@ -53,15 +53,15 @@ GAPS = pa.schema(
         ("filled_round", pa.int64()),  # null while open
         ("anchors", pa.list_(pa.string())),  # sample_ids that re-locate the gap when the embedding moves
         # What has been tried in the rounds before this one:
-        ("num_synthesised", pa.int64()),
-        ("num_asked", pa.int64()),
-        ("num_confirmed", pa.int64()),
+        ("num_synthesised", pa.int64()),  # for it
+        ("num_asked", pa.int64()),  # of these, and of real samples that lay in it as far as f could tell
+        ("num_confirmed", pa.int64()),  # entered the dataset, of a class gap with that class
     ]
 )
 
 LINEAGE = [
     ("origin", pa.string()),  # real | synthetic
-    ("gap_id", pa.string()),  # gap it was found or made for; null when none
+    ("gap_id", pa.string()),  # gap a real sample lies in, by what f expects; a synthetic one's that it was made for
     ("generator", pa.string()),  # null for real samples
     ("parents", pa.list_(pa.string())),  # samples a synthetic one lies between; null for real ones
 ]

@@ -122,11 +122,15 @@ class Scorer:
             "score": score[kept].astype(np.float32),
             "suggested": pl.Series(suggested, dtype=pl.String),
             "confidence": confidence,
-            "gap_id": pl.Series(
-                terms.gap_of(of.membership[kept], [gap.gap_id for gap in self.open_gaps]), dtype=pl.String
-            ),
+            "gap_id": pl.Series(self._gaps(of, kept), dtype=pl.String),
         }
         return Best(pl.DataFrame(table), features[kept])
+
+    def _gaps(self, of: Terms, rows: np.ndarray) -> list[str | None]:
+        points = self.space.reduce(of.embedding[rows])
+        return gaps.gap_of(
+            points, of.proba[rows], of.membership[rows], self.open_gaps, self.space, self.classes, multi=self.multi
+        )
 
 
 def merge(parts: list[Best], at_most: int) -> Best:

@@ -127,7 +127,7 @@ def _pays(run: RunDir, level: float, split: str) -> str:
     reached = ((m["num_asked"], m[split]["macro_f1"]) for m in (round_.metrics for round_ in run.rounds()))
     labels = next((asked for asked, figure in reached if figure >= level), None)
     spent = run.rounds()[-1].metrics["num_asked"]
-    return f"it pays here: {labels} of {spent} labels were enough for random's {level:.3f}"
+    return f"nothing stands against it: {labels} of {spent} labels were enough for random's {level:.3f}"
 
 
 def _wrong_answers(config: Config) -> bool:
