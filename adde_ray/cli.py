@@ -279,11 +279,15 @@ def _tell_rehearsal(record: dict, folder: Path) -> None:
 
 
 def _tell_plan(config: Config, prepared) -> None:
+    from adde_ray import outlook
+
     meta = prepared.meta
     rows = ", ".join(f"{split} {count}" for split, count in meta.num_rows.items())
     _say(f"{meta.modality} data, rows: {rows}")
     task = ", of which several may hold at once" if meta.multi else ""
     _say(f"{len(meta.classes)} classes{task}: {', '.join(meta.classes[:20])}{' …' if len(meta.classes) > 20 else ''}")
+    for line in outlook.told(config, prepared):
+        _say(line)
     if meta.subgroups:
         _say(f"subgroups: {', '.join(meta.subgroups)}")
     told = prepared.report(config)
@@ -295,6 +299,8 @@ def _tell_plan(config: Config, prepared) -> None:
         _say(f"leakage: {leaks['exact']} exact and {leaks['near']} near copies of what is held out are kept")
     for note in prepared.notes:
         _say(f"note: {note}")
+    for warning in outlook.warned(config, prepared):
+        _say(f"warning: {warning}")
     pool, batch, budget = meta.num_rows.get("pool", 0), config.select.batch, config.stop.labels
     labels = min(x for x in (budget, config.stop.rounds * batch) if x is not None)
     what = "labels to be bought from" if config.review.by_people else "samples for the model to label of"

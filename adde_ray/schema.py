@@ -54,8 +54,9 @@ GAPS = pa.schema(
         ("anchors", pa.list_(pa.string())),  # sample_ids that re-locate the gap when the embedding moves
         # What has been tried in the rounds before this one:
         ("num_synthesised", pa.int64()),  # for it
-        ("num_asked", pa.int64()),  # of these, and of real samples that lay in it as far as f could tell
-        ("num_confirmed", pa.int64()),  # entered the dataset, of a class gap with that class
+        ("num_asked", pa.int64()),  # real samples near it or in it, and synthetic ones made for it
+        ("num_confirmed", pa.int64()),  # entered the dataset from inside it, of a class gap with that class
+        ("num_inside", pa.int64()),  # of the asked: in it, as far as f could tell, or made for it
     ]
 )
 
@@ -98,6 +99,7 @@ CANDIDATES = pa.schema(
         ("suggested", pa.string()),  # class f (real) or the generator (synthetic) proposes
         ("confidence", pa.float32()),  # calibrated p(suggested | x)
         *SCORES,
+        ("near_gap", pa.string()),  # gap it fits best, in it or beside it
     ]
 )
 

@@ -28,7 +28,7 @@ LAYERS = [
     {"ray_session", "workers", "copies", "sharding", "streaming", "keeper", "fitting"},
     {"review"},
     {"stages"},
-    {"check", "report", "export"},
+    {"check", "outlook", "report", "export"},
     {"loop"},
     {"experiments"},
     {"cli"},

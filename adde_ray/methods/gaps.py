@@ -55,6 +55,7 @@ class Gap:
     num_synthesised: int = 0
     num_asked: int = 0
     num_confirmed: int = 0
+    num_inside: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -109,10 +110,10 @@ def find_gaps(
 def open_gaps(gaps: list[Gap], config: Gaps) -> list[Gap]:
     """The open gaps to act on, at most `max_open`: the first of each kind, the second of each kind, …
 
-    Within a kind the most severe come first, among equals those people were asked about least, then in the order
-    given: what was synthesised for a gap, and never asked about, must not turn the query to others. The kinds
-    alternate because many classes without a label, of which f knows nothing yet, would crowd out the regions
-    where they can be found.
+    Within a kind the most severe come first, among equals those people were asked about least, inside or near: where
+    questions miss a gap, others have their turn all the same. Then in the order given. What was synthesised for a gap,
+    and never asked about, must not turn the query to others. The kinds alternate because many classes without a label,
+    of which f knows nothing yet, would crowd out the regions where they can be found.
     """
     ranked = []
     for order, kind in enumerate(GAP_KINDS):
@@ -150,7 +151,7 @@ def membership(
     return np.clip(share, 0, 1)
 
 
-def gap_of(
+def home_gap(
     points: np.ndarray,
     proba: np.ndarray,
     membership: np.ndarray,

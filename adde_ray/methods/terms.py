@@ -152,6 +152,14 @@ def diversity(s: Situation, shares: dict[str, float]) -> np.ndarray:
     return sum((shares[name] / total) * term(s) for name, term in terms.items())
 
 
+def gap_of(membership: np.ndarray, gap_ids: list[str], threshold: float = 0.05) -> list[str | None]:
+    """The id of the gap each candidate fits best, whether it lies in it or near it; None below `threshold`."""
+    if membership.shape[1] == 0:
+        return [None] * len(membership)
+    best = membership.argmax(axis=1)
+    return [gap_ids[g] if membership[row, g] >= threshold else None for row, g in enumerate(best)]
+
+
 def weighted_sum(u: np.ndarray, div: np.ndarray, q: np.ndarray, weights: dict[str, float]) -> np.ndarray:
     """(α·U + β·Div + γ·Q) / (α + β + γ), (n,) in [0, 1]; all 0 when the weights are.
 

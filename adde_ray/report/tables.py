@@ -93,6 +93,7 @@ def gap_rows(story: Story) -> list[dict]:
             "labelled": g["num_labelled"],
             "pool": g["num_pool"],
             "tried": (g["num_synthesised"] or 0, g["num_asked"] or 0, g["num_confirmed"] or 0),
+            "inside": g.get("num_inside"),  # of the asked; the first version did not count it
             "spark": _spark(severity.get(g["gap_id"], []), rounds),
         }
         for g in ordered

@@ -168,20 +168,24 @@ def take_census(space: Space, real: Places, dataset: Dataset, model: Model, data
     return Census(real, taken, rejected)
 
 
-def tried(round_: RoundDir, multi: bool) -> dict[str, tuple[int, int, int]]:
-    """gap_id -> samples (synthesised for it, asked about in it, confirmed) in the round before.
+def tried(round_: RoundDir, multi: bool) -> dict[str, tuple[int, ...]]:
+    """gap_id -> samples of the round before, as `gap_tracking.TALLIES`: synthesised for it, asked about near it or in
+    it, confirmed, and asked about in it.
 
     Confirmed is what entered the dataset as what the gap lacks: for a class, with that class.
     """
     if round_.t == 0:
         return {}
     before = round_.run.round(round_.t - 1)
-    tables = [before.read(name, "gap_id") for name in ("synthetic.parquet", "query.parquet")]
+    made, query = before.read("synthetic.parquet", "gap_id"), before.read("query.parquet")
+    # The first queries did not tell near from inside.
+    near = None if query is None else query["near_gap" if "near_gap" in query.columns else "gap_id"]
+    grown = _filling(round_, before, multi)
     counts: dict[str, list[int]] = {}
-    for column, table in enumerate([*tables, _filling(round_, before, multi)]):
-        if table is not None:
-            for gap_id, number in table.drop_nulls("gap_id").group_by("gap_id").len().iter_rows():
-                counts.setdefault(gap_id, [0, 0, 0])[column] = number
+    for column, ids in enumerate((made, near, grown, query)):
+        ids = ids["gap_id"] if isinstance(ids, pl.DataFrame) else ids
+        for gap_id in [] if ids is None else ids.drop_nulls():
+            counts.setdefault(gap_id, [0, 0, 0, 0])[column] += 1
     return {gap_id: tuple(c) for gap_id, c in counts.items()}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from toy import CLASSES, Toy
 
-from adde_ray.methods.gaps import Gap, gap_of, membership
+from adde_ray.methods.gaps import Gap, home_gap, membership
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def named(found: list[Gap]) -> list[Gap]:
 
 def attributed(toy: Toy, found: list[Gap], proba: np.ndarray, *, multi: bool = False) -> list[str | None]:
     fills = membership(toy.space.points, proba, toy.subgroups, found, CLASSES)
-    return gap_of(toy.space.points, proba, fills, found, toy.space, CLASSES, multi=multi)
+    return home_gap(toy.space.points, proba, fills, found, toy.space, CLASSES, multi=multi)
 
 
 def labelled_in(found: list[Gap], gap: Gap) -> int | None:

@@ -111,6 +111,11 @@ def test_novelty_grows_with_distance_to_the_dataset():
     assert terms.novelty_scale(x[:0], y) == terms.novelty_scale(x, y[:0]) == 0
 
 
+def test_gap_of_names_the_best_gap_or_none():
+    assert terms.gap_of(np.array([[0.1, 0.9], [0.0, 0.01]]), ["a", "b"]) == ["b", None]
+    assert terms.gap_of(np.zeros((2, 0)), []) == [None, None]
+
+
 def test_weighted_sum():
     u, div, q = np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.array([1.0, 1.0])
     assert terms.weighted_sum(u, div, q, {"alpha": 2, "beta": 1, "gamma": 1}).tolist() == [0.75, 0.5]
