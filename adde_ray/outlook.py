@@ -36,7 +36,7 @@ LOOKED_AT = 24
 LARGER = 2
 """Images this many times as large as the model's input lose what may tell classes apart."""
 
-FIT_ROWS, SCORED_ROWS, FOLDS = 1000, 400, 3
+FIT_ROWS, SCORED_ROWS, FOLDS = 500, 400, 3
 """The first score: rows an encoder is fitted on, labelled rows it is taken on, and parts of its cross-validation."""
 
 LITTLE = 0.15
@@ -139,11 +139,10 @@ def first_score(config: Config, prepared: Prepared) -> str:
 def _features(config: Config, prepared: Prepared, rows: pl.DataFrame) -> np.ndarray:
     """(m, d) of the first m rows, as many as there is time for. Raises UserError: no such model."""
     modality = prepared.meta.modality
-    began = time.monotonic()
     encoder = encoders.make(config.encoder, modality)
     known = pl.concat([prepared.splits[n].select(modality) for n in ("pool", "seed") if n in prepared.splits])
     encoder.fit(known.sample(min(FIT_ROWS, len(known)), shuffle=True, seed=config.run.seed)[modality], seed=0)
-    found = []
+    found, began = [], time.monotonic()
     for start in range(0, len(rows), 32):
         if found and time.monotonic() - began > SECONDS:
             break

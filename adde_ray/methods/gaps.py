@@ -169,8 +169,8 @@ def home_gap(
     fits = np.where(_inside(points, proba, membership, gaps, space, classes, multi=multi), membership, 0)
     if not fits.shape[1]:
         return [None] * len(fits)
-    best = fits.argmax(axis=1)
-    return [gaps[g].gap_id if fits[row, g] > 0 else None for row, g in enumerate(best)]
+    ids = np.array([*(gap.gap_id for gap in gaps), None], dtype=object)
+    return ids[np.where(fits.max(axis=1) > 0, fits.argmax(axis=1), -1)].tolist()
 
 
 def _inside(
