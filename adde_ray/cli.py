@@ -81,7 +81,7 @@ def run(
     with RoundTable(out) as table:
         from adde_ray.loop import run as run_loop  # seconds of imports, under the spinner
 
-        summary = run_loop(parsed, folder, resume=resume, watch=table.add)
+        summary = run_loop(parsed, folder, resume=resume, watch=table.add, on_stage=table.began)
     _tell(summary, folder)
 
 
