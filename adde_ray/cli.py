@@ -166,7 +166,7 @@ def run(
     with RoundTable(out) as table:
         from adde_ray.loop import run as run_loop  # seconds of imports, under the spinner
 
-        summary = run_loop(parsed, folder, resume=resume, watch=table.add)
+        summary = run_loop(parsed, folder, resume=resume, watch=table.add, on_stage=table.began)
     _tell(summary, folder)
 
 
@@ -274,9 +274,8 @@ def ablate(
         grid, folder=folder, overrides=set_ or (), quick=quick, concurrency=concurrency, resume=resume, console=out
     )
     _tell_failures(record)
-    if record["means"]:
-        best, figure = next(iter(record["means"].items()))
-        _say(f"best on average: {best}, final macro-F1 {figure:.3f}; of {', '.join(record['means'])}")
+    for line in record["verdict"]:
+        _say(line)
     _say(f"next: adde compare {record['folder']}")
 
 
@@ -376,6 +375,7 @@ def _tell(record: dict, folder: Path) -> None:
             f"finished: {record['stop_reason']}; {record['num_samples']} samples, {record['num_labels']} labels bought"
         )
         _say(f"dataset fingerprint {record['dataset_fingerprint']} in {folder}")
+        _tell_rehearsal(record, folder)
         _say(f"next: adde report {folder} · adde export {folder} --out DATASET")
     elif record["status"] == "awaiting_review":
         _tell_awaited(record["review"], folder)
@@ -406,12 +406,26 @@ def _tell_notes(notes: list[str]) -> None:
         _say(f"note: {note}")
 
 
+def _tell_rehearsal(record: dict, folder: Path) -> None:
+    if "random" not in record.get("baselines", {}):
+        return
+    from adde_ray.report.rehearsal import rehearsal
+
+    found = rehearsal(RunDir.at(folder))
+    for line in found.lines if found else ():
+        _say(line)
+
+
 def _tell_plan(config: Config, prepared) -> None:
+    from adde_ray import outlook
+
     meta = prepared.meta
     rows = ", ".join(f"{split} {count}" for split, count in meta.num_rows.items())
     _say(f"{meta.modality} data, rows: {rows}")
     task = ", of which several may hold at once" if meta.multi else ""
     _say(f"{len(meta.classes)} classes{task}: {', '.join(meta.classes[:20])}{' …' if len(meta.classes) > 20 else ''}")
+    for line in outlook.told(config, prepared):
+        _say(line)
     if meta.subgroups:
         _say(f"subgroups: {', '.join(meta.subgroups)}")
     told = prepared.report(config)
@@ -423,6 +437,8 @@ def _tell_plan(config: Config, prepared) -> None:
         _say(f"leakage: {leaks['exact']} exact and {leaks['near']} near copies of what is held out are kept")
     for note in prepared.notes:
         _say(f"note: {note}")
+    for warning in outlook.warned(config, prepared):
+        _say(f"warning: {warning}")
     pool, batch, budget = meta.num_rows.get("pool", 0), config.select.batch, config.stop.labels
     labels = min(x for x in (budget, config.stop.rounds * batch) if x is not None)
     what = "labels to be bought from" if config.review.by_people else "samples for the model to label of"

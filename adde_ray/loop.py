@@ -40,17 +40,27 @@ from adde_ray.summary import summarise
 Watcher = Callable[[RunDir, dict, dict], None]
 """Called after every round with the run, the round's metrics and its manifest."""
 
+StageWatcher = Callable[[RunDir, str, int | None], None]
+"""Called as every stage begins with the run, the stage's name and its round, None before the first."""
+
 
 def run(
-    config: Config, run_dir: str | Path | None = None, *, resume: bool = False, watch: Watcher | None = None
+    config: Config,
+    run_dir: str | Path | None = None,
+    *,
+    resume: bool = False,
+    watch: Watcher | None = None,
+    on_stage: StageWatcher | None = None,
 ) -> dict:
     """Run until a stopping rule holds or people are waited for. Returns `summary.summarise` of the run.
 
-    run_dir: where it is kept; default `run.root`/`run.name`. watch: called after every round.
+    run_dir: where it is kept; default `run.root`/`run.name`. watch: called after every round. on_stage: called as
+    every stage begins, reading and embedding among them.
     Raises UserError for anything the user can mend, before any training. While people are at it, nothing is loaded.
     """
     check_names(config)
     with RunDir.start(run_dir or config.run_dir, config, resume=resume) as run_:
+        run_.on_stage = on_stage or run_.on_stage
         if resuming.resume(run_, config).waits:
             return summarise(run_)
         run_.once_json("provenance.json", provenance.describe)
@@ -60,14 +70,17 @@ def run(
         if stop_reason(run_) and config.compare.random:
             beside = at_random(config, run_)
             with RunDir.start(run_.root / "baselines" / "random", beside, resume=True) as baseline:
+                baseline.on_stage = run_.on_stage
                 watched(rounds(baseline, beside, data, spaces, annotator), watch)
         return summarise(run_)
 
 
 def prepare(config: Config, run_: RunDir) -> Data:
     """What a run knows before its first round: the data read, checked and embedded. What is there is not done again."""
+    run_.on_stage(run_, "reading", None)
     meta = ingest(config, run_)
     check_data(config, meta)
+    run_.on_stage(run_, "embedding", None)
     embedding = embed(config, meta, run_)
     pool = embedding.pool()
     return Data(meta, embedding.splits(), pool, embedding.encode, leave_out(pool, config, run_))

@@ -19,10 +19,19 @@ if TYPE_CHECKING:
 QUIET_SECONDS = 2.0
 """A progress bar shows only after this long, and only in a terminal."""
 
+LONG_SECONDS = 60.0
+"""Where nothing can be shown live, a stage that took longer than this is told once it is over."""
+
 COLUMNS = (
     ("", 8), ("round", 5), ("labels", 6), ("samples", 7), ("synth", 5), ("F1 val", 6), ("F1 test", 7), ("M_div", 6),
-    ("gaps", 5), ("α/β/γ", 14),
+    ("gaps", 5),
 )  # fmt: skip
+OURS, RANDOM, WIDTH = "ADDE", "random", 7
+"""A run and the one beside it; beside each stands, so many characters wide, the other's macro-F1 with as many labels:
+on test, or val where there is none."""
+
+WEIGHTS, MOVED = "α/β/γ", 0.05
+"""A weight that has moved so far since it was last told is told again."""
 
 
 class RoundTable:
@@ -30,8 +39,11 @@ class RoundTable:
 
     def __init__(self, console: Console):
         self._console = console
-        self._status = console.status("starting")
+        self._at_work = AtWork("loading")
+        self._status = console.status(self._at_work)
         self._named: str | None = None
+        self._weights: dict[str, float] = {}
+        self._beside: dict[int, str] = {}
 
     def __enter__(self) -> RoundTable:
         self._status.start()
@@ -40,35 +52,73 @@ class RoundTable:
     def __exit__(self, *error: object) -> None:
         self._status.stop()
 
+    def began(self, run: RunDir, stage: str, t: int | None) -> None:
+        """The `on_stage` of `loop.run`."""
+        took = self._at_work.seconds
+        if took > LONG_SECONDS and not self._console.is_terminal:
+            self._note(f"{self._at_work.stage}: {took:.0f} s")
+        self._at_work.begin(stage if t is None else f"{_name(run)}, round {t}: {stage}")
+
     def add(self, run: RunDir, metrics: dict, manifest: dict) -> None:
         """The `watch` of `loop.run`."""
-        name = "random" if run.root.parent.name == "baselines" else "ADDE"
+        name = _name(run)
+        texts = cells(name if name != self._named else "", metrics, metrics["val"], metrics["test"])
         if name != self._named:
-            self._line([title for title, _ in COLUMNS], style="bold")
-        self._line(
-            cells(name if name != self._named else "", metrics, manifest["weights"], metrics["val"], metrics["test"])
-        )
-        self._named = name
+            self._named, self._weights = name, manifest["weights"]
+            self._beside = _figures(RunDir(run.root.parents[1])) if name == RANDOM else {}
+            self._line([title for title, _ in COLUMNS] + [OURS] * bool(self._beside), style="bold")
+        self._line(texts + [self._beside.get(metrics["num_asked"], "–")] * bool(self._beside))
+        if any(abs(weight - self._weights[term]) >= MOVED for term, weight in manifest["weights"].items()):
+            self._weights = manifest["weights"]
+            self._note(f"{WEIGHTS} now {weights_text(self._weights)}")
         if manifest["stop_reason"]:
-            self._console.print(f"{'':8} {manifest['stop_reason']}", style="dim", highlight=False, soft_wrap=True)
-        self._status.update(f"{name}: round {metrics['round'] + 1}")
+            self._note(manifest["stop_reason"])
 
     def _line(self, texts: list[str], style: str = "") -> None:
-        line = " ".join(f"{text:>{width}}" for text, (_, width) in zip(texts, COLUMNS, strict=True))
+        widths = [*(width for _, width in COLUMNS), WIDTH]
+        line = " ".join(f"{text:>{width}}" for text, width in zip(texts, widths, strict=False))
         self._console.print(line, style=style, highlight=False, soft_wrap=True)
+
+    def _note(self, text: str) -> None:
+        self._console.print(f"{'':8} {text}", style="dim", highlight=False, soft_wrap=True, markup=False)
+
+
+class AtWork:
+    """What is being done and for how long, as a text that is drawn anew while it is shown."""
+
+    def __init__(self, stage: str):
+        self.begin(stage)
+
+    def begin(self, stage: str) -> None:
+        self.stage, self._began = stage, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def __rich__(self) -> Text:
+        return Text(f"{self.stage} {self.seconds:.0f} s" if self.seconds >= 1 else self.stage)
 
 
 def summary_table(record: dict) -> Table:
-    """`summary.summarise` as a table."""
+    """`summary.summarise` as a table: its rounds, one that is under way last, with random selection's figure beside."""
+    random = record.get("baselines", {}).get("random", {"rounds": []})["rounds"]
+    beside = {r["num_asked"]: _figure(r["quality"], r["test"]) for r in random}
+    rounds = [*record["rounds"], *([record["under_way"]] if record.get("under_way") else [])]
+    weights = [weights_text(r["weights"]) for r in rounds]
     table = Table(title=Text(f"{record['run']}: {record['status']}"), box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for title, _ in COLUMNS[1:]:
+    titles = [title for title, _ in COLUMNS[1:]]
+    titles += [RANDOM] * bool(beside) + [WEIGHTS] * (len(set(weights)) > 1)
+    for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
-    for r in record["rounds"]:
-        table.add_row(*cells("", r, r["weights"], r["quality"], r["test"])[1:])
+    for r, text in zip(rounds, weights, strict=True):
+        row = cells("", r, r["quality"], r["test"])[1:]
+        row += [beside.get(r["num_asked"], "–")] * bool(beside) + [text]
+        table.add_row(*row[: len(titles)], style="dim" if r is record.get("under_way") else None)
     return table
 
 
-def cells(name: str, record: dict, weights: dict, val: dict, test: dict) -> list[str]:
+def cells(name: str, record: dict, val: dict, test: dict) -> list[str]:
     """One round's texts, in the order of COLUMNS."""
     return [
         name,
@@ -80,8 +130,25 @@ def cells(name: str, record: dict, weights: dict, val: dict, test: dict) -> list
         f"{test['macro_f1']:.3f}" if test else "–",
         f"{record['diversity']['m_div']:.3f}",
         str(record["gaps"]["open"]),
-        "/".join(f"{weights[w]:.2f}" for w in ("alpha", "beta", "gamma")),
     ]
+
+
+def weights_text(weights: dict) -> str:
+    """α, β and γ."""
+    return "/".join(f"{weights[w]:.2f}" for w in ("alpha", "beta", "gamma"))
+
+
+def _figure(val: dict, test: dict) -> str:
+    return f"{(test or val)['macro_f1']:.3f}"
+
+
+def _figures(run: RunDir) -> dict[int, str]:
+    """Samples asked about -> the run's macro-F1 then."""
+    return {m["num_asked"]: _figure(m["val"], m["test"]) for m in (round_.metrics for round_ in run.rounds())}
+
+
+def _name(run: RunDir) -> str:
+    return RANDOM if run.root.parent.name == "baselines" else OURS
 
 
 class Bar:

@@ -158,10 +158,14 @@ def first_difference(kept: dict, given: dict, at: str = "") -> str:
 
 
 class RunDir:
-    """One run's folder. Open one with `RunDir.start` (to write) or `RunDir.at` (to read)."""
+    """One run's folder. Open one with `RunDir.start` (to write) or `RunDir.at` (to read).
+
+    on_stage: who is told when a stage begins, by its name and its round (None before the first).
+    """
 
     def __init__(self, root: Path):
         self.root = Path(root)
+        self.on_stage: Callable[[RunDir, str, int | None], None] = lambda run, stage, t: None
 
     @classmethod
     def at(cls, root: str | Path) -> RunDir:
@@ -278,6 +282,7 @@ class RoundDir:
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Times a stage into events.jsonl."""
+        self.run.on_stage(self.run, name, self.t)
         self.run.event(event="start", round=self.t, stage=name)
         began = time.perf_counter()
         yield

@@ -53,15 +53,16 @@ GAPS = pa.schema(
         ("filled_round", pa.int64()),  # null while open
         ("anchors", pa.list_(pa.string())),  # sample_ids that re-locate the gap when the embedding moves
         # What has been tried in the rounds before this one:
-        ("num_synthesised", pa.int64()),
-        ("num_asked", pa.int64()),
-        ("num_confirmed", pa.int64()),
+        ("num_synthesised", pa.int64()),  # for it
+        ("num_asked", pa.int64()),  # real samples near it or in it, and synthetic ones made for it
+        ("num_confirmed", pa.int64()),  # entered the dataset from inside it, of a class gap with that class
+        ("num_inside", pa.int64()),  # of the asked: in it, as far as f could tell, or made for it
     ]
 )
 
 LINEAGE = [
     ("origin", pa.string()),  # real | synthetic
-    ("gap_id", pa.string()),  # gap it was found or made for; null when none
+    ("gap_id", pa.string()),  # gap a real sample lies in, by what f expects; a synthetic one's that it was made for
     ("generator", pa.string()),  # null for real samples
     ("parents", pa.list_(pa.string())),  # samples a synthetic one lies between; null for real ones
 ]
@@ -98,6 +99,7 @@ CANDIDATES = pa.schema(
         ("suggested", pa.string()),  # class f (real) or the generator (synthetic) proposes
         ("confidence", pa.float32()),  # calibrated p(suggested | x)
         *SCORES,
+        ("near_gap", pa.string()),  # gap it fits best, in it or beside it
     ]
 )
 

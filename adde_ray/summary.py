@@ -17,8 +17,9 @@ def summarise(run: RunDir) -> dict:
     run, status (running | awaiting_review | finished), stop_reason, num_rounds, num_asked (samples asked about),
     num_labels (annotations bought: as many, or none where the model answers for itself), num_samples, num_synthetic,
     answers (action -> samples, those of a round under way included), set_aside (gate -> rows), dataset_fingerprint,
-    rounds, baselines (name -> the same record), notes (what people changed or saved elsewhere, which counts for
-    nothing, a sentence each), and while people are waited for review (see `_awaited`).
+    rounds, under_way (what is known of a round that is not done; None before it has been analysed), baselines (name ->
+    the same record), notes (what people changed or saved elsewhere, which counts for nothing, a sentence each), and
+    while people are waited for review (see `_awaited`).
     Each of rounds: round, num_asked, num_labels, num_samples, num_synthetic, answers (action -> samples), weights,
     diversity, quality (on val), test, ood, gaps, adaptation, seconds (by stage); and, as in metrics.json, fairness,
     groups, amplification, corruptions, drops, forgetting, grid.
@@ -26,24 +27,7 @@ def summarise(run: RunDir) -> dict:
     committed = run.rounds()
     last = committed[-1].manifest if committed else {}
     seconds = stage_seconds(run)
-    rounds = []
-    for round_ in committed:
-        metrics, manifest = round_.metrics, round_.manifest
-        rounds.append(
-            {
-                **{key: metrics[key] for key in ("round", "num_asked", "num_labels", "num_samples", "num_synthetic")},
-                "answers": _answers(round_),
-                "weights": manifest["weights"],
-                "diversity": metrics["diversity"],
-                "quality": metrics["val"],
-                "test": metrics["test"],
-                "ood": metrics["ood"],
-                "gaps": metrics["gaps"],
-                "adaptation": manifest["adaptation"],
-                "seconds": seconds.get(round_.t, {}),
-                **{key: metrics[key] for key in MEASURES if key in metrics},
-            }
-        )
+    rounds = [_of_round(round_, round_.manifest, seconds) for round_ in committed]
     asked = sum(round_.manifest["asked"] for round_ in committed)
     answers = [*(r["answers"] for r in rounds), _answers(run.round(len(committed)))]
     has_data = run.dataset_part(0).exists()
@@ -62,12 +46,41 @@ def summarise(run: RunDir) -> dict:
         "dataset_fingerprint": run.dataset_fingerprint() if has_data else None,
         "rounds": rounds,
         "notes": changed_answers(run),
+        "under_way": _under_way(run, committed, seconds),
     }
     if record["status"] == "awaiting_review":
         record["review"] = _awaited(run)
         record["notes"] += strays(run.round(len(committed)))
     beside = sorted((run.root / "baselines").glob("*/config.json"))
     return record | ({"baselines": {p.parent.name: summarise(RunDir.at(p.parent)) for p in beside}} if beside else {})
+
+
+def _of_round(round_: RoundDir, manifest: dict, seconds: dict[int, dict[str, float]]) -> dict:
+    metrics = round_.metrics
+    counts = ("round", "num_asked", "num_labels", "num_samples", "num_synthetic")
+    return {
+        **{key: metrics.get(key) for key in counts},
+        "answers": _answers(round_),
+        "weights": manifest["weights"],
+        "diversity": metrics["diversity"],
+        "quality": metrics["val"],
+        "test": metrics["test"],
+        "ood": metrics["ood"],
+        "gaps": metrics.get("gaps", {}),
+        "adaptation": manifest["adaptation"],
+        "seconds": seconds.get(round_.t, {}),
+        **{key: metrics[key] for key in MEASURES if key in metrics},
+    }
+
+
+def _under_way(run: RunDir, committed: list[RoundDir], seconds: dict[int, dict[str, float]]) -> dict | None:
+    """The round after the committed ones, by the weights that the one before has left it."""
+    round_ = run.round(len(committed))
+    if not (round_.root / "metrics.json").exists():
+        return None
+    policy = run.config.select.model_dump() | (committed[-1].manifest["policy"] if committed else {})
+    weights = {name: policy[name] for name in ("alpha", "beta", "gamma")}
+    return _of_round(round_, {"weights": weights, "adaptation": []}, seconds)
 
 
 def set_aside(run: RunDir) -> dict[str, int]:

@@ -16,7 +16,7 @@ from adde_ray import run
 from adde_ray.cli import app
 from adde_ray.config import Config
 from adde_ray.errors import UserError
-from adde_ray.experiments.compare import compare
+from adde_ray.experiments.compare import compare, ending
 from adde_ray.experiments.compare.align import align
 from adde_ray.experiments.compare.figures import figures
 from adde_ray.experiments.compare.read import read_experiments
@@ -358,6 +358,47 @@ def test_the_page_says_what_counts(tmp_path):
         assert said in page and said in text, said
     found = json.loads(path.with_suffix(".json").read_text())["ablation"]["datasets"]["d"]
     assert found["strategies"]["adde"]["to_level"]["best"]["labels"] == "never"
+
+
+# --- who is ahead at the end ---------------------------------------------------------------------------
+
+
+def test_the_end_of_two_strategies_is_one_sentence(tmp_path):
+    folder = fake.write(tmp_path / "e", table(*(curve("d", s, seed, [0.2, 0.3, 0.3, 0.38 + seed / 100])
+                                                for s in ("adde", "random") for seed in (0, 1))))  # fmt: skip
+    [told] = ending(folder)
+    assert told == (
+        "no difference beyond noise between adde (0.385) and random (0.385) in macro-F1 on test, 2 seeds: "
+        "+0.000 [0.000, 0.000]"
+    )
+
+
+def test_the_end_says_what_the_comparison_of_the_same_results_says(tmp_path):
+    folder = fake.write(tmp_path / "e", fake.ablation(datasets=("digits", "harvey")))
+    path = compare([folder])
+    pooled = json.loads(path.with_suffix(".json").read_text())["ablation"]["pooled"]["random"]["final"]
+    told = ending(folder)
+    assert told[0].startswith("macro-F1 on test, 2 datasets, 5 seeds, against random (")
+    ahead = next(line for line in told if line.startswith("  ahead: "))
+    for name, row in pooled.items():
+        assert (f"{name} {row['mean']:+.3f} [{row['low']:.3f}, {row['high']:.3f}]" in ahead) == (
+            row["verdict"] == "higher"
+        )
+    assert any("against adde (" in line for line in told)
+    page, text = Page(path.read_text()).text, path.with_suffix(".md").read_text()
+    assert all(" ".join(line.split()) in " ".join(page.split()) for line in told) and "Who is ahead at the end" in text
+
+
+def test_the_end_names_the_split_where_there_is_no_test(tmp_path):
+    rows = table(*(curve("d", s, seed, [0.2, 0.3, 0.3, 0.4]) for s in ("adde", "random") for seed in (0, 1)))
+    folder = fake.write(tmp_path / "e", rows.drop("test.macro_f1"))
+    assert "in macro-F1 on val, 2 seeds" in ending(folder)[0]
+
+
+def test_one_seed_is_told_so_at_the_end(tmp_path):
+    folder = fake.write(tmp_path / "e", fake.ablation(datasets=("digits",), seeds=range(1)))
+    told = " ".join(ending(folder))
+    assert "one seed, which cannot tell a difference from noise" in told and "ahead" not in told
 
 
 def test_seeds_may_come_from_several_experiments_in_any_order(tmp_path):

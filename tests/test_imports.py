@@ -41,7 +41,7 @@ LAYERS = [
     },
     {"ray_session", "workers", "copies", "sharding", "streaming", "keeper", "fitting"},
     {"stages"},
-    {"resuming", "check", "report", "export"},
+    {"resuming", "check", "outlook", "report", "export"},
     {"loop"},
     {"experiments"},
     {"cli"},

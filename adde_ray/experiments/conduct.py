@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 from rich.console import Console
 
+from adde_ray.errors import UserError
 from adde_ray.experiments.folder import ExperimentDir
 from adde_ray.experiments.grid import Grid
 from adde_ray.experiments.halving import Halving
@@ -38,7 +39,8 @@ def ablate(
     resume: bool = False,
     console: Console | None = None,
 ) -> dict:
-    """Run a grid. Returns folder, trials, failures (trial → reason) and means (strategy → final macro-F1).
+    """Run a grid. Returns folder, trials, failures (trial → reason), means (strategy → final macro-F1) and verdict
+    (who is ahead at the end, in a line or a few).
 
     folder: default root/name of the file. overrides: `a.b=value`, in every trial's config. quick: the file's smaller
     variant. concurrency: trials at a time. Raises UserError for anything the user can mend, before the first trial.
@@ -58,7 +60,9 @@ def ablate(
 
         failures = _run(where, left, len(trials) - len(left), len(trials), run, console or Console())
         table = where.write_results([trial.name for trial in trials])
-    return {"folder": where.root, "trials": len(trials), "failures": failures, "means": _means(table)}
+    means = _means(table)
+    told = {"means": means, "verdict": _verdict(where.root, means)}
+    return {"folder": where.root, "trials": len(trials), "failures": failures, **told}
 
 
 def sweep(
@@ -156,6 +160,18 @@ def _means(table: pl.DataFrame) -> dict[str, float]:
     return dict(
         by_strategy.agg(pl.col("figure").mean()).sort("figure", "strategy", descending=[True, False]).iter_rows()
     )
+
+
+def _verdict(folder: Path, means: dict[str, float]) -> list[str]:
+    """What `adde compare` says of the end."""
+    from adde_ray.experiments.compare import ending
+
+    if len(means) < 2:
+        return [f"the only strategy: {name}, final macro-F1 {figure:.3f}" for name, figure in means.items()]
+    try:
+        return ending(folder)
+    except UserError as error:
+        return [f"nobody is ahead: {error}"]
 
 
 def _run(

@@ -65,22 +65,27 @@ class TrialTable:
 
     def _picture(self) -> Group:
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for title in ("trial", "round", "labels", "F1 val"):
+        for title in ("trial", "round", "labels", "F1 val", "F1 test"):
             table.add_column(title, justify="left" if title == "trial" else "right", no_wrap=True)
         at_work = list(self._at_work.items())
         for name, told in at_work[:SHOWN]:
-            cells = (str(told["round"]), str(told["num_labels"]), f"{told['val']:.3f}") if told else ("", "", "")
-            table.add_row(escape(name), *cells)
+            table.add_row(escape(name), *(_cells(told) if told else ()))
         failed = f", {self._failed} failed" if self._failed else ""
         more = f", {len(at_work) - SHOWN} more at work" if len(at_work) > SHOWN else ""
         done = f"{self._before + self._ended} of {self._total} trials{failed}{more}  {self.pace()}"
         return Group(table, Text(done))
 
 
+def _cells(told: dict) -> tuple[str, ...]:
+    figures = (f"{told[split]:.3f}" if split in told else "–" for split in ("val", "test"))
+    return str(told["round"]), str(told["num_labels"]), *figures
+
+
 def _where(told: dict | None) -> str:
     if told is None:
         return "no round"
-    return f"{told['num_labels']:>5} labels, F1 val {told['val']:.3f}"
+    test = f", test {told['test']:.3f}" if "test" in told else ""
+    return f"{told['num_labels']:>5} labels, F1 val {told['val']:.3f}{test}"
 
 
 def _duration(minutes: float) -> str:

@@ -195,6 +195,7 @@ class _Worker(tune.Trainable):
 
 def _told(metrics: dict, metric: str | None) -> dict[str, Any]:
     told = {"round": metrics["round"], "num_labels": metrics["num_labels"], "val": metrics["val"]["macro_f1"]}
+    told |= {"test": metrics["test"]["macro_f1"]} if metrics["test"] else {}
     return told | ({} if metric is None else {"value": _figure(metrics, metric)})
 
 

@@ -72,6 +72,23 @@ def resolve(settings: config.Encoder, modality: str) -> str:
     return name
 
 
+def better(name: str, *, sized: bool = True) -> str | None:
+    """Settings of an encoder that tells more than this one, as a user writes them; None where none is known.
+
+    sized: the data says how large its images are.
+    """
+    size = " and data.size = 224" if sized else ""
+    images = f'encoder.name = "transformer" with encoder.model = "facebook/dinov2-small"{size}'
+    texts = 'encoder.name = "transformer" with encoder.model = "sentence-transformers/all-MiniLM-L6-v2"'
+    return {
+        "pixels": f'{images}, or encoder.name = "patches" where no model can be had',
+        "patches": images,
+        "convnet": images,
+        "tfidf": texts,
+        "transformer": 'train.mode = "lora", which trains the encoder as well',
+    }.get(name)
+
+
 def make(settings: config.Encoder, modality: str) -> Encoder:
     """The configured encoder, not fitted yet. Raises UserError as `resolve` does."""
     name = resolve(settings, modality)
@@ -218,4 +235,4 @@ ENCODERS: dict[str, Any] = {
     "convnet": Convnet,
 }
 
-__all__ = ["AUTO", "ENCODERS", "Encoder", "decode_images", "encode_images", "make", "resolve"]
+__all__ = ["AUTO", "ENCODERS", "Encoder", "better", "decode_images", "encode_images", "make", "resolve"]

@@ -15,6 +15,9 @@ from adde_ray.schema import GAP_KINDS
 LETTERS = {"density": "d", "small_cluster": "s", "class": "c", "subgroup": "g"}
 """First letter of a gap's id, by kind."""
 
+TALLIES = ("num_synthesised", "num_asked", "num_confirmed", "num_inside")
+"""What a gap counts over the rounds."""
+
 
 def track(
     previous: list[Gap],
@@ -23,12 +26,12 @@ def track(
     round: int,
     ids: list[str],
     points: np.ndarray,
-    tried: dict[str, tuple[int, int, int]],
+    tried: dict[str, tuple[int, ...]],
 ) -> list[Gap]:
     """`found` under lasting names, followed by the gaps that are filled.
 
     previous: all gaps of the round before. ids, points (n, r): the reference in the current space.
-    tried: gap_id -> (synthesised, asked, confirmed) since then; added to the tallies.
+    tried: gap_id -> (synthesised, asked, confirmed, inside) since then, as `TALLIES`; added to the tallies.
 
     Classes and subgroups match by name. Regions match by where their anchors lie now, one to one, within the
     radius. An open gap that is not found any more is filled; a filled one that is found again reopens.
@@ -43,7 +46,7 @@ def track(
     for row, gap in enumerate(found):
         if row in matches:
             old = matches[row]
-            tallies = {name: getattr(old, name) for name in ("num_synthesised", "num_asked", "num_confirmed")}
+            tallies = {name: getattr(old, name) for name in TALLIES}
             named.append(replace(gap, gap_id=old.gap_id, opened_round=old.opened_round, **tallies))
         else:
             counts[gap.kind] += 1
@@ -86,14 +89,9 @@ def _relocate(gap: Gap, where: dict[str, int], points: np.ndarray) -> Gap:
     return replace(gap, centroid=tuple(points[rows].mean(axis=0, dtype=np.float64).astype(np.float32).tolist()))
 
 
-def _tally(gap: Gap, tried: dict[str, tuple[int, int, int]]) -> Gap:
-    synthesised, asked, confirmed = tried.get(gap.gap_id, (0, 0, 0))
-    return replace(
-        gap,
-        num_synthesised=gap.num_synthesised + synthesised,
-        num_asked=gap.num_asked + asked,
-        num_confirmed=gap.num_confirmed + confirmed,
-    )
+def _tally(gap: Gap, tried: dict[str, tuple[int, ...]]) -> Gap:
+    more = tried.get(gap.gap_id, (0,) * len(TALLIES))
+    return replace(gap, **{name: getattr(gap, name) + n for name, n in zip(TALLIES, more, strict=False)})
 
 
 def _fill(gap: Gap, round: int) -> Gap:

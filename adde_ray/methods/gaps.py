@@ -15,7 +15,7 @@ import polars as pl
 import torch
 
 from adde_ray.config import Diversity, Gaps
-from adde_ray.labels import holds
+from adde_ray.labels import PRESENT, holds
 from adde_ray.methods.census import Census, of_reference
 from adde_ray.methods.clustering import Space, neighbours
 from adde_ray.methods.diversity import class_target, subgroup_targets
@@ -29,6 +29,9 @@ ISOLATED = 1.25
 Measured: rare classes of digits and CLINC150 lie at 1.5 to 5, fragments of a common class at 1.0 to 1.2."""
 
 NUM_ANCHORS = 5
+
+FAR = 0.01
+"""Membership under which a sample is too far from a region to be looked up in it."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Gap:
     num_synthesised: int = 0
     num_asked: int = 0
     num_confirmed: int = 0
+    num_inside: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -106,10 +110,10 @@ def find_gaps(
 def open_gaps(gaps: list[Gap], config: Gaps) -> list[Gap]:
     """The open gaps to act on, at most `max_open`: the first of each kind, the second of each kind, …
 
-    Within a kind the most severe come first, among equals those people were asked about least, then in the order
-    given: what was synthesised for a gap, and never asked about, must not turn the query to others. The kinds
-    alternate because many classes without a label, of which f knows nothing yet, would crowd out the regions
-    where they can be found.
+    Within a kind the most severe come first, among equals those people were asked about least, inside or near: where
+    questions miss a gap, others have their turn all the same. Then in the order given. What was synthesised for a gap,
+    and never asked about, must not turn the query to others. The kinds alternate because many classes without a label,
+    of which f knows nothing yet, would crowd out the regions where they can be found.
     """
     ranked = []
     for order, kind in enumerate(GAP_KINDS):
@@ -145,6 +149,63 @@ def membership(
                 share[:, column] += [value is not None and f"{name}={value}" == gap.subgroup for value in values]
         share[:, column] *= gap.severity
     return np.clip(share, 0, 1)
+
+
+def home_gap(
+    points: np.ndarray,
+    proba: np.ndarray,
+    membership: np.ndarray,
+    gaps: list[Gap],
+    space: Space,
+    classes: tuple[str, ...],
+    *,
+    multi: bool = False,
+) -> list[str | None]:
+    """The id of the gap each sample lies in, by the rule by which a gap's labelled ones are counted; None in none.
+
+    points (n, r) and proba (n, C) of the samples, and their `membership` (n, g): of several gaps it is the one a sample
+    fills best. A sample lies in a class gap when f expects that class, as far as anybody knows before it is labelled.
+    """
+    fits = np.where(_inside(points, proba, membership, gaps, space, classes, multi=multi), membership, 0)
+    if not fits.shape[1]:
+        return [None] * len(fits)
+    ids = np.array([*(gap.gap_id for gap in gaps), None], dtype=object)
+    return ids[np.where(fits.max(axis=1) > 0, fits.argmax(axis=1), -1)].tolist()
+
+
+def _inside(
+    points: np.ndarray,
+    proba: np.ndarray,
+    membership: np.ndarray,
+    gaps: list[Gap],
+    space: Space,
+    classes: tuple[str, ...],
+    *,
+    multi: bool,
+) -> np.ndarray:
+    """(n, g) bool."""
+    inside = membership > 0  # all there is to a subgroup
+    said = proba >= PRESENT if multi else holds(proba.argmax(axis=1), proba.shape[1])
+    for column, gap in enumerate(gaps):
+        if gap.kind == "class":
+            inside[:, column] &= said[:, classes.index(gap.label)]
+    for kind, place_of in (("density", space.cell_of), ("small_cluster", space.cluster_of)):
+        columns = [column for column, gap in enumerate(gaps) if gap.kind == kind]
+        near = np.flatnonzero((membership[:, columns] > FAR).any(axis=1))  # most of a pool is far from all of them
+        inside[:, columns] = False
+        if columns and len(near):
+            homes = _homes(space, [gaps[column] for column in columns])
+            inside[np.ix_(near, columns)] = place_of(points[near])[:, None] == homes
+    return inside
+
+
+def _homes(space: Space, gaps: list[Gap]) -> np.ndarray:
+    """(g,) cell or cluster of regions of one kind."""
+    centroids = np.array([gap.centroid for gap in gaps], dtype=np.float32)
+    if gaps[0].kind == "density":
+        return space.cell_of(centroids)
+    members = np.flatnonzero(space.clusters >= 0)  # at its centre a cluster may be empty: its nearest row knows it
+    return space.clusters[members[neighbours(space.points[members], centroids, 1)[1][:, 0]]]
 
 
 def _kernels(points: np.ndarray, gaps: list[Gap]) -> np.ndarray:

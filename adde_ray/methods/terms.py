@@ -153,7 +153,7 @@ def diversity(s: Situation, shares: dict[str, float]) -> np.ndarray:
 
 
 def gap_of(membership: np.ndarray, gap_ids: list[str], threshold: float = 0.05) -> list[str | None]:
-    """The id of the gap each candidate fits best; None below `threshold`."""
+    """The id of the gap each candidate fits best, whether it lies in it or near it; None below `threshold`."""
     if membership.shape[1] == 0:
         return [None] * len(membership)
     best = membership.argmax(axis=1)

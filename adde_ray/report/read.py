@@ -16,6 +16,7 @@ import polars as pl
 from adde_ray import features as features_file
 from adde_ray.asked import ASKED
 from adde_ray.errors import UserError
+from adde_ray.report.rehearsal import Rehearsal, rehearsal
 from adde_ray.rundir import MANIFEST, MODEL, RunDir, read_json, read_table
 from adde_ray.schema import Meta
 from adde_ray.summary import stage_seconds, summarise
@@ -48,6 +49,7 @@ class Story:
     dataset: pl.DataFrame
     seconds: dict[int, dict[str, float]]  # round -> stage -> seconds
     random: list[dict] = field(default_factory=list)  # metrics of baselines/random, one per round
+    rehearsal: Rehearsal | None = None  # how the two compare at the end
 
     @property
     def last(self) -> Round:
@@ -86,6 +88,7 @@ def read_story(run: RunDir) -> Story:
         dataset=run.dataset(),
         seconds=stage_seconds(run),
         random=[r.metrics for r in read_rounds(RunDir(run.root / "baselines" / "random"), tables=False)],
+        rehearsal=rehearsal(run),
     )
 
 

@@ -36,17 +36,19 @@ def sentence(story: Story) -> str:
 
 
 def key_figures(story: Story) -> list[dict]:
-    """Tiles of `name`, `value` and a `note` that says what to compare it with."""
+    """Tiles of `name`, `value` and a `note` that says what to compare it with; where random selection was run beside
+    it, its figure as `beside`. `trend`: better or worse than at the start; `against`: than random selection.
+    """
     split = story.headline
-    tiles = [_change(f"macro-F1, {split}", story.curve(split, "macro_f1"))]
+    tiles = [_change(story, f"macro-F1, {split}", split, "macro_f1")]
     seeds = int((story.dataset["round"] == 0).sum())
     tiles.append(
         {"name": "labels bought", "value": f"{story.record['num_labels']:,}", "note": f"and {seeds} in the seed set"}
     )
     if saving := saving_text(story):
         tiles.append(saving)
-    tiles.append(_change("M_div", story.curve("diversity", "m_div")))
-    tiles.append(_change(f"worst class's recall, {split}", story.curve(split, "worst_class_recall")))
+    tiles.append(_change(story, "M_div", "diversity", "m_div"))
+    tiles.append(_change(story, f"worst class's recall, {split}", split, "worst_class_recall"))
     gaps = gap_rows(story)
     if gaps:
         filled = sum(g["status"] == "filled" for g in gaps)
@@ -91,6 +93,7 @@ def gap_rows(story: Story) -> list[dict]:
             "labelled": g["num_labelled"],
             "pool": g["num_pool"],
             "tried": (g["num_synthesised"] or 0, g["num_asked"] or 0, g["num_confirmed"] or 0),
+            "inside": g.get("num_inside"),  # of the asked; the first version did not count it
             "spark": _spark(severity.get(g["gap_id"], []), rounds),
         }
         for g in ordered
@@ -158,12 +161,24 @@ def _spark(points: list[tuple[int, float]], rounds: int) -> dict | None:
     return {"points": path, "x": f"{x[-1]:.1f}", "y": f"{y[-1]:.1f}"}
 
 
-def _change(name: str, values: list[float | None]) -> dict:
-    known = [v for v in values if v is not None]
+def _change(story: Story, name: str, split: str, metric: str) -> dict:
+    known = [v for v in story.curve(split, metric) if v is not None]
     if not known:
         return {"name": name, "value": "–", "note": "not measured"}
-    note = f"from {known[0]:.3f}" if len(known) > 1 else "round 0 only"
-    return {"name": name, "value": f"{known[-1]:.3f}", "note": note}
+    first, last = known[0], known[-1]
+    arrow = {"better": "▲ ", "worse": "▼ ", "": ""}[trend := _trend(first, last)]
+    tile = {"name": name, "value": f"{last:.3f}", "trend": trend}
+    tile["note"] = f"{arrow}from {first:.3f}" if len(known) > 1 else "round 0 only"
+    random = [v for v in story.random_curve(split, metric) if v is not None]
+    if random:
+        tile |= {"beside": f"random: {random[-1]:.3f}", "against": _trend(random[-1], last)}
+    return tile
+
+
+def _trend(before: float, now: float) -> str:
+    """What a figure that should be large has become, as far as three decimals tell."""
+    change = round(now, 3) - round(before, 3)
+    return "" if abs(change) < 5e-4 else "better" if change > 0 else "worse"
 
 
 def _value(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from adde_ray import labels
 from adde_ray.analysis import Analysis
 from adde_ray.config import Config
 from adde_ray.data import Data, Dataset
@@ -17,7 +18,7 @@ from adde_ray.methods.learner import Model
 from adde_ray.methods.locality import Locality
 from adde_ray.methods.selectors import BY_LENGTH
 from adde_ray.pool import Shard
-from adde_ray.rundir import RoundDir, RunDir, derive_rng, derive_seed
+from adde_ray.rundir import RoundDir, RunDir, derive_rng, derive_seed, read_kept
 from adde_ray.schema import UNLABELLED, Population
 from adde_ray.workers import each
 
@@ -97,7 +98,7 @@ def analyse(
         before = round_.run.round(round_.t - 1).read("gaps.parquet") if round_.t else None
         previous = gaps.from_frame(before) if before is not None else []
         moved = {"ids": everyone.ids, "points": space.points}
-        return gaps.to_frame(track(previous, found, round=round_.t, **moved, tried=tried(round_)))
+        return gaps.to_frame(track(previous, found, round=round_.t, **moved, tried=tried(round_, data.meta.multi)))
 
     tracked = gaps.from_frame(round_.once("gaps.parquet", gaps_now))
 
@@ -167,25 +168,40 @@ def take_census(space: Space, real: Places, dataset: Dataset, model: Model, data
     return Census(real, taken, rejected)
 
 
-def tried(round_: RoundDir) -> dict[str, tuple[int, int, int]]:
-    """gap_id -> samples (synthesised, asked about, confirmed) for it in the round before."""
+def tried(round_: RoundDir, multi: bool) -> dict[str, tuple[int, ...]]:
+    """gap_id -> samples of the round before, as `gap_tracking.TALLIES`: synthesised for it, asked about near it or in
+    it, confirmed, and asked about in it.
+
+    Confirmed is what entered the dataset as what the gap lacks: for a class, with that class.
+    """
     if round_.t == 0:
         return {}
     before = round_.run.round(round_.t - 1)
+    made, query = before.read("synthetic.parquet", "gap_id"), before.read("query.parquet")
+    # The first queries did not tell near from inside.
+    near = None if query is None else query["near_gap" if "near_gap" in query.columns else "gap_id"]
+    grown = _filling(round_, before, multi)
     counts: dict[str, list[int]] = {}
-
-    def count(table: pl.DataFrame | None, column: int) -> None:
-        if table is not None:
-            for gap_id, number in table.drop_nulls("gap_id").group_by("gap_id").len().iter_rows():
-                counts.setdefault(gap_id, [0, 0, 0])[column] = number
-
-    query = before.read("query.parquet", "sample_id", "gap_id")
-    decisions = before.read("decisions.parquet", "sample_id", "label")
-    count(before.read("synthetic.parquet", "gap_id"), 0)
-    count(query, 1)
-    if query is not None and decisions is not None:
-        count(query.join(decisions.filter(pl.col("label").is_not_null()), on="sample_id", how="semi"), 2)
+    for column, ids in enumerate((made, near, grown, query)):
+        ids = ids["gap_id"] if isinstance(ids, pl.DataFrame) else ids
+        for gap_id in [] if ids is None else ids.drop_nulls():
+            counts.setdefault(gap_id, [0, 0, 0, 0])[column] += 1
     return {gap_id: tuple(c) for gap_id, c in counts.items()}
+
+
+def _filling(round_: RoundDir, before: RoundDir, multi: bool) -> pl.DataFrame | None:
+    """gap_id and label of what the round before added to the dataset, without labels that the gap does not lack."""
+    found = before.read("gaps.parquet", "gap_id", "kind", "label")
+    part = round_.run.dataset_part(round_.t)
+    if found is None or not part.exists():
+        return None
+    wanted = dict(found.filter(kind="class").select("gap_id", "label").iter_rows())
+    grown = read_kept(part, "gap_id", "label")
+    fills = [
+        gap_id not in wanted or wanted[gap_id] in (labels.split(label)[0] if multi else [label])
+        for gap_id, label in grown.iter_rows()
+    ]
+    return grown.filter(pl.Series(fills, dtype=pl.Boolean))
 
 
 def history(run: RunDir, t: int) -> list[dict]:

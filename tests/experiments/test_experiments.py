@@ -67,6 +67,7 @@ def test_a_row_for_each_round_of_each_trial_with_every_figure(ablation):
     folder, record = ablation
     rows = table(folder)
     assert record["failures"] == {} and record["trials"] == 4 and set(record["means"]) == {"adde", "random"}
+    assert len(record["verdict"]) == 1 and "macro-F1 on test, 2 seeds" in record["verdict"][0]
     assert rows.select("trial", "round").is_unique().all() and len(rows) == 12
     assert (
         list(rows.columns[: len(RESULT_KEYS)]) == list(RESULT_KEYS)
@@ -131,7 +132,7 @@ def test_a_resume_adds_trials_and_repeats_none_and_one_that_fails_leaves_the_res
     grid = write_grid(tmp_path, "random", seeds=1, config=config)
     done = CliRunner().invoke(app, ["ablate", str(grid), "--folder", str(folder)])
     assert done.exit_code == 0 and "1/1 blobs-random-0" in done.output, done.output
-    assert "best on average: random, final macro-F1 " in done.output
+    assert "the only strategy: random, final macro-F1 " in done.output
     assert f"next: adde compare {folder}" in done.output.replace("\n", "")
     with pytest.raises(UserError, match=r"holds an experiment already\. .*--resume"):
         ablate(grid, folder=folder)

@@ -15,7 +15,7 @@ def test_a_line_as_each_trial_ends_and_time_left(terminal):
     with TrialTable(console, total=5, done=1) as table:
         for name in ("a", "b[red]", "c"):
             table.began(name)
-        table.round_done("a", {"round": 3, "num_labels": 30, "val": 0.5})
+        table.round_done("a", {"round": 3, "num_labels": 30, "val": 0.5, "test": 0.4})
         with console.capture() as seen:
             console.print(table._picture())
         assert "1 of 5 trials" in seen.get() and "0.500" in seen.get() and "b[red]" in seen.get()
@@ -26,5 +26,5 @@ def test_a_line_as_each_trial_ends_and_time_left(terminal):
         assert "3 of 5 trials, 1 failed" in seen.get() and " left" in seen.get() and "b[red]" not in seen.get()
     told = file.getvalue()
     assert "1 of 5 trials are finished already" in told
-    assert "2/5 a " in told and "30 labels, F1 val 0.500" in told and "trials/min" in told
+    assert "2/5 a " in told and "30 labels, F1 val 0.500, test 0.400" in told and "trials/min" in told
     assert "3/5 b[red] " in told and "failed: it broke: [bold]x" in told

@@ -44,6 +44,18 @@ def compare(
     return folder / f"{NAME}.html"
 
 
+def ending(results: Path) -> list[str]:
+    """Who is ahead at the end of an ablation, in a line or a few: as `compare` says it of the same results.
+
+    Raises UserError when there is nothing to compare.
+    """
+    from adde_ray.experiments.compare import verdicts
+    from adde_ray.experiments.compare.read import read_experiments
+
+    found, _ = _figures(read_experiments([results]), None, None, None)
+    return verdicts.ending(found["ablation"])
+
+
 def _figures(experiments: list, metric: str | None, reference: str | None, subject: str | None) -> tuple[dict, list]:
     import polars as pl
 

@@ -13,6 +13,7 @@ import polars as pl
 from adde_ray.experiments.compare.align import Dataset
 from adde_ray.methods import curves, statistics
 from adde_ray.methods.diversity import IN_M_DIV
+from adde_ray.methods.verdict import judge
 from adde_ray.strategies import OWN
 
 MEASURES = ("area", "final")
@@ -138,25 +139,14 @@ def _pooled(datasets: list[Dataset], against: str, measure: str) -> dict[str, di
 
 
 def _judged(found: dict[str, statistics.Difference]) -> dict[str, dict]:
-    # One family of tests: all that are held against the same strategy by the same measure.
-    tested = [s for s, row in found.items() if row.p is not None]
-    p_holm = dict(zip(tested, statistics.holm([found[s].p for s in tested]), strict=True))
-    return {s: {**asdict(row), "p_holm": p_holm.get(s), "verdict": _verdict(row.mean, p_holm.get(s))}
-            for s, row in found.items()}  # fmt: skip
-
-
-def _verdict(mean: float, p: float | None) -> str:
-    if p is None:
-        return "one seed"
-    return "noise" if p > 1 - statistics.LEVEL else "higher" if mean > 0 else "lower"
+    return {s: asdict(row) for s, row in judge(found).items()}
 
 
 def _one(by: dict[str, np.ndarray], a: str | None, b: str | None) -> dict | None:
     # One comparison that was decided on beforehand: nothing to correct for.
     if a not in by or b not in by or a == b:
         return None
-    found = statistics.paired_difference(by[a], by[b])
-    return {**asdict(found), "against": b, "verdict": _verdict(found.mean, found.p)}
+    return {**_judged({a: statistics.paired_difference(by[a], by[b])})[a], "against": b}
 
 
 def _of_subject(

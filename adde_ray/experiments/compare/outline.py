@@ -65,6 +65,7 @@ def _of_strategies(found: dict, notes: list[str], drawn: dict[str, dict]) -> lis
             draw(ranking, f"ranks-{measure}", words.MEASURE[measure].capitalize(), charts.ranks(r, lines))
     trial = verdicts.on_trial(found)
     return [
+        Section("end", "Who is ahead at the end", verdicts.ending(found)),
         Section("about", "How far to trust this", [*verdicts.honesty(found), *notes]),
         *([trial] if trial else []), verdicts.what_lost(found), curves, levels, tables.values(found), *about.values(),
         ranking, *beside, tables.stability(found), tables.cost(found),

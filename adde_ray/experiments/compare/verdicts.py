@@ -4,12 +4,14 @@ out."""
 from __future__ import annotations
 
 import math
-from statistics import median
+from dataclasses import fields
+from statistics import mean, median
 
 from adde_ray.experiments.compare import words
 from adde_ray.experiments.compare.charts import MANY
 from adde_ray.experiments.compare.document import Section, Table
 from adde_ray.experiments.compare.figures import DROPS, MEASURES, less_is_better
+from adde_ray.methods.verdict import Judged, interval, sentence
 
 MAX_FIGURES = 12  # of fairness and amplification, in the table beside
 
@@ -22,6 +24,51 @@ def lead(found: dict) -> str:
     each = " each" if len(ds) * len(found["strategies"]) > 1 else ""
     on = f"{len(ds)} dataset{'s' if len(ds) > 1 else ''}"
     return f"{len(found['strategies'])} strategies on {on}, {seeds}{each}, compared by {metrics}."
+
+
+STANDS = {
+    "higher": "ahead",
+    "noise": "no difference beyond noise",
+    "lower": "behind",
+    "one seed": "one seed, which cannot tell a difference from noise",
+}
+"""A verdict -> how those it is of stand against the other."""
+
+
+def ending(found: dict) -> list[str]:
+    """Who is ahead at the end of the budget, over all datasets: a sentence for two strategies; for more, those that are
+    ahead of the reference, level with it and behind, then the same against the subject."""
+    lines = [line for a in found["pooled"] for line in _standing(found, a)]
+    return lines[:1] if len(found["strategies"]) == 2 else lines
+
+
+def _standing(found: dict, against: str) -> list[str]:
+    rows = found["pooled"][against]["final"]
+    judged = {s: Judged(**{f.name: row[f.name] for f in fields(Judged)}) for s, row in rows.items()}
+    level, of = _final(found, against), _measured(found)
+    if len(found["strategies"]) == 2:
+        return [sentence((s, _final(found, s)), (against, level), row, of) for s, row in judged.items()]
+    lines = [f"{of}, against {against} ({level:.3f}):"] if judged else []
+    for verdict, stands in STANDS.items():
+        named = sorted((s for s in judged if judged[s].verdict == verdict), key=lambda s: (-judged[s].mean, s))
+        if named:
+            told = ", ".join(f"{s} {judged[s].mean:+.3f} {interval(judged[s])}".rstrip() for s in named)
+            lines.append(f"  {stands}: {told}")
+    return lines
+
+
+def _final(found: dict, strategy: str) -> float:
+    """Its mean at the end; every dataset counts alike."""
+    return mean(d["strategies"][strategy]["final"]["mean"] for d in found["datasets"].values()
+                if strategy in d["strategies"])  # fmt: skip
+
+
+def _measured(found: dict) -> str:
+    """The figure with its split, and how often it was measured."""
+    ds = found["datasets"].values()
+    number = f", {len(ds)} datasets" if len(ds) > 1 else ""
+    metrics = words.joined(sorted({words.measured(d["metric"]) for d in ds}))
+    return f"{metrics}{number}, {words.seeds_text([len(d['seeds']) for d in ds])}"
 
 
 def honesty(found: dict) -> list[str]:

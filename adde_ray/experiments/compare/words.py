@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from adde_ray.experiments.compare.align import SPLITS
 from adde_ray.methods.statistics import LEVEL
 from adde_ray.report.figures import name_of
 
@@ -89,11 +90,17 @@ def title(name: str) -> str:
         return "Drop where val is corrupted"
     if first == "diversity":
         return name_of(rest)
-    if first in ("val", "test", "ood"):
+    if first in SPLITS:
         return f"{name_of(rest.replace('.', ' '))}, {first}"
     if first in ("fairness", "amplification"):
         return f"{name_of(first)}: {rest.replace('_', ' ').replace('.', ', ')}"
     return name_of((rest or name).replace(".", ", "))
+
+
+def measured(name: str) -> str:
+    """A figure's name within a sentence: macro-F1 on test."""
+    first, _, rest = name.partition(".")
+    return f"{name_of(rest)[:1].lower()}{name_of(rest)[1:]} on {first}" if first in SPLITS else title(name)
 
 
 def joined(names: list[str]) -> str:

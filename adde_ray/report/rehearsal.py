@@ -1,0 +1,135 @@
+"""What a rehearsal comes to: a run with random selection beside it → who is ahead, the worst class, what to try next.
+
+Read from the run's folder: the last models of both say what they say of the held-out rows once more, since only row by
+row can one tell how much of their difference is noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from adde_ray.config import Config
+from adde_ray.features import read_features
+from adde_ray.labels import count
+from adde_ray.methods.encoders import better, resolve
+from adde_ray.methods.paired_rows import row_difference
+from adde_ray.methods.verdict import Judged, judge, sentence
+from adde_ray.rundir import MODEL, RoundDir, RunDir, derive_seed, read_json, read_table
+from adde_ray.schema import Meta
+from adde_ray.stages.train import load
+
+OURS, RANDOM = "ADDE", "random"
+
+VAL_ROWS = 10
+"""Val rows of a class under which its figures jump about too much to steer by."""
+
+OTHERS = "adde, random, typiclust, k_center and margin"
+"""Strategies of which another one was best on each dataset of the benchmarks."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """How the run did against random selection on `split`: test, or val where there is none."""
+
+    split: str
+    ours: float  # macro-F1
+    random: float
+    found: Judged  # ours less random's
+    worst: tuple[str, float, float] | None  # the run's worst class, its recall, and with random selection
+    advice: str
+
+    @property
+    def verdict(self) -> str:
+        """Who is ahead, by how much, and whether that is noise."""
+        of = f"macro-F1 on {self.split}{', which steered the run' if self.split == 'val' else ''}"
+        told = sentence((OURS, self.ours), (RANDOM, self.random), self.found, of)
+        return f"{told}, judged by its {self.found.n:,} rows; another seed may differ by more"
+
+    @property
+    def lines(self) -> list[str]:
+        """All of it, for a terminal."""
+        return [f"rehearsal: {self.verdict}", *self._worst, f"before you pay people: {self.advice}"]
+
+    @property
+    def _worst(self) -> list[str]:
+        if self.worst is None:
+            return []
+        label, ours, random = self.worst
+        return [f"worst class: {label}, recall {ours:.3f}; with {RANDOM} selection {random:.3f}"]
+
+
+def rehearsal(run: RunDir) -> Rehearsal | None:
+    """None where no random selection was finished beside the run, or a model that is needed is gone."""
+    beside = RunDir(run.root / "baselines" / RANDOM)
+    ends = [rounds[-1] for of in (run, beside) if (rounds := of.rounds())]
+    if len(ends) < 2 or any(not end.manifest["stop_reason"] or not (end.root / MODEL).exists() for end in ends):
+        return None
+    metrics = [end.metrics for end in ends]
+    split = "test" if all(m["test"] for m in metrics) else "val"
+    meta = Meta.from_json(read_json(run.root / "ingest" / "meta.json"))
+    labels = meta.numbers(read_table(run.root / "ingest" / f"{split}.parquet", "label")["label"])
+    said = [load(end, end.run.config.train).proba(_features(end, run.root, split)) for end in ends]
+    seed = derive_seed(run.config.run.seed, "rehearsal")
+    found = judge({OURS: row_difference(labels, *said, seed=seed)})[OURS]
+    ours, random = (m[split] for m in metrics)
+    advice = _advice(run, meta, found, random["macro_f1"], split)
+    return Rehearsal(split, ours["macro_f1"], random["macro_f1"], found, _worst(*metrics, split), advice)
+
+
+def _worst(ours: dict, random: dict, split: str) -> tuple[str, float, float] | None:
+    """The class of the lowest recall, of equals the one with the fewest rows in the dataset."""
+    recall, held = ours[split]["recall"], ours["per_class"]
+    if not recall:
+        return None
+    label = min(recall, key=lambda c: (recall[c], held.get(c, 0), c))
+    return label, recall[label], random[split]["recall"].get(label, 0.0)
+
+
+def _features(end: RoundDir, root: Path, split: str) -> np.ndarray:
+    """What the round's model reads of a split: the frozen encoder's features, or those of the one it fine-tuned."""
+    own = end.root / "embeddings" / f"{split}.parquet"
+    [path] = [own] if own.exists() else sorted(root.glob(f"embeddings/*/{split}.parquet"))[-1:]
+    return np.asarray(read_features(path)[1], dtype=np.float32)
+
+
+def _advice(run: RunDir, meta: Meta, found: Judged, level: float, split: str) -> str:
+    """What to try, by what the benchmarks have shown: features first, then val, then the choice of samples.
+
+    level: where random selection ends.
+    """
+    config, tips = run.config, []
+    if found.verdict == "higher":
+        tips.append(_pays(run, level, split))
+    elif text := _better_features(config, meta):
+        tips.append(f"try {text}: better features gain more than any choice of samples")
+    rows = count(read_table(run.root / "ingest" / "val.parquet", "label")["label"], meta.classes, multi=meta.multi)
+    label, fewest = min(rows.items(), key=lambda item: (item[1], item[0]))
+    if fewest < VAL_ROWS:
+        tips.append(f"label more val rows, {VAL_ROWS} of each class: {label} has {fewest}")
+    if _wrong_answers(config):
+        tips.append("let val choose the loss (train.balance = [1, 0.5], train.robustness = [0, 0.5])")
+    if found.verdict != "higher":
+        tips.append(f"compare {OTHERS} over three seeds with `adde ablate`")
+    return "; ".join(tips)
+
+
+def _better_features(config: Config, meta: Meta) -> str | None:
+    if config.train.mode != "head":
+        return None
+    return better(resolve(config.encoder, meta.modality), sized=hasattr(config.data, "size"))
+
+
+def _pays(run: RunDir, level: float, split: str) -> str:
+    """How many labels it took to random's end."""
+    reached = ((m["num_asked"], m[split]["macro_f1"]) for m in (round_.metrics for round_ in run.rounds()))
+    labels = next((asked for asked, figure in reached if figure >= level), None)
+    spent = run.rounds()[-1].metrics["num_asked"]
+    return f"nothing stands against it: {labels} of {spent} labels were enough for random's {level:.3f}"
+
+
+def _wrong_answers(config: Config) -> bool:
+    """Whether some answers are wrong, and the model learns from them as from right ones."""
+    return bool(config.review.error_rate) and len(config.train.balance) == len(config.train.robustness) == 1
