@@ -1,7 +1,7 @@
 """Review by file: rounds/NNN/review.csv goes out, people fill in `action` and `label`, the run picks it up.
 
-QUERY rows + payload → review.csv (and review/<sample_id>.png for images, .txt for long texts) → DECISIONS. The
-plainest way for people to answer; it needs a spreadsheet and nothing else.
+QUERY rows + payload → review.csv (and review/<sample_id>.jpg, .png, … for images, .txt for long texts) → DECISIONS.
+The plainest way for people to answer; it needs a spreadsheet and nothing else.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ COLUMNS = (
     "rank",
     "sample",
     "file",
+    "view",
     "suggested",
     "confidence",
     "origin",
@@ -32,6 +33,9 @@ COLUMNS = (
     "comment",
 )
 
+OPTIONAL = ("file", "view")
+"""Columns there only where they are known: an image's original, and what is shown of it."""
+
 CELL = 32_767
 """The most characters a spreadsheet's cell holds."""
 
@@ -41,17 +45,18 @@ def put_out(
 ) -> Path:
     """Write review.csv, and beside it what fits no cell, unless it is there. Returns its path.
 
-    query: QUERY columns and the payload column; `file`, where each image came from, is shown when it is there.
+    query: QUERY columns and the payload column; of images what people are to look at, PNGs unless `extension` says
+    otherwise. `file`, where each came from, and `view`, what is shown of it, are put out when they are there.
     review.txt, written too, says how to answer. multi: any number of the classes may hold.
     """
     path = folder / "review.csv"
     with atomic(folder / "review.txt") as temporary:
-        temporary.write_text(_instructions(classes, multi), encoding="utf-8")
+        temporary.write_text(_instructions(classes, multi, "view" in query.columns), encoding="utf-8")
     if path.exists():
         return path
-    columns, rows = [c for c in COLUMNS if c != "file" or c in query.columns], []
+    columns, rows = [c for c in COLUMNS if c not in OPTIONAL or c in query.columns], []
     for row in query.sort("rank").iter_rows(named=True):
-        shown = {"sample": _cell(folder, row["sample_id"], row[modality]), "confidence": round(row["confidence"], 3)}
+        shown = {"sample": _cell(folder, row, row[modality]), "confidence": round(row["confidence"], 3)}
         rows.append({**{c: row.get(c) for c in columns}, **shown, "suggested": in_words(row["suggested"])})
     text = io.StringIO()
     writer = csv.DictWriter(text, columns)
@@ -139,7 +144,7 @@ def _several(text: str, classes: tuple[str, ...], where: str) -> str:
     return join(*split(text))
 
 
-def _instructions(classes: tuple[str, ...], multi: bool) -> str:
+def _instructions(classes: tuple[str, ...], multi: bool, views: bool) -> str:
     several = (
         f"        Several classes may hold: join them by {SEPARATOR}, as in A{SEPARATOR}B. Where none holds write\n"
         f"        {NONE}: an empty cell is no answer. {UNKNOWN}A says that you cannot tell whether A holds.\n"
@@ -149,16 +154,25 @@ def _instructions(classes: tuple[str, ...], multi: bool) -> str:
         "action  accept: the suggested label is right. correct: it is wrong, the right one stands under label.\n"
         "        reject: this is no sample of the task. flag: somebody should look at it; it is left out.\n"
         f"label   the right label, for correct. A label without an action will do.\n{several * multi}\n"
+        f"{views * _VIEWS}"
         "Classes:\n" + "".join(f"  {name}\n" for name in classes)
     )
 
 
-def _cell(folder: Path, sample_id: str, payload: bytes | str | list) -> str:
+_VIEWS = (
+    "view    what the picture is. original: the file named under file, unchanged. picture of the original: made from\n"
+    "        that file, which is too large or of a format few programs show. as the model sees it: a small copy, for\n"
+    "        the original cannot be shown; the reason stands there.\n\n"
+)
+
+
+def _cell(folder: Path, row: dict, payload: bytes | str | list) -> str:
     """What the table shows of a sample: its text, or the name of the file that holds it."""
     if not isinstance(payload, bytes) and len(str(payload)) <= CELL:
         # A spreadsheet would run a text that opens like a formula.
         return f"'{payload}" if str(payload).startswith(("=", "+", "-", "@")) else str(payload)
-    path = folder / "review" / f"{sample_id}.{'png' if isinstance(payload, bytes) else 'txt'}"
+    extension = row.get("extension") or "png" if isinstance(payload, bytes) else "txt"
+    path = folder / "review" / f"{row['sample_id']}.{extension}"
     with atomic(path) as temporary:
         temporary.write_bytes(payload if isinstance(payload, bytes) else str(payload).encode())
     return f"review/{path.name}"
