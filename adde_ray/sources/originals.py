@@ -17,11 +17,11 @@ import polars as pl
 
 from adde_ray.errors import UserError
 from adde_ray.schema import sample_id as identity
-from adde_ray.sources.cells import read_cells
 from adde_ray.sources.files import AnyPath, RemotePath, read_bytes
 from adde_ray.sources.pictures import REMOTE_THREADS
 from adde_ray.sources.reach import Reach
 from adde_ray.sources.rows import SOURCE_ROW, why
+from adde_ray.sources.table_cells import read_cells
 from adde_ray.sources.views import View, view_image
 
 PLACES = ("file", SOURCE_ROW)
