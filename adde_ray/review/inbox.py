@@ -161,7 +161,7 @@ def _instructions(classes: tuple[str, ...], multi: bool, views: bool) -> str:
 
 _VIEWS = (
     "view    what the picture is. original: the file named under file, unchanged. picture of the original: made from\n"
-    "        that file, which is too large or of a format few programs show. as the model sees it: a small copy, for\n"
+    "        that file, too large or of a format or depth few programs show. as the model sees it: a small copy, for\n"
     "        the original cannot be shown; the reason stands there.\n\n"
 )
 

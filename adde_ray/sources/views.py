@@ -1,13 +1,18 @@
-"""What people are shown of an original: the file as it is, or a smaller picture where it is too large or no browser
-shows its format."""
+"""What people are shown of an original: the file as it is, or a picture made from it where it is too large, or browsers
+do not show its format or its depth."""
 
 from __future__ import annotations
 
 import io
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from adde_ray.errors import first_line
+from adde_ray.sources.pixels import as_deep_as_used, flat
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 VIEW_SIDE = 1024
 """Pixels of the longer side of a smaller picture."""
@@ -30,28 +35,27 @@ class View:
 
 def view_image(original: bytes) -> View | str:
     """An encoded image as people are shown it; or why it cannot be."""
-    from PIL import Image, ImageOps
+    from PIL import Image as pil
+    from PIL import ImageOps
 
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(original)) as image:
+        with warnings.catch_warnings(action="ignore"), pil.open(io.BytesIO(original)) as image:
             small = len(original) <= MAX_VIEW_BYTES and image.width * image.height <= MAX_VIEW_PIXELS
-            if small and image.format in SHOWN:
+            if small and image.format in SHOWN and not _is_deep(image):
                 return View(original, SHOWN[image.format], True)
             image.draft(None, (VIEW_SIDE, VIEW_SIDE))  # a JPEG is decoded no larger than it is needed
-            return View(_png(ImageOps.exif_transpose(image)), "png", False)
+            picture = flat(ImageOps.exif_transpose(as_deep_as_used(image, original)), "RGB")
+            if isinstance(picture, str):
+                return picture
+            picture.thumbnail((VIEW_SIDE, VIEW_SIDE))
+            file = io.BytesIO()
+            picture.save(file, "PNG")
+            return View(file.getvalue(), "png", False)
     except Exception as error:  # decoders of ten formats raise whatever they like
         return f"cannot be shown: {first_line(error)}"
 
 
-def _png(image) -> bytes:
-    import numpy as np
-    from PIL import Image
-
-    if image.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode not in ("L", "RGB", "RGBA"):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    image.thumbnail((VIEW_SIDE, VIEW_SIDE))
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
+def _is_deep(image: Image) -> bool:
+    """More than 8 bits: where a scanner uses 12 of 16, viewers show black."""
+    raw = image.tile[0][3] if image.tile else ""
+    return image.mode.startswith(("I", "F")) or ";16" in str(raw)
