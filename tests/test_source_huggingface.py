@@ -343,6 +343,9 @@ def test_tables_that_the_card_does_not_list_are_no_data(tmp_path, data_files):
         read(tmp_path)
     (tmp_path / "README.md").write_text(f"---\nconfigs:\n- config_name: default\n  data_files: {data_files}\n---\n")
     assert sizes(read(tmp_path)) == {"seed": 16, "val": 4, "test": 20}
-    (tmp_path / "README.md").write_text("---\nconfigs: [1, 2]\n---\n")
-    with pytest.raises(UserError, match="several configurations"):
-        read(tmp_path)
+    lines = [f"  - &l{i + 1} [{', '.join([f'*l{i}'] * 9)}]\n" for i in range(12)]  # 9 to the power of 12
+    bomb = "".join(["configs:\n- data_files:\n  - &l0 []\n", *lines])
+    for header in ("configs: [1, 2]", "configs: [{data_files: &x [*x]}]", bomb):
+        (tmp_path / "README.md").write_text(f"---\n{header}\n---\n")
+        with pytest.raises(UserError, match="several configurations"):
+            read(tmp_path)

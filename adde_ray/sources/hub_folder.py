@@ -56,19 +56,22 @@ def _listed(root: AnyPath, names: Iterable[str]) -> list[str]:
     """Those of the files that README.md says are the data of the folder's one configuration; none where it does not."""
     try:
         [configuration] = _header(root)["configs"]
-        patterns = _paths(configuration["data_files"])
+        patterns = _patterns(configuration["data_files"], set())
     except (OSError, ValueError, AttributeError, TypeError, KeyError, RecursionError):
         return []  # written by people: what does not help is passed over
     return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
-def _paths(data_files: Any) -> list[str]:
-    """The patterns in a configuration's `data_files`, whichever of its forms it has."""
+def _patterns(data_files: Any, seen: set[int]) -> list[str]:
+    """Those of a configuration's `data_files`, whichever of its forms it has. seen: what YAML's aliases repeat."""
     if isinstance(data_files, str):
         return [data_files.removeprefix("./")]
+    if id(data_files) in seen:
+        return []
+    seen.add(id(data_files))
     if isinstance(data_files, dict):
         data_files = [data_files["path"]] if "path" in data_files else data_files.values()
-    return [path for some in data_files for path in _paths(some)]
+    return [path for some in data_files for path in _patterns(some, seen)]
 
 
 def features_of(root: AnyPath, files: Iterable[AnyPath]) -> dict[str, Any]:
