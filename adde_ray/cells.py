@@ -10,6 +10,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TextIO
 
 MARK = "'"
 
@@ -30,9 +31,14 @@ def unescape(cell: str) -> str:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
-    """A CSV with a header line; texts escaped, None as an empty cell."""
+    """A CSV as `write_csv` writes it."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns)
+    write_csv(text, columns, rows)
+    return text.getvalue()
+
+
+def write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """A CSV with a header line; texts escaped, None as an empty cell."""
+    writer = csv.DictWriter(file, columns)
     writer.writerow({name: escape(name) for name in columns})
     writer.writerows({name: escape(x) if isinstance(x, str) else x for name, x in row.items()} for row in rows)
-    return text.getvalue()

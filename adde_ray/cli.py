@@ -15,7 +15,7 @@ import json
 import platform
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich import get_console
@@ -233,11 +233,17 @@ def report(
     "adde export runs/digits --out digits-dataset",
 )
 def export(
-    run: RunFolder, out_: Annotated[Path, typer.Option("--out", help="A folder that does not exist yet.")]
+    run: RunFolder,
+    out_: Annotated[Path, typer.Option("--out", help="A folder that does not exist yet.")],
+    size: Annotated[
+        Literal["original", "model"],
+        typer.Option(help="Images as you gave them, byte for byte, or as the model saw them."),
+    ] = "original",
 ) -> None:
     from adde_ray.export import export as export_run
 
-    path = export_run(RunDir.at(run), out_)
+    with out.status("exporting"):
+        path = export_run(RunDir.at(run), out_, size=size, tell=_say)
     _say(f"dataset: {path}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import pickle
 
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 import xrays
+from PIL import Image
 from small import config as small_config
 from small import write
 from test_loop import SYNTHETIC, finish
@@ -382,8 +384,17 @@ def test_croissant_reads_the_lists(finished, tmp_path):
     adde("export", finished.root, "--out", tmp_path / "out")
     dataset = mlc.Dataset(str(tmp_path / "out/croissant.json"))
     assert not dataset.metadata.ctx.issues.errors
-    first = next(iter(dataset.records("train")))
-    assert all(0 <= int(c) < 6 for c in first["train/label"])
+    names = [record["classes/name"] for record in dataset.records("classes")]
+    truth = finished.dataset().sort(["round", "sample_id"])["label"].to_list()
+    records = list(dataset.records("train"))
+    told = [codec.join(*([names[c] for c in r[f"train/{key}"]] for key in ("label", "unknown"))) for r in records]
+    assert told == truth
+    originals = pl.read_parquet(tmp_path / "out/data/train-00000-of-00001.parquet")["image"]
+    for record, image in zip(records, originals, strict=True):
+        assert record["train/image"].tobytes() == Image.open(io.BytesIO(image["bytes"])).tobytes()
+    with (tmp_path / "out/labels.csv").open(newline="", encoding="utf-8") as file:
+        lines = [row["label"] for row in csv.DictReader(file) if row["split"] == "train"]
+    assert lines == [codec.in_words(label) for label in truth]
 
 
 def classes() -> tuple[str, ...]:

@@ -14,7 +14,9 @@ from adde_ray.data_config import CsvData, FolderData
 from adde_ray.errors import UserError
 from adde_ray.source_mark import changes, mark
 from adde_ray.sources import files, image_folder, table
+from adde_ray.sources.originals import find
 from adde_ray.sources.reach import Reach
+from adde_ray.sources.rows import identify
 from adde_ray.sources.walking import Walk
 
 LABELLED = "text,label\nhello,greet\nhi,greet\nbye,leave\nfarewell,leave\nwell,\n"
@@ -103,6 +105,25 @@ def test_an_image_folder_in_a_bucket_is_read_as_one_here(bucket):
     assert there.rejected == here.rejected and len(here.rejected) == 2
     assert there.splits.keys() == here.splits.keys()
     assert all(rows.equals(here.splits[name]) for name, rows in there.splits.items())
+
+
+def test_originals_in_a_bucket_are_found_again(bucket, monkeypatch):
+    folder, query = bucket
+    for name, number in (("labelled/a", 60), ("labelled/b", 3), ("unlabelled/ein ü", 4)):
+        (folder / "set" / name).mkdir(parents=True)
+        for i in range(number):
+            picture(len(name) * 8 + i).save(folder / "set" / name / f"{i}.png")
+    config = FolderData(source="image_folder", path=f"s3://ours/set?{query}", size=8)
+    rows = image_folder.read(config, seed=0).whole().splits["seed"]
+    rows = rows.with_columns(identify(rows["image"])).unique("sample_id")
+    found = dict(find(image_folder.originals(config), rows))
+    assert all(found[i].data == (folder / "set" / file).read_bytes() for i, file in rows["sample_id", "file"].rows())
+
+    reads, read = [], files.RemotePath.read
+    monkeypatch.setattr(files.RemotePath, "read", lambda path, at_most: reads.append(path) or read(path, at_most))
+    refused = config.model_copy(update={"path": f"s3://private/set?{query}"})
+    told = dict(find(image_folder.originals(refused), rows))
+    assert set(told.values()) == {"cannot be read: access is refused"} and len(told) == len(rows) > len(reads)
 
 
 def test_tables_in_a_bucket(bucket):

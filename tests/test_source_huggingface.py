@@ -166,7 +166,8 @@ def test_what_the_library_writes(tmp_path):
         test = rows.splits["test"].sort("age")
         assert test["label"].to_list() == ["cat", "dog"] * 3 and not rows.rejected
         assert np.array_equal(np.rint(decode_images(test["image"])[:, 0, 5, 7] * 255), 100 + np.arange(6))
-    assert all(there[0].splits[s].drop("_where").equals(there[1].splits[s].drop("_where")) for s in there[0].splits)
+    saved, hub = ({s: t.drop("_where", "source_row") for s, t in rows.splits.items()} for rows in there)
+    assert all(saved[s].equals(hub[s]) for s in saved)
     alone = made(0, 20)
     alone.save_to_disk(str(tmp_path / "alone"))
     assert sizes(read(tmp_path / "alone", size=12)) == {"seed": 16, "val": 4}
@@ -323,3 +324,28 @@ def test_large_rows_come_in_smaller_parts(tmp_path, monkeypatch):
         file = table_files.list_parts(tmp_path / name, name, 1000)
         assert 2 <= len(file.parts) <= 9, name
         assert pl.concat([part.read()[0] for part in file.parts])["text"].to_list() == frame["text"].to_list()
+
+
+@pytest.mark.parametrize(
+    "data_files",
+    [
+        '[{split: train, path: "data/train-*"}, {split: test, path: [data/test.csv]}]',
+        "{train: data/train-*, test: ./data/test.csv}",
+        '["data/*"]',
+    ],
+)
+def test_tables_that_the_card_does_not_list_are_no_data(tmp_path, data_files):
+    (tmp_path / "data").mkdir()
+    for name in ("data/train-00000.csv", "data/test.csv"):
+        (tmp_path / name).write_text("text,label\n" + "".join(f"{name} {i},{'ab'[i % 2]}\n" for i in range(20)))
+    (tmp_path / "about.csv").write_text("who,what\nwe,this\n")
+    with pytest.raises(UserError, match="several configurations"):
+        read(tmp_path)
+    (tmp_path / "README.md").write_text(f"---\nconfigs:\n- config_name: default\n  data_files: {data_files}\n---\n")
+    assert sizes(read(tmp_path)) == {"seed": 16, "val": 4, "test": 20}
+    lines = [f"  - &l{i + 1} [{', '.join([f'*l{i}'] * 9)}]\n" for i in range(12)]  # 9 to the power of 12
+    bomb = "".join(["configs:\n- data_files:\n  - &l0 []\n", *lines])
+    for header in ("configs: [1, 2]", "configs: [{data_files: &x [*x]}]", bomb):
+        (tmp_path / "README.md").write_text(f"---\n{header}\n---\n")
+        with pytest.raises(UserError, match="several configurations"):
+            read(tmp_path)

@@ -3,7 +3,9 @@
 data/train-*.parquet: D_T with label, lineage and the payload; data/validation-, test-, ood-*.parquet where
 the run has them, lineage null. All with the same columns: DATASET, payload, subgroup and untouched user columns,
 which ingest/ gives by sample_id. README.md is the dataset card, croissant.json the Croissant 1.0 metadata.
-In a multi-label task `label` is a list of the classes that hold, and `unknown` one of those not known.
+In a multi-label task `label` is a list of the classes that hold, and `unknown` one of those not known. Images are
+the originals where these still are, under their files' names; else, without a name, what the model saw. labels.csv has
+every sample's label by name.
 The same run gives the same bytes: nothing here looks at the clock.
 """
 
@@ -13,10 +15,12 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Literal
 
 import polars as pl
 import pyarrow as pa
@@ -24,10 +28,13 @@ import pyarrow.parquet as pq
 
 from adde_ray import labels as codec
 from adde_ray.asked import asked_rows
+from adde_ray.config import Config
 from adde_ray.errors import UserError
 from adde_ray.export import hf_features
-from adde_ray.export.card import Facts, Round, card, describe
+from adde_ray.export.card import Facts, Round, card, describe, describe_images
 from adde_ray.export.croissant import File, croissant
+from adde_ray.export.labels_csv import write_labels
+from adde_ray.export.originals import Images
 from adde_ray.rundir import RunDir, read_json, read_table
 from adde_ray.schema import DATASET, DECISIONS, PAYLOAD_TYPES, Meta, frame
 
@@ -38,13 +45,19 @@ UNKNOWN = "unknown"
 """Column beside `label` in a multi-label task: the classes of which it is not known whether they hold."""
 
 ROWS_PER_GROUP = 1000
-"""Parquet row groups this small keep a reader's memory low when rows are images."""
+"""Parquet row groups this small keep a reader's memory low when rows are images, …"""
+
+BYTES_PER_GROUP = 1 << 26
+"""… and these when they are photographs."""
+
+Size = Literal["original", "model"]
 
 
-def export(run: RunDir, out: Path) -> Path:
+def export(run: RunDir, out: Path, *, size: Size = "original", tell: Callable[[str], None] | None = None) -> Path:
     """Write the dataset of `run` to the folder `out`, whole or not at all. Returns `out`.
 
-    Raises UserError: `out` is there and not empty, it cannot be written, or the run has no dataset yet.
+    size: images as the user has them, or as the model saw them. tell: is told how many originals there were, in one
+    sentence. Raises UserError: `out` is there and not empty, it cannot be written, or the run has no dataset yet.
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
@@ -55,7 +68,7 @@ def export(run: RunDir, out: Path) -> Path:
         raise UserError("holds no dataset yet", where=run.root, remedy="Let the run get past its seed set")
     content = _gather(run)
     try:
-        return _into_place(out, lambda folder: _write(content, folder))
+        return _into_place(out, lambda folder: _fill(folder, content, size, tell))
     except OSError as error:
         raise UserError(
             f"cannot be written: {error.strerror or error}", where=out, remedy="Choose a folder you may write to"
@@ -67,6 +80,7 @@ class Content:
     """All that an export writes."""
 
     meta: Meta
+    config: Config
     splits: dict[str, pl.DataFrame]  # exported split -> rows with the payload, `label` as class names
     schema: pa.Schema  # of every file
     facts: Facts
@@ -79,19 +93,34 @@ def _gather(run: RunDir) -> Content:
     schema = _schema(splits["train"], meta)
     times = [event["time"] for event in run.events() if "time" in event]
     facts = _facts(run, meta, splits, hf_features.features(schema, meta.classes), renamed)
-    return Content(meta, splits, schema, facts, created=_moment(min(times)) if times else None)
+    return Content(meta, run.config, splits, schema, facts, created=_moment(min(times)) if times else None)
 
 
-def _write(content: Content, folder: Path) -> None:
+def _fill(folder: Path, content: Content, size: Size, tell: Callable[[str], None] | None) -> None:
+    if content.meta.modality != "image":
+        return _write(content, folder, None)
+    with TemporaryFile(dir=folder) as file:
+        if size == "original":
+            images = Images.gather(content.config, content.splits, file)
+        else:
+            images = Images.as_the_model_saw(content.config, content.splits)
+        features = content.facts.features | hf_features.image_feature(decode=images.all_open)
+        facts = replace(content.facts, images=images, features=features)
+        _write(replace(content, facts=facts), folder, images)
+    if tell and images.wanted:
+        tell(images.told())
+
+
+def _write(content: Content, folder: Path, images: Images | None) -> None:
     schema, facts = hf_features.with_metadata(content.schema, content.facts.features), content.facts
     files, sizes = {}, {}
     for split, rows in content.splits.items():
         path = folder / f"data/{split}-00000-of-00001.parquet"
-        memory = _write_parquet(path, rows, schema, content.meta)
-        with path.open("rb") as file:
-            sha256, disk = hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
-        files[split] = File(path.relative_to(folder).as_posix(), sha256, disk)
-        sizes[split] = hf_features.SplitSize(len(rows), memory, disk)
+        memory = _write_parquet(path, rows, schema, content.meta, images)
+        files[split] = _digest(path, folder)
+        sizes[split] = hf_features.SplitSize(len(rows), memory, files[split].size)
+    labels = folder / "labels.csv"
+    write_labels(labels, content.splits)
     (folder / "README.md").write_text(card(facts, sizes), encoding="utf-8")
     tree = croissant(
         name=facts.name,
@@ -99,11 +128,20 @@ def _write(content: Content, folder: Path) -> None:
         files=files,
         schema=schema,
         classes=facts.classes,
+        labels=_digest(labels, folder),
+        images=describe_images(facts),
+        pictures=images is None or images.all_open,
         created=content.created,
         modified=facts.finished,
     )
     text = json.dumps(tree, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / "croissant.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _digest(path: Path, folder: Path) -> File:
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return File(path.relative_to(folder).as_posix(), sha256, path.stat().st_size)
 
 
 def _into_place(out: Path, fill: Callable[[Path], None]) -> Path:
@@ -198,21 +236,39 @@ def _schema(train: pl.DataFrame, meta: Meta) -> pa.Schema:
     return schema.insert(schema.get_field_index("label") + 1, pa.field(UNKNOWN, special["label"]))
 
 
-def _write_parquet(path: Path, rows: pl.DataFrame, schema: pa.Schema, meta: Meta) -> int:
+def _write_parquet(path: Path, rows: pl.DataFrame, schema: pa.Schema, meta: Meta, images: Images | None) -> int:
     """Write the file; returns the bytes it takes in memory."""
     path.parent.mkdir(exist_ok=True)
     coded = _coded(rows, meta)
-    if meta.modality == "image":
-        coded = coded.with_columns(
-            pl.struct(pl.col("image").alias("bytes"), pl.lit(None, pl.String).alias("path")).alias("image")
-        )
     memory = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for part in coded.iter_slices(ROWS_PER_GROUP):
+        for part in _groups(coded, images):
+            if images is not None:
+                part = part.with_columns(_with_originals(part, images))
             table = part.select(schema.names).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
             memory += table.nbytes
             writer.write_table(table)
     return memory
+
+
+def _groups(rows: pl.DataFrame, images: Images | None) -> Iterator[pl.DataFrame]:
+    """The rows in pieces of `ROWS_PER_GROUP` at most, and of about `BYTES_PER_GROUP` of originals."""
+    start, num_bytes = 0, 0
+    for row, sample_id in enumerate(rows["sample_id"]):
+        if row - start == ROWS_PER_GROUP or num_bytes >= BYTES_PER_GROUP:
+            yield rows[start:row]
+            start, num_bytes = row, 0
+        num_bytes += images.num_bytes(sample_id) if images is not None else 0
+    yield rows[start:]
+
+
+def _with_originals(rows: pl.DataFrame, images: Images) -> pl.Series:
+    """Their images as `Image` features are stored: originals with the names of their files, others without a name."""
+    cells = []
+    for sample_id, seen in rows.select("sample_id", "image").iter_rows():
+        original = images.read(sample_id)
+        cells.append({"bytes": original.data, "path": original.name} if original else {"bytes": seen, "path": None})
+    return pl.Series("image", cells, dtype=pl.Struct({"bytes": pl.Binary, "path": pl.String}))
 
 
 def _coded(rows: pl.DataFrame, meta: Meta) -> pl.DataFrame:

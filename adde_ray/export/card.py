@@ -13,6 +13,7 @@ import polars as pl
 
 from adde_ray.export.hf_features import SplitSize, card_header
 from adde_ray.export.markdown import escape, table
+from adde_ray.export.originals import NAMED, Images
 from adde_ray.labels import count
 
 PAYLOAD_WORDS = {"image": "images", "text": "texts", "vector": "vectors"}
@@ -57,6 +58,7 @@ class Facts:
     multi: bool = False  # several classes may hold of a sample
     renamed: dict[str, str] = field(default_factory=dict)
     finished: datetime | None = None  # when the last round ended
+    images: Images | None = None  # where the samples are images
 
     @property
     def train(self) -> pl.DataFrame:
@@ -89,6 +91,7 @@ def card(facts: Facts, sizes: dict[str, SplitSize]) -> str:
     for title, text in (
         ("", _summary(facts)),
         ("Use", _use(facts)),
+        ("Images", _images(facts)),
         ("Classes", _classes(facts)),
         ("Where the samples come from", _origins(facts)),
         ("Subgroups", _subgroups(facts)),
@@ -110,6 +113,19 @@ def describe(facts: Facts) -> str:
     rounds = _num_rounds(facts)
     how = f"a seed set grown over {rounds} round{'s' * (rounds != 1)}" if rounds else "the seed set"
     return f"{what}: {how} of an active-learning run of ADDE (Adaptive Diversity-aware Dataset Enhancement)."
+
+
+def describe_images(facts: Facts) -> str:
+    """What the column `image` holds, in plain sentences; nothing where samples are no images."""
+    if facts.images is None:
+        return ""
+    seen = "{} × {} pixels".format(*facts.images.model_size)
+    if not facts.images.wanted:
+        return f"Every image is as the model saw it, {seen}."
+    return (
+        "An image is the original, byte for byte, and `image.path` the name of its file. Where that is null, the image "
+        f"is as the model saw it, {seen}: synthetic samples, and those whose original is not there any more."
+    )
 
 
 # --- sections ------------------------------------------------------------------------------------------
@@ -139,11 +155,35 @@ def _use(facts: Facts) -> str:
     return (
         "```python\nfrom datasets import load_dataset  # datasets >= 4\n\n"
         'data = load_dataset("path/to/this/folder")\n```\n\n'
-        f"`{facts.modality}` is the sample, `label` {label}, `sample_id` a hash of its content. Each training "
-        f"sample carries its lineage: {lineage}. `round` is the version of the dataset it first appears in (0 = seed "
-        "set); `U`, `Div` and `Q` are its uncertainty, diversity and quality when it was chosen, in [0, 1]. "
+        f"`{facts.modality}` is the sample, `label` {label}, `sample_id` a hash of what the model saw of it; "
+        "`labels.csv` has every label by name, with a ' before what a spreadsheet would run as a formula. Each "
+        f"training sample carries its lineage: {lineage}. `round` is the version of the dataset it first appears in "
+        "(0 = seed set); `U`, `Div` and `Q` are its uncertainty, diversity and quality when it was chosen, in [0, 1]. "
         f"`decision_ids` point into the run's decisions, which are not part of this folder.{renamed}"
     )
+
+
+def _images(facts: Facts) -> str:
+    images = facts.images
+    if images is None or not images.wanted:
+        return describe_images(facts)
+    rows = []
+    for split, samples in facts.splits.items():
+        ids = samples["sample_id"].to_list()
+        lacking = sum(i in images.lacking for i in ids)
+        originals = sum(i in images for i in ids)
+        rows.append([split, originals, len(ids) - originals - lacking, lacking])
+    text = f"{describe_images(facts)}\n\n"
+    if not images.all_open:
+        text += (
+            "Some originals are of formats that Pillow does not read, such as tiles of many bands: `image` is loaded "
+            "as bytes and name, not as a picture. A program made for them reads the bytes.\n\n"
+        )
+    text += table(["Split", "Originals", "Synthetic", "Original not there"], rows)
+    if images.lacking:
+        more = f"\n{len(images.lacking) - NAMED} more are not listed.\n" if len(images.lacking) > NAMED else ""
+        text += f"\n{table(['Original not there', 'Why'], images.listed())}{more}"
+    return text
 
 
 def _classes(facts: Facts) -> str:

@@ -1,7 +1,7 @@
 """Croissant 1.0 metadata (JSON-LD) of an exported dataset.
 
-Files, schema and class names -> one FileObject and one RecordSet per split, plus a RecordSet that names the
-classes. See https://docs.mlcommons.org/croissant/docs/croissant-spec-1.0.html
+Files, schema and class names -> one FileObject and one RecordSet per split, plus a RecordSet that names the classes.
+See https://docs.mlcommons.org/croissant/docs/croissant-spec-1.0.html
 """
 
 from __future__ import annotations
@@ -36,11 +36,15 @@ def croissant(
     files: dict[str, File],
     schema: pa.Schema,
     classes: tuple[str, ...],
+    labels: File | None = None,
+    images: str = "",
+    pictures: bool = True,
     created: datetime | None = None,
     modified: datetime | None = None,
 ) -> dict:
     """JSON-LD of a dataset whose splits (keys of `files`) all have `schema`; `label` is a row of `classes`, or a list
-    of them, as `unknown` then is.
+    of them, as `unknown` then is. labels: labels.csv. images: what `image` holds, in words; pictures: whether readers
+    can open them.
 
     Columns Croissant 1.0 has no type for (structs, durations, lists of lists) are left out.
     Licence, creator, URL and date of publication are not known here: the licence says so, the others are absent.
@@ -54,19 +58,21 @@ def croissant(
         date_created=created,
         date_modified=modified,
         distribution=[
-            mlc.FileObject(
-                id=f"{split}.parquet",
-                name=file.path.rpartition("/")[2],
-                content_url=file.path,
-                content_size=f"{file.size} B",
-                encoding_formats=[mlc.EncodingFormat.PARQUET],
-                sha256=file.sha256,
-            )
-            for split, file in files.items()
+            *(_file(f"{split}.parquet", file, mlc.EncodingFormat.PARQUET) for split, file in files.items()),
+            *([_file("labels.csv", labels, mlc.EncodingFormat.CSV)] if labels else []),
         ],
-        record_sets=[_classes(classes), *(_records(split, schema) for split in files)],
+        record_sets=[_classes(classes), *(_records(split, schema, images, pictures) for split in files)],
     )
     return metadata.to_json()
+
+
+def _file(id_: str, file: File, format_: str):
+    import mlcroissant as mlc
+
+    return mlc.FileObject(
+        id=id_, name=file.path.rpartition("/")[2], content_url=file.path, content_size=f"{file.size} B",
+        encoding_formats=[format_], sha256=file.sha256,
+    )  # fmt: skip
 
 
 def _classes(classes: tuple[str, ...]):
@@ -86,7 +92,7 @@ def _classes(classes: tuple[str, ...]):
     )
 
 
-def _records(split: str, schema: pa.Schema):
+def _records(split: str, schema: pa.Schema, images: str, pictures: bool):
     import mlcroissant as mlc
 
     several = pa.types.is_list(schema.field("label").type)
@@ -97,12 +103,15 @@ def _records(split: str, schema: pa.Schema):
         if kind is None:
             continue
         # Images lie in Parquet as a struct of bytes and path.
-        unpack = [mlc.Transform(json_path="bytes")] if kind == "IMAGE_OBJECT" else []
+        is_image = kind == "IMAGE_OBJECT"
+        unpack = [mlc.Transform(json_path="bytes")] if is_image else []
+        kind = "TEXT" if is_image and not pictures else kind  # as for any bytes
+        description = images if is_image else "Each is a `label` of `classes`." if column.name in LISTS else None
         fields.append(
             mlc.Field(
                 id=f"{split}/{quote(column.name, safe='')}",
                 name=column.name,
-                description="Each is a `label` of `classes`." if several and column.name in LISTS else None,
+                description=(description or None) if several or is_image else None,
                 references=mlc.Source(field="classes/label") if column.name in of_classes else mlc.Source(),
                 data_types=[getattr(mlc.DataType, kind)],
                 repeated=True if repeated else None,
@@ -110,6 +119,11 @@ def _records(split: str, schema: pa.Schema):
                     file_object=f"{split}.parquet", extract=mlc.Extract(column=column.name), transforms=unpack
                 ),
             )
+        )
+    if not several:
+        named = mlc.Source(field="classes/name")  # joined by the reference
+        fields.append(
+            mlc.Field(id=f"{split}/label/name", name="label_name", data_types=[mlc.DataType.TEXT], source=named)
         )
     return mlc.RecordSet(id=split, name=split, key=[f"{split}/sample_id"], fields=fields)
 

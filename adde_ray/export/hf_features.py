@@ -34,8 +34,13 @@ def features(schema: pa.Schema, classes: tuple[str, ...]) -> dict[str, dict | li
     elif "label" in found:
         found["label"] = class_label
     if "image" in found and schema.field("image").type == IMAGE_TYPE:  # else a user's column of that name
-        found["image"] = {"_type": "Image"}
+        found |= image_feature()
     return found
+
+
+def image_feature(*, decode: bool = True) -> dict[str, dict]:
+    """The column `image`. Without `decode` readers are given bytes and name, not a picture."""
+    return {"image": {"_type": "Image"} if decode else {"decode": False, "_type": "Image"}}
 
 
 def with_metadata(schema: pa.Schema, features_json: dict) -> pa.Schema:
@@ -128,7 +133,7 @@ def _yaml(feature: dict) -> dict:
     if kind == "Value":
         return {"dtype": feature["dtype"]}
     if kind == "Image":
-        return {"dtype": "image"}
+        return {"dtype": {"image": {"decode": False}} if "decode" in feature else "image"}
     if kind == "ClassLabel":
         return {"dtype": {"class_label": {"names": {str(row): name for row, name in enumerate(feature["names"])}}}}
     if kind == "List":

@@ -1,7 +1,7 @@
 """Write what people are asked: rounds/NNN/review.csv, to be filled in, and how to in review.txt.
 
-QUERY rows + payload → review.csv (and review/<sample_id>.png for images, .txt for long texts). The plainest way for
-people to answer; it needs a spreadsheet and nothing else. `read_review` is the way back.
+QUERY rows + payload → review.csv (and review/<sample_id>.jpg, .png, … for images, .txt for long texts). The plainest
+way for people to answer; it needs a spreadsheet and nothing else. `read_review` is the way back.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ COLUMNS = (
     "rank",
     "sample",
     "file",
+    "view",
     "suggested",
     "confidence",
     "origin",
@@ -35,6 +36,9 @@ COLUMNS = (
     "comment",
 )
 
+OPTIONAL = ("file", "view")
+"""Columns there only where they are known: an image's original, and what is shown of it."""
+
 CELL = 32_767
 """The most characters a spreadsheet's cell holds."""
 
@@ -44,17 +48,18 @@ def write_review(
 ) -> Path:
     """Write review.csv, and beside it what fits no cell, unless it is there. Returns its path.
 
-    query: QUERY columns and the payload column; `file`, where each image came from, is shown when it is there.
+    query: QUERY columns and the payload column; of images what people are to look at, PNGs unless `extension` says
+    otherwise. `file`, where each came from, and `view`, what is shown of it, are written when they are there.
     review.txt, written too, says how to answer. multi: any number of the classes may hold.
     """
     path = folder / TABLE
     with atomic(folder / HOW_TO) as temporary:
-        temporary.write_text(_instructions(classes, multi), encoding="utf-8")
+        temporary.write_text(_instructions(classes, multi, "view" in query.columns), encoding="utf-8")
     if path.exists():
         return path
-    columns, rows = [c for c in COLUMNS if c != "file" or c in query.columns], []
+    columns, rows = [c for c in COLUMNS if c not in OPTIONAL or c in query.columns], []
     for row in query.sort("rank").iter_rows(named=True):
-        shown = {"sample": _cell(folder, row["sample_id"], row[modality]), "confidence": round(row["confidence"], 3)}
+        shown = {"sample": _cell(folder, row, row[modality]), "confidence": round(row["confidence"], 3)}
         rows.append({**{c: row.get(c) for c in columns}, **shown, "suggested": in_words(row["suggested"])})
     with atomic(path) as temporary:
         temporary.write_text(csv_text(columns, rows), encoding="utf-8", newline="")
@@ -66,7 +71,7 @@ def is_ours(how_to: Path) -> bool:
     return how_to.read_bytes().startswith(TITLE.encode())
 
 
-def _instructions(classes: tuple[str, ...], multi: bool) -> str:
+def _instructions(classes: tuple[str, ...], multi: bool, views: bool) -> str:
     several = (
         f"       Several classes may hold: join them by {SEPARATOR}, as in A{SEPARATOR}B. Where none holds write\n"
         f"       {NONE}: an empty cell is no answer. {UNKNOWN}A says that you cannot tell whether A holds.\n"
@@ -80,17 +85,26 @@ def _instructions(classes: tuple[str, ...], multi: bool) -> str:
         f"action\n{rows}"
         "What is rejected or flagged stays out of the dataset and is not asked about again.\n\n"
         f"label  A label without an action is short for accept or correct.\n{several * multi}\n"
+        f"{views * _VIEWS}"
         "A text that begins with = + - or @ has a ' before it, so that no spreadsheet takes it for a formula.\n"
         "The ' is no part of it: labels are read with it or without.\n\n"
         "Classes:\n" + "".join(f"  {' '.join(name.split())}\n" for name in classes)
     )
 
 
-def _cell(folder: Path, sample_id: str, payload: bytes | str | list) -> str:
+_VIEWS = (
+    "view   What the picture is. original: the file named under file, unchanged. picture of the original: made from\n"
+    "       that file, too large or of a format or depth few programs show. as the model sees it: a small copy, for\n"
+    "       the original cannot be shown; the reason stands there.\n\n"
+)
+
+
+def _cell(folder: Path, row: dict, payload: bytes | str | list) -> str:
     """What the table shows of a sample: its text, or the name of the file that holds it."""
     if not isinstance(payload, bytes) and len(str(payload)) < CELL:  # it may get a mark: see `cells`
         return str(payload)
-    path = folder / "review" / f"{sample_id}.{'png' if isinstance(payload, bytes) else 'txt'}"
+    extension = row.get("extension") or "png" if isinstance(payload, bytes) else "txt"
+    path = folder / "review" / f"{row['sample_id']}.{extension}"
     with atomic(path) as temporary:
         temporary.write_bytes(payload if isinstance(payload, bytes) else str(payload).encode())
     return f"review/{path.name}"

@@ -20,4 +20,14 @@ SOURCES = {
     "chexpert": chexpert.read,
 }
 
-__all__ = ["SOURCES", "WHERE", "Rows"]
+ORIGINALS = {
+    "image_folder": image_folder.originals,
+    "tiles": image_folder.originals,
+    "huggingface": huggingface.originals,
+    "csv": table.originals,
+    "table": table.originals,
+    "chexpert": chexpert.originals,
+}
+"""Of sources whose images have originals: its section of Config.data → how they are found again."""
+
+__all__ = ["ORIGINALS", "SOURCES", "WHERE", "Rows"]

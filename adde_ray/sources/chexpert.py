@@ -12,6 +12,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
@@ -20,6 +21,7 @@ from adde_ray.errors import UserError
 from adde_ray.labels import check_classes, join
 from adde_ray.rundir import derive_rng
 from adde_ray.sources.files import AnyPath, at
+from adde_ray.sources.originals import Finder, reached
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.reach import Reach
 from adde_ray.sources.readers import read_file
@@ -87,6 +89,13 @@ def read(config: ChexpertData, *, seed: int) -> Rows:
         num_read=total - len(pool),
         limit=Limit(config.max_rejected, "rows", root),
     )
+
+
+def originals(config: ChexpertData) -> Finder:
+    """How the files that samples were made from are found again."""
+    reach = Reach(at(config.path), config.roots)
+    decode = partial(read_images, size=config.size, mode=config.mode)
+    return Finder(decode, lambda file: reached((reach, place(file)) for place in PLACES))
 
 
 @dataclass(frozen=True)

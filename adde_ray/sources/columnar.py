@@ -148,7 +148,7 @@ class ArrowPart(RowRange):
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
         growth = Growth(DECODED_BYTES)
-        with _stream(self.path, self.name) as stream:
+        with open_stream(self.path, self.name) as stream:
             for _ in range(self.skip):
                 stream.read_next_batch()
             taken = []
@@ -161,7 +161,7 @@ class ArrowPart(RowRange):
 
 def list_arrow(path: AnyPath, name: str, rows: int) -> TableFile:
     found, first, skip, batches, number, num_bytes = [], 0, 0, 0, 0, 0
-    with _stream(path, name) as stream:
+    with open_stream(path, name) as stream:
         head = _head(stream.schema)
         for batch in stream:
             batches, number = batches + 1, number + len(batch)
@@ -175,7 +175,7 @@ def list_arrow(path: AnyPath, name: str, rows: int) -> TableFile:
 
 
 @contextmanager
-def _stream(path: AnyPath, name: str) -> Iterator[pa.RecordBatchStreamReader]:
+def open_stream(path: AnyPath, name: str) -> Iterator[pa.RecordBatchStreamReader]:
     """Mapped into memory where that can be: then passing over a batch reads none of it. Raises UserError: no stream."""
     with open_file(path) as opened, decoding("an Arrow stream", name):
         file = pa.memory_map(str(path)) if isinstance(path, Path) else opened

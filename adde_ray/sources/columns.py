@@ -1,12 +1,15 @@
 """A user's columns as ours: payload, label, split and subgroups under our names and types, and rows that do not fit.
 
 What a file holds in, as `readers` gives it; text, vector or image, label, _split, `WHERE` and the user's other columns
-out. A column of the user's that is called like one of ours (sample_id, label, the payload) is kept as `source_<name>`.
+out, and by which columns an image's original is found again. A column of the user's that is called like one of ours
+(sample_id, label, the payload, `file` beside paths of images) is kept as `source_<name>`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import polars as pl
 
@@ -17,7 +20,7 @@ from adde_ray.schema import PAYLOAD_KINDS
 from adde_ray.sources.files import AnyPath
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.reach import Reach
-from adde_ray.sources.rows import WHERE, Reject, listing
+from adde_ray.sources.rows import SOURCE_ROW, WHERE, Reject, listing
 from adde_ray.sources.spelling import canonical
 
 
@@ -36,8 +39,6 @@ def as_ours(table: pl.DataFrame, config: CsvData, path: AnyPath) -> pl.DataFrame
             )
         if name in [other for _, other in wanted[:i]]:
             raise UserError("column is named twice", where=where, value=name, remedy="Give each column one part")
-        if key == "subgroup_columns" and name in _reserved(modality):
-            raise UserError("name is reserved", where=where, value=name, remedy="Rename the column")
 
     label = table[config.label_column]
     if config.label_separator and isinstance(label.dtype, pl.List) and not label.dtype.inner.is_nested():
@@ -55,11 +56,14 @@ def as_ours(table: pl.DataFrame, config: CsvData, path: AnyPath) -> pl.DataFrame
         for name in there
         if name not in given.values()
     ]
-    if modality == "image" and "file" not in there:  # people may want the original
-        theirs += [paths.alias("file") for paths in _given_paths(ours[-1])]
-    taken = set(there) | set(_reserved(modality))
-    renamed = [s.alias(_free(s.name, taken)) if s.name in _reserved(modality) else s for s in theirs]
-    return pl.DataFrame([*ours, *renamed])
+    found = _found_again(ours[-1], theirs) if modality == "image" else []
+    reserved = {*_reserved(modality), *(column.name for column in found)}
+    if clash := [name for name in config.subgroup_columns if name in reserved]:
+        where = "data.subgroup_columns"
+        raise UserError("name is reserved", where=where, value=clash[0], remedy="Rename the column")
+    taken = set(there) | reserved
+    renamed = [s.alias(_free(s.name, taken)) if s.name in reserved else s for s in theirs]
+    return pl.DataFrame([*ours, *renamed, *found])
 
 
 def usual_length(vectors: pl.Series) -> int:
@@ -152,11 +156,17 @@ def _images(column: pl.Series) -> pl.Series:
     return column.cast(pl.Binary if column.dtype == pl.Binary else pl.String).alias("image")
 
 
-def _given_paths(images: pl.Series) -> list[pl.Series]:
-    """The paths among what `_images` gives, if it can hold any."""
-    if isinstance(images.dtype, pl.Struct):
-        return [images.struct.field("path")]
-    return [images] if images.dtype == pl.String else []
+def _found_again(images: pl.Series, theirs: list[pl.Series]) -> list[pl.Series]:
+    """Columns by which originals of what `_images` gives are found again: `file`, and SOURCE_ROW, still empty.
+
+    The name beside encoded bytes leads nowhere: there a column `file` of the user's comes first.
+    """
+    if images.dtype == pl.String:
+        return [images.alias("file")]
+    found = [pl.Series(SOURCE_ROW, [None] * len(images), dtype=pl.String)]
+    if isinstance(images.dtype, pl.Struct) and "file" not in [column.name for column in theirs]:
+        found.append(images.struct.field("path").alias("file"))
+    return found
 
 
 PAYLOADS = {"text": _texts, "vector": _vectors, "image": _images}
@@ -168,6 +178,11 @@ def _wrong(modality: str, column: pl.Series, what: str) -> UserError:
 
 
 # --- rows -----------------------------------------------------------------------------------------------
+
+
+def decoder(config: CsvData) -> Callable[[Sequence[AnyPath | bytes]], list[bytes | str]]:
+    """What makes payloads of files or encoded images."""
+    return partial(read_images, size=config.size, mode=config.mode, min_side=config.min_side)
 
 
 def _decoded(table: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
@@ -187,12 +202,15 @@ def _decoded(table: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[pl.
                 found[i] = reach.find(value.strip())
             except UserError as error:
                 reasons[i] = f"{value.strip()}: {error.what}"
-    pictures = read_images(list(found.values()), size=config.size, mode=config.mode, min_side=config.min_side)
+    pictures = decoder(config)(list(found.values()))
     for i, image in zip(found, pictures, strict=True):
         if isinstance(image, str):
             reasons[i] = image if isinstance(given[i], bytes) else f"{given[i].strip()} {image}"
         else:
             images[i], reasons[i] = image, None
+    if table["image"].dtype != pl.String:
+        in_cells = pl.Series([isinstance(value, bytes) for value in given], dtype=pl.Boolean)
+        table = table.with_columns(pl.when(in_cells).then(WHERE).alias(SOURCE_ROW))
     table = table.with_columns(
         pl.Series("image", images, dtype=pl.Binary), pl.Series("_reason", reasons, dtype=pl.String)
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pyarrow as pa
@@ -31,6 +32,7 @@ DESCRIPTION_BYTES = 1 << 24
 def files_by_split(root: AnyPath, walk: Walk) -> dict[str, list[AnyPath]]:
     """The folder's splits and their files. Raises UserError when it holds several configurations."""
     names = sorted(name for name in walk.below(root) if f".{name.rpartition('.')[2].lower()}" in LISTERS)
+    names = _listed(root, names) or names
     saved = [name for name in names if name.endswith(".arrow") and not name.rpartition("/")[2].startswith("cache-")]
     found: dict[str, dict[str, list[str]]] = {}
     for name in saved or names:
@@ -48,6 +50,28 @@ def files_by_split(root: AnyPath, walk: Walk) -> dict[str, list[AnyPath]]:
             "holds several configurations", where=root, value=listing(sorted(found)), remedy="Give the folder of one"
         )
     return {split: [root / name for name in files] for group in found.values() for split, files in group.items()}
+
+
+def _listed(root: AnyPath, names: Iterable[str]) -> list[str]:
+    """Those of the files that README.md says are the data of the folder's one configuration; none where it does not."""
+    try:
+        [configuration] = _header(root)["configs"]
+        patterns = _patterns(configuration["data_files"], set())
+    except (OSError, ValueError, AttributeError, TypeError, KeyError, RecursionError):
+        return []  # written by people: what does not help is passed over
+    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def _patterns(data_files: Any, seen: set[int]) -> list[str]:
+    """Those of a configuration's `data_files`, whichever of its forms it has. seen: what YAML's aliases repeat."""
+    if isinstance(data_files, str):
+        return [data_files.removeprefix("./")]
+    if id(data_files) in seen:
+        return []
+    seen.add(id(data_files))
+    if isinstance(data_files, dict):
+        data_files = [data_files["path"]] if "path" in data_files else data_files.values()
+    return [path for some in data_files for path in _patterns(some, seen)]
 
 
 def features_of(root: AnyPath, files: Iterable[AnyPath]) -> dict[str, Any]:
@@ -99,15 +123,19 @@ def _from_infos(folder: AnyPath) -> dict[str, Any]:
     return next(iter(infos.values()))["features"]
 
 
-def _from_readme(folder: AnyPath) -> dict[str, Any]:
+def _header(folder: AnyPath) -> dict[str, Any]:
+    """The YAML header of README.md."""
     import yaml
 
     text = read_bytes(folder / "README.md", DESCRIPTION_BYTES).decode()
     try:
-        head = yaml.safe_load(re.match(r"---\r?\n(.*?)\n---", text, re.S)[1])
+        return yaml.safe_load(re.match(r"---\r?\n(.*?)\n---", text, re.S)[1])
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from None
-    info = head["dataset_info"]
+
+
+def _from_readme(folder: AnyPath) -> dict[str, Any]:
+    info = _header(folder)["dataset_info"]
     features = {}
     for feature in (info[0] if isinstance(info, list) else info)["features"]:
         kind = feature.get("dtype") or feature.get("list") or feature.get("sequence")

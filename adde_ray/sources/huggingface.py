@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import polars as pl
@@ -21,10 +22,13 @@ from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.hub_draw import draw_splits, labelled_rows, taken_out
 from adde_ray.sources.hub_folder import SYNONYMS, class_names, features_of, files_by_split, is_image
 from adde_ray.sources.hub_parts import hub_file
+from adde_ray.sources.originals import Finder
 from adde_ray.sources.parts import TableFile
+from adde_ray.sources.pictures import read_images
 from adde_ray.sources.reach import Reach
 from adde_ray.sources.rows import WHERE, Reject, Rows, listing, why
 from adde_ray.sources.table import assemble, hidden_junk
+from adde_ray.sources.table_files import list_parts
 from adde_ray.sources.table_pool import fitting, image_rows, list_all
 from adde_ray.sources.walking import Walk
 
@@ -55,6 +59,33 @@ def read(config: HubData, *, seed: int) -> Rows:
     pool = opened.files["pool"]
     rows = assemble(opened.table, opened.rejected, opened.as_table, root, root, seed=seed, pool=pool)
     return replace(rows, notes=[*rows.notes, *opened.notes])
+
+
+def originals(config: HubData) -> Finder:
+    """How the files or cells that samples were made from are found again."""
+    root = at(config.path)
+    reach = Reach(root, config.roots)
+
+    @cache
+    def image_column() -> str | None:
+        return config.image_column or _image_column(config, root)
+
+    return Finder(
+        partial(read_images, size=config.size, mode=config.mode),
+        lambda file: [reach.find(file.strip())],
+        lambda name: (root / name, column) if (column := image_column()) else None,
+    )
+
+
+def _image_column(config: HubData, root: AnyPath) -> str | None:
+    """The column that was told to be the payload; None where the folder is gone."""
+    try:
+        by_split = files_by_split(root, Walk(Reach(root, config.roots)))
+        files = [file for of_split in by_split.values() for file in of_split]
+        head = list_parts(files[0], files[0].name, 1).head
+        return _payload(config, head, features_of(root, files)).get("image_column")
+    except (UserError, OSError, IndexError):
+        return None
 
 
 def _opened(config: HubData, root: AnyPath) -> Opened:

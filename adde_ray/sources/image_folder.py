@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import polars as pl
 
@@ -22,10 +22,12 @@ from adde_ray.rundir import derive_rng
 from adde_ray.sources import leftovers
 from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.leftovers import is_leftover
+from adde_ray.sources.originals import Finder
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.reach import Reach
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, draw, identify, listing
-from adde_ray.sources.tiles import read_tiles
+from adde_ray.sources.tiles import read_tiles, view_tile
+from adde_ray.sources.views import view_image
 from adde_ray.sources.walking import Walk
 
 EXTENSIONS = {
@@ -107,6 +109,14 @@ def read(config: FolderData | TilesData, *, seed: int) -> Rows:
     )
 
 
+def originals(config: FolderData | TilesData) -> Finder:
+    """How the files that samples were made from are found again."""
+    reach = Reach(at(config.path), config.roots)
+    tiles = isinstance(config, TilesData)
+    view = partial(view_tile, bands=config.bands, ranges=config.ranges) if tiles else view_image
+    return Finder(partial(_decoded, config=config), lambda file: [reach.find(file)], view=view)
+
+
 @dataclass(frozen=True)
 class FolderChunk:
     """Some of the pool's files."""
@@ -133,11 +143,7 @@ def _read(
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """The images, and those that cannot be read."""
     kept, rejected = [], []
-    paths = [root / name for name in files]
-    if isinstance(config, TilesData):
-        images = read_tiles(paths, size=config.size, bands=config.bands, ranges=config.ranges)
-    else:
-        images = read_images(paths, size=config.size, mode=config.mode, min_side=config.min_side)
+    images = _decoded([root / name for name in files], config)
     for name, label, image in zip(files, labels, images, strict=True):
         if isinstance(image, str):
             rejected.append({"where": name, "reason": image})
@@ -188,6 +194,13 @@ def _holds_images(folder: AnyPath) -> bool:
 def _shown(name: str) -> str:
     """A name for messages, also one that is not UTF-8."""
     return name.encode(errors="backslashreplace").decode()
+
+
+def _decoded(given: Sequence[AnyPath | bytes], config: FolderData | TilesData) -> list[bytes | str]:
+    """The payload of each file or encoded image, or why there is none."""
+    if isinstance(config, TilesData):
+        return read_tiles(given, size=config.size, bands=config.bands, ranges=config.ranges)
+    return read_images(given, size=config.size, mode=config.mode, min_side=config.min_side)
 
 
 def _files(

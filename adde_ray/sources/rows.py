@@ -15,6 +15,9 @@ from adde_ray.schema import sample_id
 WHERE = "_where"
 """Private column: where a row came from (file, file:line), for messages. Ingest drops it."""
 
+SOURCE_ROW = "source_row"
+"""Column of images that lay in a table's cells: which table and row, as `WHERE` names them. Null for any other."""
+
 
 Reject = dict[str, Any]
 """{"where", "reason"} of an unusable input, and "rows" where it stands for more rows than one (a corrupt file)."""

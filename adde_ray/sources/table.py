@@ -1,12 +1,14 @@
 """Texts, vectors or images in a table: a CSV, JSON Lines or Parquet file (`readers`).
 
 Out: text, vector or image (PNG), label, the subgroup columns as strings, every other column untouched; paths of
-images as `file`. See `columns` for what becomes of a column, `table_pool` for a pool in many files.
+images as `file`, tables and rows of encoded ones as `source_row`. See `columns` for what becomes of a column,
+`table_pool` for a pool in many files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import polars as pl
 
@@ -15,14 +17,17 @@ from adde_ray.data_config import CsvData
 from adde_ray.errors import UserError
 from adde_ray.rundir import derive_rng
 from adde_ray.schema import SPLITS
-from adde_ray.sources.columns import as_ours, empty_like, set_aside, usable, usual_length
+from adde_ray.sources.columns import as_ours, decoder, empty_like, set_aside, usable, usual_length
 from adde_ray.sources.files import AnyPath, at
+from adde_ray.sources.originals import Finder, reached
 from adde_ray.sources.parts import TableFile
+from adde_ray.sources.reach import Reach
 from adde_ray.sources.readers import read_file
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, count, draw, identify, listing, read_all
 from adde_ray.sources.spelling import notes_on, without_missing
-from adde_ray.sources.table_files import list_parts
+from adde_ray.sources.table_files import list_parts, list_tables
 from adde_ray.sources.table_pool import TEXT_ROWS, HeldChunk, chunks_of, conform, list_files
+from adde_ray.sources.walking import walk_of
 
 
 def read(config: CsvData, *, seed: int) -> Rows:
@@ -32,6 +37,22 @@ def read(config: CsvData, *, seed: int) -> Rows:
         raise UserError("vectors are not read from CSV", where=path, remedy="Write the table as .parquet or .jsonl")
     table, rejected = _whole(path)
     return assemble(table, rejected, config, path, path.parent, seed=seed)
+
+
+def originals(config: CsvData) -> Finder:
+    """How the files or cells that samples were made from are found again."""
+    path = at(config.path)
+    tables = {path.name: path}
+    if config.pool:
+        pool = at(config.pool)
+        with suppress(UserError):  # its files are gone
+            tables |= {name: file for file, name in list_tables(pool, walk_of(pool, config.roots))}
+    reaches = [Reach(folder, config.roots) for folder in dict.fromkeys(file.parent for file in tables.values())]
+    return Finder(
+        decoder(config),
+        lambda file: reached((reach, file.strip()) for reach in reaches),
+        lambda name: (tables[name], config.image_column) if name in tables else None,
+    )
 
 
 def _whole(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:

@@ -19,24 +19,37 @@ from adde_ray.sources.files import AnyPath, RemotePath, read_bytes
 from adde_ray.sources.pictures import REMOTE_THREADS
 from adde_ray.sources.room import ROOM
 from adde_ray.sources.rows import why
+from adde_ray.sources.views import VIEW_SIDE, View
 
 PLANE_BYTES = 24
 """What a pixel of one band takes while it is scaled: three copies in float64."""
 
 
 def read_tiles(
-    paths: Sequence[AnyPath], *, size: int, bands: tuple[int, ...], ranges: tuple[tuple[float, float], ...]
+    given: Sequence[AnyPath | bytes], *, size: int, bands: tuple[int, ...], ranges: tuple[tuple[float, float], ...]
 ) -> list[bytes | str]:
-    """PNG of each file's `bands` (counted from 1), size × size pixels, `ranges` brought to 0-255; or why not."""
+    """PNG of each file's `bands` (counted from 1), size × size pixels, `ranges` brought to 0-255; or why not.
+
+    given: files, or what they hold.
+    """
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it tells of odd tags; what matters ends as a reason
-    workers = REMOTE_THREADS if any(isinstance(path, RemotePath) for path in paths) else None
+    workers = REMOTE_THREADS if any(isinstance(path, RemotePath) for path in given) else None
     with ThreadPoolExecutor(workers) as threads:
-        return list(threads.map(lambda path: _read_one(path, size, bands, ranges), paths))
+        return list(threads.map(lambda tile: _read_one(tile, size, bands, ranges), given))
 
 
-def _read_one(path: AnyPath, size: int, bands: tuple[int, ...], ranges: tuple[tuple[float, float], ...]) -> bytes | str:
+def view_tile(tile: bytes, *, bands: tuple[int, ...], ranges: tuple[tuple[float, float], ...]) -> View | str:
+    """What people see of a tile: its first three `bands`, or the first, with up to `VIEW_SIDE` pixels a side."""
+    shown = 3 if len(bands) > 2 else 1
+    picture = _read_one(tile, None, bands[:shown], ranges[:shown])
+    return picture if isinstance(picture, str) else View(picture, "png", False)
+
+
+def _read_one(
+    tile: AnyPath | bytes, size: int | None, bands: tuple[int, ...], ranges: tuple[tuple[float, float], ...]
+) -> bytes | str:
     try:
-        data = read_bytes(path)
+        data = tile if isinstance(tile, bytes) else read_bytes(tile)
     except OSError as error:
         return why(error)
     if not data:
@@ -51,7 +64,9 @@ def _read_one(path: AnyPath, size: int, bands: tuple[int, ...], ranges: tuple[tu
                 return planes
             if lacking := [band for band in bands if band > len(planes)]:
                 return f"has {len(planes)} bands, no band {lacking[0]}"
-            chosen = [_resized(_scaled(planes[band - 1], *of), size) for band, of in zip(bands, ranges, strict=True)]
+            chosen = [planes[band - 1] for band in bands]
+            shape = (size, size) if size else _view_shape(chosen)
+            chosen = [_resized(_scaled(plane, *of), shape) for plane, of in zip(chosen, ranges, strict=True)]
     except Exception as error:  # decoders of a dozen compressions raise whatever they like on broken input
         return f"cannot be decoded: {first_line(error)}"
     return encode_images(np.stack(chosen)[None])[0]
@@ -89,9 +104,16 @@ def _scaled(plane: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip(values, 0.0, 1.0).astype(np.float32)
 
 
-def _resized(plane: np.ndarray, size: int) -> np.ndarray:
+def _view_shape(planes: list[np.ndarray]) -> tuple[int, int]:
+    """Height and width of the largest plane, both made smaller alike where one is beyond `VIEW_SIDE`."""
+    height, width = max((plane.shape for plane in planes), key=lambda shape: shape[0] * shape[1])
+    share = min(VIEW_SIDE / max(height, width), 1)
+    return max(round(height * share), 1), max(round(width * share), 1)
+
+
+def _resized(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     from PIL import Image
 
-    if plane.shape == (size, size):
+    if plane.shape == shape:
         return plane
-    return np.asarray(Image.fromarray(plane).resize((size, size), Image.Resampling.LANCZOS))
+    return np.asarray(Image.fromarray(plane).resize(shape[::-1], Image.Resampling.LANCZOS))

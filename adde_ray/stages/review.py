@@ -5,6 +5,7 @@ An annotator is whatever answers a query; the review page, a file or a simulatio
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -19,8 +20,12 @@ from adde_ray.methods.annotators import Judges, SimulatedAnnotator, pseudo_label
 from adde_ray.methods.generators import generator_for
 from adde_ray.methods.images import viewable
 from adde_ray.review.read_review import read_review
-from adde_ray.review.write_review import write_review
+from adde_ray.review.write_review import TABLE, write_review
 from adde_ray.rundir import ORACLE, RoundDir, RunDir, derive_seed
+from adde_ray.schema import Split
+from adde_ray.sources import ORIGINALS
+from adde_ray.sources.originals import Finder, Original, find
+from adde_ray.sources.views import View
 
 
 class Annotator(Protocol):
@@ -66,18 +71,49 @@ class File:
     """People fill in rounds/NNN/review.csv; see `review.read_review`."""
 
     def __init__(self, config: Config, data: Data, run: RunDir):
-        self._meta = data.meta
+        self._meta, self._source = data.meta, config.data
 
     def answer(self, query: pl.DataFrame, synthetic: pl.DataFrame, round_: RoundDir) -> pl.DataFrame | None:
-        asked, modality = read_asked(round_), self._meta.modality
-        shown = query.with_columns(payloads(query["sample_id"].to_list(), synthetic, asked, modality))
-        if modality == "image":
-            shown = shown.with_columns(pl.col("image").map_elements(viewable, return_dtype=pl.Binary))
-        if "file" in asked.table.columns:  # what people see is small: they may want the original
-            shown = shown.join(asked.table.select("sample_id", "file"), on="sample_id", how="left")
-        path = write_review(round_.root, shown, modality, self._meta.classes, multi=self._meta.multi)
+        path = round_.root / TABLE
+        if not path.exists():  # what people have begun to answer stays as it is
+            shown = self._shown(query, synthetic, read_asked(round_))
+            write_review(round_.root, shown, self._meta.modality, self._meta.classes, multi=self._meta.multi)
         answers = read_review(path, query, self._meta.classes, t=round_.t, multi=self._meta.multi)
         return None if answers.open else answers.decisions
+
+    def _shown(self, query: pl.DataFrame, synthetic: pl.DataFrame, asked: Split) -> pl.DataFrame:
+        """The query with what people are to look at: of images the originals where they still are."""
+        modality = self._meta.modality
+        shown = query.with_columns(payloads(query["sample_id"].to_list(), synthetic, asked, modality))
+        if "file" in asked.table.columns:
+            shown = shown.join(asked.table.select("sample_id", "file"), on="sample_id", how="left")
+        if modality != "image":
+            return shown
+        shown = shown.with_columns(pl.col("image").map_elements(viewable, return_dtype=pl.Binary))
+        if (originals := ORIGINALS.get(self._source.source)) is None:
+            return shown
+        views = pl.DataFrame(_views(originals(self._source), asked.table), schema=VIEW, orient="row")
+        shown = shown.join(views, on="sample_id", how="left", maintain_order="left")
+        smaller = pl.format("as the model sees it: the original {}", "why")
+        return shown.with_columns(
+            pl.coalesce("original", "image").alias("image"),
+            pl.coalesce("view", smaller, pl.lit("as it was made")).alias("view"),
+        )
+
+
+VIEW = {"sample_id": pl.String, "original": pl.Binary, "extension": pl.String, "view": pl.String, "why": pl.String}
+"""What is shown of a sample's original, or why nothing is."""
+
+
+def _views(finder: Finder, rows: pl.DataFrame) -> Iterator[tuple[str | bytes | None, ...]]:
+    """VIEW columns of each row."""
+    for sample_id, found in find(finder, rows):
+        view = finder.view(found.data) if isinstance(found, Original) else found
+        if isinstance(view, View):
+            kind = "original" if view.is_original else "picture of the original"
+            yield sample_id, view.data, view.extension, kind, None
+        else:
+            yield sample_id, None, None, None, view
 
 
 class Model:

@@ -8,6 +8,7 @@ from adde_ray.export import hf_features
 from adde_ray.export.card import MAX_GAPS, Facts, Round, describe
 from adde_ray.export.card import card as render
 from adde_ray.export.hf_features import SplitSize
+from adde_ray.export.originals import Images
 from adde_ray.schema import DATASET, DECISIONS, GAPS, frame
 
 ADAPTED = [
@@ -163,3 +164,18 @@ def test_subgroups_with_unknown_values():
     text = card(facts(splits={"train": train}, subgroups=("site",)))
     assert "| (unknown) | 2 | 66.7 % |\n| n\\|s | 1 | 33.3 % |" in section(text, "Subgroups")
     assert "site is unknown for 2 training samples" in section(text, "Limits")
+
+
+def test_what_the_images_are():
+    lacking = {f"s{i:02}": "is gone" for i in range(25)} | {"b": "has changed since"}
+    where = {i: f"pool/{i}.jpg" for i in lacking}
+    at = {"a": (0, 9, "a.jpg"), "t": (9, 9, "t.jpg")}
+    told = card(facts(modality="image", images=Images((32, 32), True, lacking, where, all_open=False, _at=at)))
+    text = section(told, "Images")
+    assert "byte for byte" in text and "32 × 32 pixels" in text and "formats that Pillow does not read" in text
+    assert rows(text)[0] == ["Split", "Originals", "Synthetic", "Original not there"]
+    assert rows(text)[2:4] == [["train", "1", "1", "1"], ["test", "1", "0", "0"]]
+    assert ["pool/b.jpg", "has changed since"] in rows(text) and "6 more are not listed." in text
+    text = section(card(facts(modality="image", images=Images((8, 6)))), "Images")
+    assert text.strip() == "Every image is as the model saw it, 8 × 6 pixels."
+    assert "## Images" not in card(facts())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import hashlib
 import io
@@ -94,13 +95,38 @@ def test_croissant_reads_it_and_checks_its_hashes(exported):
     records = list(dataset.records("train"))  # raises where a file's SHA-256 is another
     assert [r["train/sample_id"].decode() for r in records] == truth["sample_id"].to_list()
     assert [classes[r["train/label"]] for r in records] == truth["label"].to_list()
+    assert [r["train/label/name"].decode() for r in records] == truth["label"].to_list()
     assert [r["train/round"] for r in records] == truth["round"].to_list()
+    table = pl.read_parquet(out / "data/train-00000-of-00001.parquet")
+    payloads = [r[f"train/{modality}"] for r in records]
+    if modality == "image":
+        pixels = [Image.open(io.BytesIO(image["bytes"])).tobytes() for image in table["image"]]
+        assert [image.tobytes() for image in payloads] == pixels
+    else:
+        told = payloads if modality == "vector" else [text.decode() for text in payloads]
+        assert told == table[modality].to_list()
     if modality == "image":
         assert records[0]["train/image"].size == (8, 8)
     for split in SPLITS[1:]:
         records = list(dataset.records(split))
         assert len(records) == SIZES["val" if split == "validation" else split]
         assert all(r[f"{split}/origin"] is None and r[f"{split}/parents"] is None for r in records)
+
+
+def test_labels_by_name_for_spreadsheets(exported):
+    run, out, modality = exported
+    with (out / "labels.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert list(lines[0]) == ["sample_id", "file", "label", "round", "origin", "annotators", "split"]
+    truth = run.dataset().sort(["round", "sample_id"])
+    train = [line for line in lines if line["split"] == "train"]
+    assert [line["sample_id"] for line in train] == truth["sample_id"].to_list()
+    assert [line["label"].removeprefix("'") for line in train] == truth["label"].to_list()
+    assert ("'---" in {line["label"] for line in train}) == (modality == "text")  # what opens like a formula
+    assert [line["round"] for line in train] == [str(t) for t in truth["round"]]
+    assert [line["annotators"] for line in train] == ["|".join(names) for names in truth["annotators"]]
+    rest = [line for line in lines if line["split"] != "train"]
+    assert len(rest) == SIZES["val"] + SIZES["test"] + SIZES["ood"] and {line["round"] for line in rest} == {""}
 
 
 def test_dates_are_the_runs(exported):
