@@ -51,6 +51,7 @@ def run(
     """
     check_names(config)
     with RunDir.start(run_dir or config.run_dir, config, resume=resume) as run_:
+        config = run_.config
         run_.once_json("provenance.json", provenance.describe)
         data, spaces = prepare(config, run_), Spaces()
         annotator = make_annotator(config, data, run_)
@@ -58,6 +59,7 @@ def run(
         if stop_reason(run_) and config.compare.random:
             beside = at_random(config, run_)
             with RunDir.start(run_.root / "baselines" / "random", beside, resume=True) as baseline:
+                beside = baseline.config
                 watched(rounds(baseline, beside, data, spaces, annotator), watch)
         return summarise(run_)
 
@@ -192,5 +194,5 @@ def commit(
 def at_random(config: Config, run_: RunDir) -> Config:
     """The same run with the labels it bought spent on randomly chosen real samples."""
     spent = {"labels": summarise(run_)["num_asked"], "rounds": config.stop.rounds}
-    tree = strategy("random").over(config).model_dump(mode="json")
+    tree = strategy("random").over(config).told()
     return Config.parse(tree | {"compare": {"random": False}, "stop": spent})

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "adde_ray"
 LAYERS = [
-    {"errors", "labels", "schema", "data_config", "config", "strategies", "rundir"},
+    {"errors", "labels", "schema", "data_config", "config", "strategies", "digests", "damage", "rundir"},
     {
         "methods",
         "sources",

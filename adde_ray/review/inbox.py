@@ -45,7 +45,7 @@ def put_out(
     review.txt, written too, says how to answer. multi: any number of the classes may hold.
     """
     path = folder / "review.csv"
-    with atomic(folder / "review.txt") as temporary:
+    with atomic(folder / "review.txt", recorded=False) as temporary:
         temporary.write_text(_instructions(classes, multi), encoding="utf-8")
     if path.exists():
         return path
@@ -57,7 +57,7 @@ def put_out(
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
     writer.writerows(rows)
-    with atomic(path) as temporary:
+    with atomic(path, recorded=False) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
     return path
 
@@ -159,6 +159,6 @@ def _cell(folder: Path, sample_id: str, payload: bytes | str | list) -> str:
         # A spreadsheet would run a text that opens like a formula.
         return f"'{payload}" if str(payload).startswith(("=", "+", "-", "@")) else str(payload)
     path = folder / "review" / f"{sample_id}.{'png' if isinstance(payload, bytes) else 'txt'}"
-    with atomic(path) as temporary:
+    with atomic(path, recorded=False) as temporary:
         temporary.write_bytes(payload if isinstance(payload, bytes) else str(payload).encode())
     return f"review/{path.name}"
