@@ -30,6 +30,9 @@ PASSING = re.compile(r"ingest/pool/(?!part-\d{5}\.parquet)|rounds/\d+/review")
 """What lies beside the parts of a pool while they are read, and what people change: neither is recorded."""
 
 
+FOREIGN = "is none of this run's"
+
+
 class Damage(NamedTuple):
     """One file. file: relative to the run's folder. what: is wrong with it, as "is missing"."""
 
@@ -102,8 +105,8 @@ def _recorded(root: Path, deep: bool) -> Iterator[Damage]:
         what = compare(root / name, digest, deep=deep or not _is_part(name), names=names)
         if what and not (name == ledger.last and _allowed(root / name, ledger)):
             yield Damage(name, what)
-    if expected:
-        yield from (Damage(n, "is none of this run's") for n in _artifacts(root) if n not in expected)
+    if expected and not damaged:  # of a ledger that lacks lines nobody can tell
+        yield from (Damage(n, FOREIGN) for n in _artifacts(root) if n not in expected)
 
 
 def expected_in(root: Path) -> tuple[dict[str, Digest], list[Damage]]:
@@ -303,8 +306,8 @@ def _embeddings(folder: Path, deep: bool) -> Iterator[Damage]:
             yield Damage(name, what)
     for path in sorted([*folder.glob("*.parquet"), *folder.glob("pool/part-*.parquet")]):
         name = path.relative_to(folder).as_posix()
-        if name not in expected:
-            yield Damage(name, "is none of this run's")
+        if name not in expected and not ledger.damaged:
+            yield Damage(name, FOREIGN)
 
 
 def _baselines(root: Path, deep: bool) -> Iterator[Damage]:
@@ -325,7 +328,7 @@ def heal(root: Path) -> list[str]:
     found = [d for d in find(root) if not d.file.startswith("baselines/")]
     if not found:
         return []
-    lines = [_rebuilt(root)] if any(d.file == LEDGER for d in found) else []
+    lines = [rebuild(root)] if any(d.file == LEDGER for d in found) else []
     found = [d for d in find(root) if not d.file.startswith("baselines/")] if lines else found
     done = num_done(root)
     if done and any(d.file == manifest_name(done - 1) for d in found) and max(round_numbers(root)) == done - 1:
@@ -366,7 +369,7 @@ def _with_later(root: Path, name: str, done: int) -> list[str]:
     return [n for n in later if n == name or not (n.endswith(f"/{DECISIONS}") and by_people(root))]
 
 
-def _rebuilt(root: Path) -> str:
+def rebuild(root: Path) -> str:
     """Write the ledger again from what speaks for the artifacts, and from its lines that can be read."""
     ledger = Ledger.read(root) or Ledger({})
     records, _ = expected_in(root)

@@ -29,7 +29,7 @@ LAYERS = [
     {"review"},
     {"stages"},
     {"check", "report", "export"},
-    {"loop"},
+    {"loop", "verify"},
     {"experiments"},
     {"cli"},
 ]
