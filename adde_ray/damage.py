@@ -350,7 +350,7 @@ def _is_loose(root: Path, name: str, done: int) -> bool:
     if name.startswith("embeddings/"):
         return not (root / "embeddings").is_symlink()
     if name.startswith("ingest/"):
-        return not (root / META).exists() and not (root / "ingest").is_symlink()
+        return not (root / META).exists() and not (root / "ingest").is_symlink() and not (root / "dataset").exists()
     number = re.match(r"(rounds/|dataset/round-)(\d+)", name)
     if not number:
         return False
@@ -361,6 +361,8 @@ def _is_loose(root: Path, name: str, done: int) -> bool:
 
 def _with_later(root: Path, name: str, done: int) -> list[str]:
     """A file, and what was made after it in the same round but for answers: a step looks at what later ones left."""
+    if name.startswith("embeddings/") and "/encoder." in name:
+        return [name, f"{name.rpartition('/')[0]}/{ENCODER}"]
     ledger = Ledger.read(root)
     if ledger is None or not name.startswith(("rounds/", "dataset/")):
         return [name]

@@ -288,6 +288,7 @@ def _beside(run: Path, *, linked: Iterable[str], before: int | None = None) -> I
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
     digests.begin(root)
+    (root / CONFIG).symlink_to((run / CONFIG).resolve())
     home = run if (run / "ingest").exists() else run.resolve().parents[1]  # a run in baselines/ has no data of its own
     for name in linked:
         (root / name).symlink_to((home / name).resolve(), target_is_directory=True)

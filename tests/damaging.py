@@ -153,9 +153,8 @@ def outcome(case: Case, subject: Subject, whole: Path) -> str:
         if path.exists() and path.read_bytes() == (whole / case.name).read_bytes():
             return "untouched"
         COMMANDS[case.command](subject)
-        changed = [
-            n for n in Subject(subject.config, whole, whole).artifacts() if not _same(subject.root / n, whole / n)
-        ]
+        artifacts = Subject(subject.config, whole, whole).artifacts()
+        changed = [n for n in artifacts if Path(n).name != LEDGER and not _same(subject.root / n, whole / n)]
         return f"silent: {changed}" if changed else "made again"
     except UserError as error:
         line = str(error)

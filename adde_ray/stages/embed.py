@@ -22,7 +22,7 @@ from adde_ray.features import read_features, write_features
 from adde_ray.methods import encoders
 from adde_ray.pool import FileShard, MemoryShard, Pool
 from adde_ray.pool_files import part_files
-from adde_ray.rundir import REMEDY, RunDir, derive_seed, fingerprint, read_table
+from adde_ray.rundir import REMEDY, RunDir, derive_seed, fingerprint, read_json, read_table
 from adde_ray.schema import SPLITS, Meta, Split
 from adde_ray.streaming import PARTS, embed_parts
 
@@ -70,7 +70,7 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
     tables = {name: table for name in (*SPLITS, SAMPLE) if (table := _ingested(run, name)) is not None}
     seed = derive_seed(config.run.seed, "encoder")
     ids = {name: table["sample_id"].to_list() for name, table in tables.items()}
-    mark = fingerprint(config.encoder.model_dump(mode="json"), meta.modality, seed, ids, meta.pool_digest)
+    mark = fingerprint(_settings(config, run), meta.modality, seed, ids, meta.pool_digest)
     encoders.resolve(config.encoder, meta.modality)  # says what is wrong even when all is there
     encode = Encoding(config.encoder, meta.modality, _folder(run, mark, config.run.cache))
     if not encode.is_fitted:
@@ -87,7 +87,15 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
             write_features(encode.folder / f"{name}.parquet", table["sample_id"], features)
     stream = config.stream
     embed_parts(_parts(run, encode), encode, rows=meta.num_rows["pool"], workers=stream.workers, gpu=stream.gpu)
+    digests.close(encode.folder)
     return Embedding(run, meta, encode)
+
+
+def _settings(config: Config, run: RunDir) -> dict:
+    """What the features depend on: keys that a run of an earlier version did not know yet say nothing about its own."""
+    settings, kept = config.encoder.model_dump(mode="json"), run.root / "config.json"
+    known = read_json(kept).get("encoder", {}) if kept.exists() else settings
+    return {key: value for key, value in settings.items() if key in known}
 
 
 def _folder(run: RunDir, mark: str, cache: Path | None) -> Path:

@@ -135,13 +135,15 @@ def ingest(config: Config, run: RunDir) -> Meta:
     return load_meta(run)
 
 
+NOT_OURS = ("ingest/meta.json", "ingest/semantic.parquet")
+"""In ingest/, but not what meta.json speaks for: itself, and what is found when the pool is embedded."""
+
+
 def _done(folder: Path, meta: Meta) -> None:
     """Write meta.json, which means done and speaks for what is there."""
     tree = asdict(meta)
     if (ledger := Ledger.read(folder.parent)) is not None:
-        names = [
-            name for name in ledger.records if name.startswith(f"{folder.name}/") and not name.endswith("/meta.json")
-        ]
+        names = [name for name in ledger.records if name.startswith("ingest/") and name not in NOT_OURS]
         for name in names:  # of an attempt on data that has changed since
             if not (folder.parent / name).exists():
                 digests.forget(folder.parent / name)
