@@ -23,6 +23,9 @@ CONFIG, META, ENCODER = "config.json", "ingest/meta.json", "encoder.json"
 
 DECISIONS = "decisions.parquet"
 
+LINKED = ("ingest", "embeddings")
+"""What a trial's folder has as links."""
+
 ARTIFACT = re.compile(r"(dataset|rounds/\d{3,}|ingest|embeddings/[^/]+)/([^.].*/)?[^./]+\.(parquet|json|safetensors)")
 """What a run's folder holds that only a run writes."""
 
@@ -63,6 +66,8 @@ def _halted(root: Path, found: list[Damage]) -> Halted:
     first, *rest = found
     more = f" (and {len(rest)} more)" if rest else ""
     remedy = f"`adde verify {root} --repair` makes again what can be; else copy the folder again from where it is whole"
+    if first.file in LINKED:
+        remedy = "Copy the folder from its experiment again, and what its links lead to (cp -rL)"
     return Halted(f"{first.what}{more}", where=root / first.file, remedy=remedy)
 
 
@@ -78,12 +83,11 @@ def holds_digests(root: Path) -> bool:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a recorded artifact is as it was made; one without a record is."""
-    root = path.parent
-    ledger = Ledger.read(root)
+    """Whether an artifact beside a ledger is as it was made; one without a record is."""
+    ledger = Ledger.read(path.parent)
     if ledger is None or path.name not in ledger.records:
         return True
-    return path.is_file() and ledger.allows(path.name, Digest.of(path))
+    return ledger.allows(path.name, Digest.of(path) if path.is_file() else None)
 
 
 def _find(root: Path, deep: bool) -> list[Damage]:
@@ -106,7 +110,8 @@ def _recorded(root: Path, deep: bool) -> Iterator[Damage]:
         if what and not (name == ledger.last and _allowed(root / name, ledger)):
             yield Damage(name, what)
     if expected and not damaged:  # of a ledger that lacks lines nobody can tell
-        yield from (Damage(n, FOREIGN) for n in _artifacts(root) if n not in expected)
+        names = (name for name in _artifacts(root) if name not in expected and _is_own(name, ledger))
+        yield from (Damage(name, FOREIGN) for name in names)
 
 
 def expected_in(root: Path) -> tuple[dict[str, Digest], list[Damage]]:
@@ -117,7 +122,7 @@ def expected_in(root: Path) -> tuple[dict[str, Digest], list[Damage]]:
         return spoken, [Damage(LEDGER, "is missing"), *damaged] if spoken else []
     if ledger.damaged:
         damaged.insert(0, Damage(LEDGER, f"is damaged in line {ledger.damaged[0]}"))
-    elif lacking := [name for name in spoken if name not in ledger.records]:
+    elif lacking := [n for n in spoken if n not in ledger.records and _is_own(n, ledger)]:
         damaged.insert(0, Damage(LEDGER, f"was cut short: it lacks {lacking[0]}"))
     # The ledger is younger, unless its line is lost.
     return {**spoken, **ledger.records}, damaged
@@ -138,6 +143,11 @@ def compare(path: Path, digest: Digest, *, deep: bool = True, names: Mapping[Dig
         return None
     other = (names or {}).get(found)
     return f"was changed: it is {other}" if other else "was changed after it was made"
+
+
+def _is_own(name: str, ledger: Ledger) -> bool:
+    """Whether the ledger speaks of such files: where a trial was copied with its data, not of that."""
+    return not name.startswith("ingest/") or any(known.startswith("ingest/") for known in ledger.records)
 
 
 def _there(path: Path) -> bool:
@@ -259,11 +269,13 @@ def _stopped(manifest: Path) -> bool:
 
 def _shared(root: Path, deep: bool) -> Iterator[Damage]:
     """In the embeddings, which other runs may share, and in the data of a trial, which its experiment prepared."""
-    for name in ("ingest", "embeddings"):
+    for name in LINKED:
         link = root / name
         if link.is_symlink() and not link.exists():
-            yield Damage(name, "leads nowhere: it is a trial's link to its experiment's data; copy that with it")
+            yield Damage(name, "is a link that leads nowhere: a trial shares the data of its experiment")
     ingest = root / "ingest"
+    if is_recorded(root) and num_done(root) and not _there(ingest) and root.parent.name != "baselines":
+        yield Damage("ingest", "is missing")
     if ingest.is_symlink() and ingest.exists():
         home = ingest.resolve().parent
         expected, damaged = expected_in(home)

@@ -140,15 +140,14 @@ def text_of(records: Mapping[str, Digest]) -> str:
 
 def _append(folder: Path, text: str) -> None:
     """Add a line, unless it says what is said already: what is done again leaves the ledger as it is."""
-    line, name = _line(text.encode()), text.split(" ", 2)[-1]
-    with (folder / LEDGER).open("a+b") as file:
-        file.seek(0)
-        said = file.read()
-        whole = said.rfind(b"\n") + 1
-        if whole < len(said):  # cut short by a kill, so the last; it is made again
-            file.truncate(whole)
-            said = said[:whole]
-        end = len(said) if text == CLOSED else said.rfind(f" {name}\n".encode()) + len(name.encode()) + 2
+    line, name, path = _line(text.encode()), text.split(" ", 2)[-1], folder / LEDGER
+    said = path.read_bytes()
+    whole = said.rfind(b"\n") + 1  # what follows was cut short by a kill, so it was the last; it is made again
+    end = whole if text == CLOSED else said.rfind(f" {name}\n".encode()) + len(name.encode()) + 2
+    if said[:end].endswith(line) and whole == len(said):
+        return
+    with path.open("ab") as file:
+        file.truncate(whole)
         if not said[:end].endswith(line):
             file.write(line)
 

@@ -21,7 +21,7 @@ from safetensors import safe_open
 
 from adde_ray import damage, digests
 from adde_ray.config import Config
-from adde_ray.damage import ARTIFACT, CONFIG, DECISIONS, Damage, find
+from adde_ray.damage import ARTIFACT, CONFIG, DECISIONS, LINKED, Damage, find
 from adde_ray.data import Data, seed_part
 from adde_ray.digests import LEDGER, Digest
 from adde_ray.errors import UserError, first_line
@@ -125,8 +125,10 @@ def _outlook(run: Path, name: str) -> str:
         return (
             "--repair takes it from review.csv" if csv.exists() else "answers of people: copy it from where it is whole"
         )
-    if name in ("ingest", "embeddings"):
+    if name in LINKED:
         return "copy the experiment's data along"
+    if (run / "ingest").is_symlink() and name.startswith(("ingest/", "embeddings/")):
+        return f"`adde verify {(run / 'ingest').resolve().parent} --repair`"
     if name.startswith("ingest/"):
         return "--repair makes it again from the data, where that is the same"
     return "--repair makes it again"
@@ -191,7 +193,7 @@ def _make_again(run: Path, reasons: dict[str, str]) -> None:
 
 def _data(run: Path, config: Config) -> Data:
     """What the run knows before its first round, from what is there."""
-    with _beside(run, linked=("ingest", "embeddings")) as beside:
+    with _beside(run, linked=LINKED) as beside:
         return prepare(config, beside)
 
 
@@ -199,6 +201,8 @@ def _before_rounds(run: Path, config: Config, reasons: dict[str, str]) -> None:
     """Ingest, embeddings and the first part of the dataset."""
     names = [d.file for d in find(run)]
     ingested = any(name.startswith("ingest/") for name in names)
+    if (run / "ingest").is_symlink():  # a trial's, of the data it shares
+        return
     if not ingested and not any(name.startswith(("embeddings/", damage.part_name(0))) for name in names):
         return
     with _beside(run, linked=() if ingested else ("ingest",)) as beside:
@@ -234,7 +238,7 @@ def _rounds(run: Path, config: Config, data: Data, spaces: Spaces, reasons: dict
     kept = RunDir(run)
     with actors(config, data) as (generators, encoders):
         for t in sorted({t for name, _ in find(run) if (t := _round_of(name)) is not None}):
-            with _beside(run, linked=("ingest", "embeddings"), before=t) as beside:
+            with _beside(run, linked=LINKED, before=t) as beside:
                 _bring(run, beside.root, t)
                 policy, annotator = policy_before(kept, t, config), make_annotator(config, data, beside)
                 one_round(beside.round(t), policy, config, data, spaces, generators, encoders, annotator)

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import polars as pl
 
-from adde_ray import digests
+from adde_ray import damage, digests
 from adde_ray.config import resumed
 from adde_ray.digests import LEDGER
 from adde_ray.errors import Halted, UserError
 from adde_ray.experiments.trial import RESULT, Trial
-from adde_ray.rundir import halted_by_disk, locked, read_json, write_json, write_table
+from adde_ray.rundir import REMEDY, halted_by_disk, locked, read_json, write_json, write_table
 from adde_ray.schema import RESULT_KEYS
 
 EXPERIMENT, RESULTS, FAILURES = "experiment.json", "results.parquet", "failures.json"
@@ -48,8 +48,13 @@ class ExperimentDir:
                 if not resume:
                     remedy = "Go on with --resume, or choose another: --folder, or another name"
                     raise UserError("holds an experiment already", where=self.root, remedy=remedy)
+                if not damage.is_whole(path):
+                    raise Halted("was changed after it was made", where=path, remedy=REMEDY)
                 kept = read_json(path)
                 self._check_same(kept, told, trials)
+                for trial in trials:
+                    if (root := self.root / "trials" / trial.name).exists() and (root / RESULT).exists():
+                        damage.refuse(root)
                 told["trials"] = kept["trials"] | told["trials"]
             elif any(not p.name.startswith(".") and p.name != LEDGER for p in self.root.iterdir()):
                 remedy = "Choose another folder"
