@@ -33,7 +33,7 @@ PASSING = re.compile(r"ingest/pool/(?!part-\d{5}\.parquet)|rounds/\d+/review")
 """What lies beside the parts of a pool while they are read, and what people change: neither is recorded."""
 
 
-FOREIGN = "is none of this run's"
+FOREIGN, LEFT_OVER = "is none of this run's", "is left over"
 
 
 class Damage(NamedTuple):
@@ -92,7 +92,8 @@ def is_whole(path: Path) -> bool:
 
 def _find(root: Path, deep: bool) -> list[Damage]:
     found: dict[str, Damage] = {}
-    for damage in (*_recorded(root, deep), *_structure(root), *_shared(root, deep), *_baselines(root, deep)):
+    gaps, leftovers = _structure(root)
+    for damage in (*gaps, *_recorded(root, deep), *leftovers, *_shared(root, deep), *_baselines(root, deep)):
         found.setdefault(damage.file, damage)
     return list(found.values())
 
@@ -132,8 +133,6 @@ def compare(path: Path, digest: Digest, *, deep: bool = True, names: Mapping[Dig
     """What is wrong with a file that should have this digest. names: of what else there is, to name a mix-up."""
     try:
         size = path.stat().st_size
-        if size < digest.size:
-            return f"is cut short: {size} of {digest.size} bytes"
         found = Digest.of(path) if deep or size != digest.size else digest
     except FileNotFoundError:
         return "is missing"
@@ -141,8 +140,9 @@ def compare(path: Path, digest: Digest, *, deep: bool = True, names: Mapping[Dig
         return f"cannot be read: {error.strerror}"
     if found == digest:
         return None
-    other = (names or {}).get(found)
-    return f"was changed: it is {other}" if other else "was changed after it was made"
+    if other := (names or {}).get(found):
+        return f"was changed: it is {other}"
+    return f"is cut short: {size} of {digest.size} bytes" if size < digest.size else "was changed after it was made"
 
 
 def _is_own(name: str, ledger: Ledger) -> bool:
@@ -196,10 +196,11 @@ def _spoken(root: Path) -> tuple[dict[str, Digest], list[Damage]]:
     damaged: list[Damage] = []
     before: str | None = None
     documents = [] if (root / "ingest").is_symlink() else [META]
-    rounds = [manifest_name(t) for t in round_numbers(root)]
+    rounds = [manifest_name(t) for t in range(max(round_numbers(root), default=-1) + 1)]
     for name in documents + rounds:
         path = root / name
         if not path.exists():
+            before = None
             continue
         try:
             data = path.read_bytes()
@@ -239,22 +240,25 @@ def num_done(root: Path) -> int:
     return t
 
 
-def _structure(root: Path) -> Iterator[Damage]:
-    """Rounds and parts of the dataset that are missing, or that belong to nothing."""
+def _structure(root: Path) -> tuple[list[Damage], list[Damage]]:
+    """Rounds and parts of the dataset that are missing, and those that belong to nothing."""
     done, numbers = num_done(root), round_numbers(root)
     stopped = done > 0 and _stopped(root / manifest_name(done - 1))
+    gaps, leftovers = [], []
     for t in (t for t in numbers if t > done or (stopped and t == done)):
         if stopped:
-            yield Damage(f"rounds/{t:03d}", f"is left over: the run ended with round {done - 1}")
+            leftovers.append(Damage(f"rounds/{t:03d}", f"{LEFT_OVER}: the run ended with round {done - 1}"))
         else:
-            yield Damage(manifest_name(done), f"is missing, though there is round {t}")
+            gaps.append(Damage(manifest_name(done), f"is missing, though there is round {t}"))
     needed = set(range(done + (not stopped))) if done else set()
     parts = {int(p.stem[6:]) for p in (root / "dataset").glob("round-*.parquet") if p.stem[6:].isdigit()}
-    for t in sorted(needed - parts):
-        yield Damage(part_name(t), "is missing")
-    grown = {done + 1} if (root / "rounds" / f"{done:03d}").exists() and not stopped else set()
-    for t in sorted(parts - needed - grown - ({0} if not done else set())):
-        yield Damage(part_name(t), "is left over from a round that is gone")
+    gaps += [Damage(part_name(t), "is missing") for t in sorted(needed - parts)]
+    # The round under way may have grown the dataset; whether it did, a ledger knows.
+    under_way = root / "rounds" / f"{done:03d}"
+    grown = not stopped and (under_way / ("" if is_recorded(root) else DECISIONS)).exists()
+    allowed = needed | {0} | ({done + 1} if grown else set())
+    leftovers += [Damage(part_name(t), f"{LEFT_OVER} from a round that is gone") for t in sorted(parts - allowed)]
+    return gaps, leftovers
 
 
 def _stopped(manifest: Path) -> bool:
@@ -317,9 +321,9 @@ def _embeddings(folder: Path, deep: bool) -> Iterator[Damage]:
         if what and not (name == ledger.last and (not _there(folder / name) or _allowed(folder / name, ledger))):
             yield Damage(name, what)
     for path in sorted([*folder.glob("*.parquet"), *folder.glob("pool/part-*.parquet")]):
-        name = path.relative_to(folder).as_posix()
-        if name not in expected and not ledger.damaged:
-            yield Damage(name, FOREIGN)
+        if not ledger.damaged and (name := path.relative_to(folder).as_posix()) not in expected:
+            yield Damage(LEDGER, f"was cut short: it lacks {name}")
+            break
 
 
 def _baselines(root: Path, deep: bool) -> Iterator[Damage]:
@@ -345,7 +349,7 @@ def heal(root: Path) -> list[str]:
     done = num_done(root)
     if done and any(d.file == manifest_name(done - 1) for d in found) and max(round_numbers(root)) == done - 1:
         done -= 1  # the last manifest: nothing stands on it
-    firm = [d for d in found if not _is_loose(root, d.file, done)]
+    firm = [d for d in found if not _is_loose(root, d.file, done) or d.what.startswith(LEFT_OVER)]
     if firm:
         raise _halted(root, firm)
     if by_people(root) and (lost := [d for d in found if d.file.endswith(f"/{DECISIONS}")]):
@@ -373,8 +377,11 @@ def _is_loose(root: Path, name: str, done: int) -> bool:
 
 def _with_later(root: Path, name: str, done: int) -> list[str]:
     """A file, and what was made after it in the same round but for answers: a step looks at what later ones left."""
-    if name.startswith("embeddings/") and "/encoder." in name:
-        return [name, f"{name.rpartition('/')[0]}/{ENCODER}"]
+    if name.startswith("embeddings/"):
+        folder, file = root / Path(name).parent, Path(name).name
+        if file == LEDGER:  # nobody can tell what the others are
+            return [p.relative_to(root).as_posix() for p in folder.rglob("*") if p.is_file()]
+        return [name, f"{Path(name).parent.as_posix()}/{ENCODER}"] if file.startswith("encoder.") else [name]
     ledger = Ledger.read(root)
     if ledger is None or not name.startswith(("rounds/", "dataset/")):
         return [name]

@@ -163,10 +163,14 @@ def _repair(run: Path) -> list[Finding]:
 
 
 def _let_go(run: Path) -> None:
-    """Leave out what nothing stands on: a damaged provenance, and files that are none of the run's."""
+    """Leave out what nothing stands on: a damaged provenance, and files that are none of the run's.
+
+    Those of the round under way may be its own, where the ledger lost their lines: they are made again, and compared.
+    """
+    done = damage.num_done(run)
     for name, what in find(run):
         path = run / name
-        if what == damage.FOREIGN or name.endswith(PROVENANCE):
+        if (what == damage.FOREIGN and _round_of(name) != done) or name.endswith(PROVENANCE):
             if path.exists():
                 os.replace(path, path.with_name(f".{path.name}.damaged"))
             if name.endswith(PROVENANCE):
@@ -220,8 +224,8 @@ def _before_rounds(run: Path, config: Config, reasons: dict[str, str]) -> None:
 def _take_embeddings(made: Path, kept: Path) -> None:
     """Where a ledger says what features were, those; where it is lost, all of them as they are made now."""
     kept.mkdir(parents=True, exist_ok=True)
-    ledger = digests.Ledger.read(kept)
-    lost = ledger is None or bool(ledger.damaged)
+    ledger, again = digests.Ledger.read(kept), digests.Ledger.read(made)
+    lost = ledger is None or bool(ledger.damaged) or not again.records.keys() <= ledger.records.keys()
     records = {} if lost else ledger.records
     for path in sorted(made.rglob("*")):
         name = path.relative_to(made).as_posix()
@@ -244,6 +248,19 @@ def _rounds(run: Path, config: Config, data: Data, spaces: Spaces, reasons: dict
                 one_round(beside.round(t), policy, config, data, spaces, generators, encoders, annotator)
                 for start in (f"rounds/{t:03d}/", damage.part_name(t + 1)):
                     _take(start, beside.root, run, reasons, at)
+                if t == damage.num_done(run):
+                    _record_again(t, beside.root, run)
+
+
+def _record_again(t: int, made: Path, run: Path) -> None:
+    """Of the round under way, take and record what the ledger has lost."""
+    expected, _ = damage.expected_in(run)
+    for name, what in find(run):
+        if what == damage.FOREIGN and _round_of(name) == t and name not in expected and (made / name).is_file():
+            if Digest.of(made / name) != Digest.of(run / name):
+                _put(made / name, run / name)
+            digests.record(run / name)
+    digests.close(run)
 
 
 def _round_of(name: str) -> int | None:
