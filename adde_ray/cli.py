@@ -1,4 +1,4 @@
-"""The command line: adde run · check · config · summary · report · export · ablate · sweep · compare.
+"""The command line: adde run · check · config · summary · report · export · verify · ablate · sweep · compare.
 
 Exit codes: 0 done (or waiting for people), 2 the user's mistake or the machine's (a line says which), 1 ours,
 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP.
@@ -245,6 +245,33 @@ def export(
     with out.status("exporting"):
         path = export_run(RunDir.at(run), out_, size=size, tell=_say)
     _say(f"dataset: {path}")
+
+
+@command(
+    "List all damage in a run or an experiment: what is missing, cut short, changed, or of another run.",
+    "adde verify runs/digits --repair",
+)
+def verify(
+    run: Annotated[Path, typer.Argument(help="The folder of a run, or of an experiment.", show_default=False)],
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make again, to the same bytes, what can be made again.")
+    ] = False,
+) -> None:
+    from adde_ray.progress import damage_table
+    from adde_ray.verify import verify as verify_run
+
+    with out.status("looking"):
+        found = verify_run(run, repair=repair)
+    if not found.recorded:
+        _say("an earlier version began this: it holds no digests, so what was changed cannot be told")
+        _say("all that can be looked at was: rounds and dataset are complete, and every file can be read")
+    if found.findings:
+        out.print(damage_table(finding[:3] for finding in found.findings))
+    left = sum(not finding.mended for finding in found.findings)
+    if left:
+        _say(f"{left} of {len(found.findings)} files are damaged still")
+        raise typer.Exit(2)
+    _say("whole again" if found.findings else "whole")
 
 
 ExperimentFolder = Annotated[

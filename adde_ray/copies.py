@@ -47,7 +47,7 @@ def write_signs(path: Path, ids: pl.Series, signs: np.ndarray) -> None:
     """Keep the signatures of a part's rows beside it."""
     entries = np.empty(len(ids), dtype=[("id", "S16"), ("signs", signs.dtype, signs.shape[1:])])
     entries["id"], entries["signs"] = _as_bytes(ids), signs
-    with atomic(beside(path, "signs.npy")) as temporary, temporary.open("wb") as file:
+    with atomic(beside(path, "signs.npy"), recorded=False) as temporary, temporary.open("wb") as file:
         np.save(file, entries)
 
 

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
-from adde_ray import config
+from adde_ray import config, digests
 from adde_ray.config import Train
 from adde_ray.features import write_features
 from adde_ray.methods import encoders
 from adde_ray.methods.finetune import Recipe
 from adde_ray.progress import Bar
-from adde_ray.rundir import atomic, read_json, write_json
+from adde_ray.rundir import atomic, read_json, readable, write_json
 
 CHUNK = 256
 """Rows encoded at a time, always the same so that features are, too."""
@@ -41,19 +41,32 @@ class Encoding:
     def is_fitted(self) -> bool:
         return (self.folder / SETTINGS).exists()
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the folder keeps a ledger: what earlier versions have encoded does not."""
+        return (self.folder / digests.LEDGER).exists()
+
     def fit(self, payloads: pl.Series, *, seed: int) -> None:
         """Fit on these payloads and keep the result."""
         encoder = encoders.make(self.settings, self.modality)
         encoder.fit(payloads, seed=seed)
         arrays, state = encoder.save()
+        weights = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
         with atomic(self.folder / WEIGHTS) as temporary:
-            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
+            temporary.write_bytes(weights)
+        if self.is_recorded:
+            state = digests.sealed(state, {WEIGHTS: digests.Digest.of_bytes(weights)})
         write_json(self.folder / SETTINGS, state)
+
+    def _kept(self) -> tuple[dict[str, np.ndarray], dict]:
+        with readable(self.folder / WEIGHTS):
+            return load_file(self.folder / WEIGHTS), digests.unsealed(read_json(self.folder / SETTINGS))
 
     @cached_property
     def _encode(self) -> Callable[[pl.Series], np.ndarray]:
         encoder = encoders.make(self.settings, self.modality)
-        encoder.load(load_file(self.folder / WEIGHTS), read_json(self.folder / SETTINGS))
+        with readable(self.folder / SETTINGS):
+            encoder.load(*self._kept())
         return encoder.encode
 
     def tuned(self, train: Train, weights: Path) -> Tuned:
@@ -62,18 +75,17 @@ class Encoding:
 
     def recipe(self) -> Recipe:
         """How to build it for fine-tuning."""
-        kept = load_file(self.folder / WEIGHTS), read_json(self.folder / SETTINGS)
-        return Recipe(self.settings, self.modality, *kept)
+        return Recipe(self.settings, self.modality, *self._kept())
 
     def __call__(self, payloads: pl.Series, *, title: str = "embedding") -> np.ndarray:
         """(n, d) float32, encoded chunk by chunk, with a progress bar when it takes long."""
         return in_chunks(self._encode, payloads, title=title)
 
     def shard(self, ids: pl.Series, payloads: pl.Series, out: Path) -> None:
-        """Encode a shard's payloads and write their features, as float16."""
+        """Encode a shard's payloads and write their features, as float16. Whoever gave the order has to record them."""
         features = _in_chunks(self._encode, payloads, lambda rows: None)
         limit = np.finfo(np.float16).max  # an outlier beyond it is as far away as can be said
-        write_features(out, ids, np.clip(features, -limit, limit).astype(np.float16))
+        write_features(out, ids, np.clip(features, -limit, limit).astype(np.float16), recorded=False)
 
     def __reduce__(self) -> tuple:
         return Encoding, (self.settings, self.modality, self.folder)
@@ -88,7 +100,12 @@ class Tuned(Encoding):
 
     @cached_property
     def _encode(self) -> Callable[[pl.Series], np.ndarray]:
-        return self.recipe().build(self.train, load_file(self.weights)).encode
+        return self.recipe().build(self.train, self.tuned_weights()).encode
+
+    def tuned_weights(self) -> dict[str, np.ndarray]:
+        """The round's."""
+        with readable(self.weights):
+            return load_file(self.weights)
 
     def __reduce__(self) -> tuple:
         return Tuned, (self.settings, self.modality, self.folder, self.train, self.weights)

@@ -6,8 +6,9 @@ is killed anywhere goes on where it was.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def run(
     """
     check_names(config)
     with RunDir.start(run_dir or config.run_dir, config, resume=resume) as run_:
-        run_.on_stage = on_stage or run_.on_stage
+        run_.on_stage, config = on_stage or run_.on_stage, run_.config
         if resuming.resume(run_, config).waits:
             return summarise(run_)
         run_.once_json("provenance.json", provenance.describe)
@@ -70,7 +71,7 @@ def run(
         if stop_reason(run_) and config.compare.random:
             beside = at_random(config, run_)
             with RunDir.start(run_.root / "baselines" / "random", beside, resume=True) as baseline:
-                baseline.on_stage = run_.on_stage
+                baseline.on_stage, beside = run_.on_stage, baseline.config
                 watched(rounds(baseline, beside, data, spaces, annotator), watch)
         return summarise(run_)
 
@@ -93,13 +94,10 @@ def rounds(
     run_.once("dataset/round-000.parquet", lambda: seed_part(data))
     if stop_reason(run_):
         return
-    done = run_.rounds()
-    policy = Policy(**done[-1].manifest["policy"]) if done else Policy.initial(config)
-    generators = GeneratorPool(config.generate, data.meta.modality)
-    if config.train.workers or generators.needs_ray or (data.pool.is_streamed and config.stream.workers != 0):
-        ensure_ray()
-    with generators, EncoderPool(config.train) as encoders:
-        for t in itertools.count(len(done)):
+    done = len(run_.rounds())
+    policy = policy_before(run_, done, config)
+    with actors(config, data) as (generators, encoders):
+        for t in itertools.count(done):
             manifest = one_round(run_.round(t), policy, config, data, spaces, generators, encoders, annotator)
             if manifest is None:
                 return
@@ -107,6 +105,21 @@ def rounds(
             if manifest["stop_reason"]:
                 return
             policy = Policy(**manifest["policy"])
+
+
+@contextlib.contextmanager
+def actors(config: Config, data: Data) -> Iterator[tuple[GeneratorPool, EncoderPool]]:
+    """What lives as long as the rounds do; Ray too, where anything needs it."""
+    generators = GeneratorPool(config.generate, data.meta.modality)
+    if config.train.workers or generators.needs_ray or (data.pool.is_streamed and config.stream.workers != 0):
+        ensure_ray()
+    with generators, EncoderPool(config.train) as encoders:
+        yield generators, encoders
+
+
+def policy_before(run_: RunDir, t: int, config: Config) -> Policy:
+    """The policy of round t."""
+    return Policy(**run_.round(t - 1).manifest["policy"]) if t else Policy.initial(config)
 
 
 def watched(done: Iterable[RoundDir], watch: Watcher | None) -> None:
@@ -207,5 +220,5 @@ def commit(
 def at_random(config: Config, run_: RunDir) -> Config:
     """The same run with the labels it bought spent on randomly chosen real samples."""
     spent = {"labels": summarise(run_)["num_asked"], "rounds": config.stop.rounds}
-    tree = strategy("random").over(config).model_dump(mode="json")
+    tree = strategy("random").over(config).told()
     return Config.parse(tree | {"compare": {"random": False}, "stop": spent})

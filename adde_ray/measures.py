@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from adde_ray import digests
 from adde_ray.config import Config
 from adde_ray.data import Data, Dataset, load_dataset
 from adde_ray.features import read_features, write_features
@@ -186,6 +187,7 @@ def corrupted_val(data: Data, config: Config, folder: Path) -> dict[str, np.ndar
             worse = corrupt(table[data.meta.modality], table["sample_id"], name, severity, seed=seed)
             write_features(path, table["sample_id"], data.encode(worse))
         found[name] = np.asarray(read_features(path)[1], dtype=np.float32)
+    digests.close(folder)
     return found
 
 

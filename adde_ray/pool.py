@@ -13,13 +13,11 @@ from typing import Protocol
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adde_ray.errors import Halted
 from adde_ray.features import read_features
 from adde_ray.pool_files import read_rows
-from adde_ray.rundir import read_table
+from adde_ray.rundir import read_table, readable
 from adde_ray.schema import Split
 
 
@@ -72,22 +70,16 @@ class FileShard:
     subgroups: tuple[str, ...]
 
     def read(self) -> Block:
-        ids, features = self._features()
-        columns = [c for c in self.subgroups if c in pq.read_schema(self.rows).names]
+        ids, features = read_features(self.features)
+        with readable(self.rows):
+            columns = [c for c in self.subgroups if c in pq.read_schema(self.rows).names]
         return Block(ids, features, read_table(self.rows, *columns) if columns else pl.DataFrame())
 
     def take(self, sample_ids: Sequence[str]) -> Split:
-        ids, features = self._features()
+        ids, features = read_features(self.features)
         wanted = np.flatnonzero(ids.is_in(list(sample_ids)).to_numpy())
         table = read_rows(self.rows, wanted)
         return Split(table, np.asarray(features[wanted], dtype=np.float32))
-
-    def _features(self) -> tuple[pl.Series, np.ndarray]:
-        try:
-            return read_features(self.features)
-        except (OSError, pa.ArrowException) as error:
-            remedy = "Remove this file and continue with --resume: it is made again"
-            raise Halted(f"cannot be read: {error}", where=self.features, remedy=remedy) from None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from adde_ray.rundir import atomic
+from adde_ray.digests import Digest
+from adde_ray.rundir import atomic, readable
 
 GROUP = 256
 """Rows of a Parquet row group: what must be read to get one row with its payload."""
@@ -33,19 +34,23 @@ def beside(path: Path, what: str) -> Path:
     return path.with_name(f"{path.stem}.{what}")
 
 
-def write_rows(path: Path, table: pl.DataFrame) -> None:
-    with atomic(path) as temporary:
+def write_rows(path: Path, table: pl.DataFrame) -> Digest:
+    """Write a part. Returns its digest, which whoever gave the order has to record."""
+    with atomic(path, recorded=False) as temporary:
         arrow = table.to_arrow(compat_level=pl.CompatLevel.oldest())
         pq.write_table(arrow, temporary, compression="zstd", row_group_size=GROUP)
+        return Digest.of(temporary)
 
 
 def read_rows(path: Path, rows: np.ndarray, *columns: str) -> pl.DataFrame:
     """These rows, ascending, with these columns or all. Only the row groups they lie in are read."""
-    file = pq.ParquetFile(path, memory_map=True)
+    with readable(path):
+        file = pq.ParquetFile(path, memory_map=True)
     sizes = np.array([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)], dtype=np.int64)
     ends = np.cumsum(sizes)
     group_of = np.searchsorted(ends, rows, side="right")
     groups, at = np.unique(group_of, return_inverse=True)
     read = np.cumsum(sizes[groups]) - sizes[groups]  # where each group begins in what is read
-    table = pl.from_arrow(file.read_row_groups(groups.tolist(), columns=list(columns) or None))
+    with readable(path):
+        table = pl.from_arrow(file.read_row_groups(groups.tolist(), columns=list(columns) or None))
     return table[read[at] + rows - (ends - sizes)[group_of]]

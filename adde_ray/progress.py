@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich import get_console
@@ -149,6 +150,16 @@ def _figures(run: RunDir) -> dict[int, str]:
 
 def _name(run: RunDir) -> str:
     return RANDOM if run.root.parent.name == "baselines" else OURS
+
+
+def damage_table(rows: Iterable[tuple[str, str, str]]) -> Table:
+    """What `adde verify` found: file, what is wrong with it, what can be or was done."""
+    table = Table(box=SIMPLE_HEAD)
+    for column in ("file", "what is wrong", "made again?"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 class Bar:

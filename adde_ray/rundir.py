@@ -1,33 +1,39 @@
 """Where a run keeps things, and what makes it safe to kill.
 
-Every artifact is written to a temporary file beside its place, synced and renamed, so it is there whole or
-not at all. A stage whose artifact is there is not run again. `manifest.json` is written last in a round:
-its presence is the only "done". Nothing in an artifact depends on the clock, so a run that was killed and
+Every artifact is written to a temporary file beside its place, synced, recorded (`digests`) and renamed, so it is there
+whole or not at all. A stage whose artifact is there is not run again. `manifest.json` is written last in a round: its
+presence is the only "done". Nothing in an artifact depends on the clock, so a run that was killed and
 resumed is the same, byte for byte, as one that was not; times go to `events.jsonl` alone.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import functools
 import hashlib
 import json
+import logging
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
+from polars.exceptions import PanicException
 
-from adde_ray import documents
-from adde_ray.config import Config
-from adde_ray.errors import Halted, UserError
+from adde_ray import damage, digests, documents
+from adde_ray.config import Config, resumed
+from adde_ray.damage import MANIFEST
+from adde_ray.digests import LEDGER, Digest, Ledger, sealed
+from adde_ray.errors import Halted, UserError, first_line
 
-MANIFEST = "manifest.json"
+log = logging.getLogger("adde_ray")
 
 ORACLE = "ingest/oracle.parquet"
 """sample_id, label: the pool's hidden truth, which only the simulated annotator may read."""
@@ -43,41 +49,102 @@ TUNED = "model/encoder.safetensors"
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes `path` when the block ends well, and vanishes when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def atomic(path: Path, *, recorded: bool = True) -> Iterator[Path]:
+    """A temporary path that becomes `path` when the block ends well, and vanishes when it does not.
+
+    recorded: whether it is an artifact, whose digest goes into the ledger where there is one: not what people are to
+    change, nor what a worker makes beside others (which the driver records). Raises Halted when it cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
+    with halted_by_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            if recorded:
+                digests.record(path, Digest.of(temporary))
+            os.replace(temporary, path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+@contextlib.contextmanager
+def halted_by_disk(where: Path, *, whatever: bool = True) -> Iterator[None]:
+    """Says in one line that something cannot be written. Raises Halted.
+
+    whatever: also for what is wrong besides no room on the disk and no right to write there.
+    """
     try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if not whatever and error.errno not in FULL + CLOSED:
+            raise
+        remedy = "Mend that and continue with --resume: what is done is kept"
+        if error.errno in FULL:
+            remedy = "Make room and continue with --resume: what is done is kept"
+        elif error.errno in CLOSED:
+            remedy = "Give a folder you may write to"
+        where = error.filename or where
+        raise Halted(f"cannot be written: {error.strerror or first_line(error)}", where=where, remedy=remedy) from None
 
 
-def write_json(path: Path, value: object) -> None:
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+REMEDY = "`adde verify RUN` lists all damage and --repair makes again what can be; else copy the folder again"
+
+
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Says in one line that a kept file is missing or damaged, whatever its reader makes of that. Raises Halted."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise Halted("is missing", where=path, remedy=REMEDY) from None
+    except UserError:
+        raise
+    except (Exception, PanicException) as error:
+        raise Halted(f"is damaged: {first_line(error)[:120]}", where=path, remedy=REMEDY) from None
+
+
+def write_json(path: Path, value: object, *, recorded: bool = True) -> None:
+    with atomic(path, recorded=recorded) as temporary:
+        temporary.write_text(_json_text(value))
+
+
+def _json_text(value: object) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
 def read_json(path: Path) -> dict:
-    return documents.read_json(path)
+    """The JSON object in a file. Raises Halted when it is not there, or is none."""
+    with readable(path):
+        data = path.read_bytes()
+    try:
+        return documents.parse_json(data, where=path)
+    except UserError as error:
+        raise Halted(f"is damaged: {error.what}", where=path, remedy=REMEDY) from None
 
 
-def write_table(path: Path, table: pl.DataFrame) -> None:
-    with atomic(path) as temporary:
+def write_table(path: Path, table: pl.DataFrame, *, recorded: bool = True) -> None:
+    with atomic(path, recorded=recorded) as temporary:
         pq.write_table(table.to_arrow(compat_level=pl.CompatLevel.oldest()), temporary, compression="zstd")
 
 
 def read_table(path: Path, *columns: str) -> pl.DataFrame:
-    return pl.read_parquet(path, columns=list(columns) or None, glob=False, hive_partitioning=False)
+    """A table, or some columns of it. Raises Halted when it is not there, or is none."""
+    with readable(path):
+        return pl.read_parquet(path, columns=list(columns) or None, glob=False, hive_partitioning=False)
 
 
 def read_kept(path: Path, *columns: str) -> pl.DataFrame:
     """`read_table` of what never changes once it is there, as a round's tables: every later round reads them again."""
-    found = path.stat()
-    return _kept(path, found.st_mtime_ns, found.st_size, columns)
+    with readable(path):
+        found = path.stat()
+        return _kept(path, found.st_mtime_ns, found.st_size, columns)
 
 
 @functools.lru_cache(maxsize=256)
@@ -122,11 +189,12 @@ def locked(root: Path, *, wait: float = 0.0) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"no folder can be made: {error.strerror}", where=root) from None
     # flock is dropped by the kernel when the process dies, however it dies: no stale locks after a kill.
-    with (root / ".lock").open("w") as file:
+    with _lock_file(root) as file:
         deadline = time.monotonic() + wait
         while True:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if file is not None:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() < deadline:
@@ -138,20 +206,28 @@ def locked(root: Path, *, wait: float = 0.0) -> Iterator[None]:
         yield
 
 
-def identity(config: dict) -> dict:
-    """A resolved config but for where its run is kept: moving or renaming a folder does not stop a resume."""
-    return {**config, "run": {"seed": config["run"]["seed"]}}
+def _lock_file(root: Path) -> contextlib.AbstractContextManager[IO[str] | None]:
+    """The file to lock; None in a folder that nobody can write to: there is nothing to guard."""
+    path = root / ".lock"
+    try:
+        return path.open("w")
+    except OSError as error:
+        if error.errno in CLOSED:
+            return path.open() if path.exists() else contextlib.nullcontext()
+        with halted_by_disk(path):
+            raise
 
 
-def first_difference(kept: dict, given: dict, at: str = "") -> str:
-    """The first key, dotted, that differs between two trees that do, and both its values."""
-    for key in sorted(kept.keys() | given.keys()):
-        old, new, name = kept.get(key), given.get(key), f"{at}{key}"
-        if isinstance(old, dict) and isinstance(new, dict) and old != new:
-            return first_difference(old, new, f"{name}.")
-        if old != new:
-            return f"{name} was {old!r} and is now {new!r}"
-    return "they differ"
+def _restored(path: Path, config: Config) -> None:
+    """Write a run's config.json again when it is lost or damaged and this is, byte for byte, what it held."""
+    ledger = Ledger.read(path.parent)
+    if ledger is None or "config.json" not in ledger.records or damage.is_whole(path):
+        return
+    text = _json_text(config.model_dump(mode="json")).encode()
+    if Digest.of_bytes(text) == ledger.records["config.json"]:
+        with atomic(path) as temporary:
+            temporary.write_bytes(text)
+        log.warning(f"{path} was missing or damaged, and is made again")
 
 
 # --- a run ---------------------------------------------------------------------------------------------
@@ -166,13 +242,15 @@ class RunDir:
     def __init__(self, root: Path):
         self.root = Path(root)
         self.on_stage: Callable[[RunDir, str, int | None], None] = lambda run, stage, t: None
+        self._config: Config | None = None
 
     @classmethod
     def at(cls, root: str | Path) -> RunDir:
-        """An existing run, for reading. Raises UserError when there is none."""
+        """An existing run, for reading. Raises UserError when there is none, or when something in it is damaged."""
         root = Path(root)
-        if not (root / "config.json").is_file():
+        if not (root / "config.json").exists() and not damage.is_recorded(root):
             raise UserError("no run here", where=root, remedy="Give a folder that `adde run` made")
+        damage.refuse(root)
         return cls(root)
 
     @classmethod
@@ -180,32 +258,33 @@ class RunDir:
     def start(cls, root: str | Path, config: Config, *, resume: bool = False, wait: float = 0.0) -> Iterator[RunDir]:
         """Create or resume a run and hold its lock, for which it waits so many seconds.
 
-        Raises UserError when the folder is in use, holds a run and `resume` is false, or was started
-        with another config. A run that a UserError ends before its first round leaves no folder behind.
+        Its `config` is the one it began with, whatever the defaults are by now. Raises UserError when the folder is in
+        use, holds a run and `resume` is false, was started with another config, or is damaged; what is damaged and not
+        done yet is made again. A run that a UserError ends before its first round leaves no folder behind.
         """
-        run = cls(root)
-        resolved = config.model_dump(mode="json")
+        run, path = cls(root), Path(root) / "config.json"
         with locked(run.root, wait=wait):
-            if (run.root / "config.json").exists():
+            if path.exists() or damage.is_recorded(run.root):
                 if not resume:
                     raise UserError(
                         "holds a run already",
                         where=run.root,
                         remedy="Continue it with --resume, or choose another: --run-dir or --set run.name=NAME",
                     )
-                kept, given = identity(read_json(run.root / "config.json")), identity(resolved)
-                if kept != given:
-                    raise UserError(
-                        f"was started with another config; {first_difference(kept, given)}",
-                        where=run.root,
-                        remedy="Resume with the config it was started with, or choose another folder",
-                    )
-            elif any(p.name != ".lock" and not p.name.endswith(".tmp") for p in run.root.iterdir()):
+                _restored(path, config)
+                for line in damage.heal(run.root):
+                    log.warning(line)
+                run._config = resumed(read_json(path), config, where=run.root)
+            elif any(not p.name.startswith(".") and p.name != LEDGER for p in run.root.iterdir()):
                 raise UserError("is not empty and holds no run", where=run.root, remedy="Choose another folder")
             else:
-                write_json(run.root / "config.json", resolved)
+                with halted_by_disk(run.root):
+                    digests.begin(run.root)
+                write_json(path, config.model_dump(mode="json"))
             try:
-                yield run
+                with halted_by_disk(run.root, whatever=False):
+                    yield run
+                    digests.close(run.root)
             except Halted:
                 raise
             except UserError:
@@ -216,7 +295,10 @@ class RunDir:
 
     @property
     def config(self) -> Config:
-        return Config.parse(read_json(self.root / "config.json"), where=self.root / "config.json")
+        """The config it began with."""
+        if self._config is None:
+            self._config = Config.kept(read_json(self.root / "config.json"), where=self.root / "config.json")
+        return self._config
 
     def once(self, name: str, compute: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         """The table at `name`, computed and written unless it is there."""
@@ -243,6 +325,9 @@ class RunDir:
     def dataset(self, t: int | None = None) -> pl.DataFrame:
         """D_t: the union of parts <= t (all parts when t is None), in the order they were added."""
         parts = sorted(int(p.stem.removeprefix("round-")) for p in (self.root / "dataset").glob("round-*.parquet"))
+        if t is not None and parts[: t + 1] != list(range(t + 1)):
+            missing = min(set(range(t + 1)) - set(parts))
+            raise Halted("is missing", where=self.dataset_part(missing), remedy=REMEDY)
         return pl.concat([read_kept(self.dataset_part(part)) for part in parts if t is None or part <= t])
 
     def dataset_part(self, t: int) -> Path:
@@ -262,14 +347,21 @@ class RunDir:
         """Every event so far. A line cut short by a kill is passed over."""
         path = self.root / "events.jsonl"
         events = []
-        for line in path.read_text().splitlines() if path.exists() else []:
-            with contextlib.suppress(json.JSONDecodeError):
-                events.append(json.loads(line))
+        for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
+            with contextlib.suppress(ValueError):
+                event = json.loads(line)
+                if isinstance(event, dict) and isinstance(event.get("time"), (int, float)):
+                    events.append(event)
         return events
+
+    def ended(self) -> list[dict]:
+        """The events of stages that ended: round, stage, seconds."""
+        ends = [event for event in self.events() if event.get("event") == "end"]
+        return [event for event in ends if {"round", "stage", "seconds"} <= event.keys()]
 
     def seconds(self) -> float:
         """Wall time of all stages so far, over all resumptions."""
-        return sum(event["seconds"] for event in self.events() if event.get("event") == "end")
+        return sum(event["seconds"] for event in self.ended())
 
 
 class RoundDir:
@@ -296,10 +388,8 @@ class RoundDir:
 
     def read(self, name: str, *columns: str) -> pl.DataFrame | None:
         """A table of this round, or some columns of it; None where the round has none."""
-        try:
-            return read_kept(self.root / name, *columns)
-        except FileNotFoundError:
-            return None
+        path = self.root / name
+        return read_kept(path, *columns) if path.exists() else None
 
     @property
     def manifest(self) -> dict:
@@ -310,4 +400,12 @@ class RoundDir:
         return read_json(self.root / "metrics.json")
 
     def commit(self, manifest: dict) -> None:
+        """Write the manifest, which makes the round done: it speaks for the round's artifacts, and for the manifest of
+        the round before."""
+        run = self.run.root
+        if (ledger := Ledger.read(run)) is not None:
+            own = damage.of_round(self.t, ledger.records)
+            before = ledger.records.get(damage.manifest_name(self.t - 1))
+            manifest = sealed(manifest | {"before": before and before.blake2b}, own)
         write_json(self.root / MANIFEST, manifest)
+        digests.close(run)

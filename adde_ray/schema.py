@@ -7,7 +7,7 @@ one particular array is called `*_row` and never leaves the function that made i
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
@@ -224,8 +224,9 @@ class Meta:
 
     @classmethod
     def from_json(cls, kept: dict) -> Meta:
-        """The inverse of writing it as JSON, which knows no tuples."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})
+        """The inverse of writing it as JSON, which knows no tuples; what else is kept beside is passed over."""
+        known = {f.name: kept[f.name] for f in fields(cls) if f.name in kept}
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
 
     @property
     def multi(self) -> bool:

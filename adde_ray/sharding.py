@@ -26,14 +26,16 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 
+from adde_ray import digests
 from adde_ray.copies import EXACT, find_copies, write_signs
+from adde_ray.digests import Digest
 from adde_ray.methods.gates import Guard
 from adde_ray.methods.gates.expectations import Nulls, add_nulls
 from adde_ray.methods.gates.gatekeeper import least_alike
 from adde_ray.methods.gates.near_copies import likeness
 from adde_ray.pool_files import beside, part_file, part_files, write_rows
 from adde_ray.progress import Bar
-from adde_ray.rundir import ORACLE, fingerprint, read_json, read_table, write_json, write_table
+from adde_ray.rundir import ORACLE, atomic, fingerprint, read_json, read_table, write_json, write_table
 from adde_ray.schema import PAYLOAD_KINDS
 from adde_ray.sources.rows import WHERE, Chunk, identify, read_all
 from adde_ray.workers import each, together
@@ -73,14 +75,16 @@ def shard(
     groups = list(enumerate(together(chunks, lambda chunk: chunk.num_rows, at_most=shard_rows)))
     left = [(part, group) for part, group in groups if not part_file(cleaning.folder, part).exists()]
     with Bar("reading pool", sum(c.num_rows for _, group in left for c in group)) as bar:
-        for row, _ in each(_write_part, left, cleaning, workers=workers):
+        for row, digest in each(_write_part, left, cleaning, workers=workers):
+            digests.record(part_file(cleaning.folder, left[row][0]), digest)
             bar.advance(sum(c.num_rows for c in left[row][1]))
     files = [part_file(cleaning.folder, part) for part, _ in groups]
     _leave_copies_out(files, cleaning, workers)
     sizes = [pq.read_metadata(path).num_rows for path in files]
     write_table(root / "pool-sample.parquet", sample(files, sizes, sample_rows))
     known = pl.scan_parquet([beside(path, "oracle.parquet") for path in files], glob=False)
-    known.sink_parquet(root / Path(ORACLE).name)
+    with atomic(root / Path(ORACLE).name) as temporary:
+        known.sink_parquet(temporary)
     has_oracle = known.select(pl.len()).collect().item() > 0
     return Sharded(sum(sizes), _digest(files), has_oracle)
 
@@ -141,7 +145,7 @@ def sample(files: list[Path], sizes: list[int], rows: int) -> pl.DataFrame:
         share = min(2 * share, 1.0)
 
 
-def _write_part(task: tuple[int, list[Chunk]], cleaning: Cleaning) -> None:
+def _write_part(task: tuple[int, list[Chunk]], cleaning: Cleaning) -> Digest:
     part, chunks = task
     table, rejected = read_all(chunks)
     table = table.with_columns(identify(table[cleaning.modality]))
@@ -153,16 +157,16 @@ def _write_part(task: tuple[int, list[Chunk]], cleaning: Cleaning) -> None:
     rejected += [{"where": where, "reason": EXACT, "gate": "copy", "rows": 0} for where in copies]
     path = part_file(cleaning.folder, part)
     aside = [{"rows": 1, "gate": "read"} | row for row in rejected]
-    write_table(beside(path, "rejected.parquet"), pl.DataFrame(aside, schema=_ASIDE.schema))
-    write_json(beside(path, "told.json"), {"leaks": gated.leaks, "nulls": gated.nulls})
-    write_table(beside(path, "where.parquet"), first.select("sample_id", WHERE))
+    write_table(beside(path, "rejected.parquet"), pl.DataFrame(aside, schema=_ASIDE.schema), recorded=False)
+    write_json(beside(path, "told.json"), {"leaks": gated.leaks, "nulls": gated.nulls}, recorded=False)
+    write_table(beside(path, "where.parquet"), first.select("sample_id", WHERE), recorded=False)
     if len(gated.pairs):
-        write_table(beside(path, "pairs.parquet"), gated.pairs)
+        write_table(beside(path, "pairs.parquet"), gated.pairs, recorded=False)
     if "_signs" in first.columns:
         write_signs(path, first["sample_id"], first["_signs"].to_numpy())
     rows = arranged(first.drop("_signs", strict=False), cleaning.modality)
-    write_table(beside(path, "oracle.parquet"), rows.select("sample_id", "label").drop_nulls())
-    write_rows(path, rows.with_columns(label=pl.lit(None, pl.String)))
+    write_table(beside(path, "oracle.parquet"), rows.select("sample_id", "label").drop_nulls(), recorded=False)
+    return write_rows(path, rows.with_columns(label=pl.lit(None, pl.String)))
 
 
 def _leave_copies_out(files: list[Path], cleaning: Cleaning, workers: int | None) -> None:
@@ -171,21 +175,21 @@ def _leave_copies_out(files: list[Path], cleaning: Cleaning, workers: int | None
     if not known.exists():
         alike = likeness(cleaning.modality, cleaning.guard.config)
         found, pairs = find_copies(files, cleaning.modality, alike, workers=workers)
-        write_table(cleaning.folder / PAIRS, pairs)
-        write_table(known, found)
+        write_table(cleaning.folder / PAIRS, pairs, recorded=False)
+        write_table(known, found, recorded=False)
     parts = read_table(known).group_by("part", maintain_order=True)
     tasks = [(files[part], rows["sample_id"]) for (part,), rows in parts]
-    for _ in each(_leave_out, tasks, workers=workers):
-        pass
+    for row, digest in each(_leave_out, tasks, workers=workers):
+        digests.record(tasks[row][0], digest)
 
 
-def _leave_out(task: tuple[Path, pl.Series]) -> None:
-    """Take these rows out of a part."""
+def _leave_out(task: tuple[Path, pl.Series]) -> Digest:
+    """Take these rows out of a part. Returns its new digest."""
     path, ids = task
     stays = ~pl.col("sample_id").is_in(ids.to_list())
     oracle = beside(path, "oracle.parquet")
-    write_table(oracle, read_table(oracle).filter(stays))
-    write_rows(path, read_table(path).filter(stays))
+    write_table(oracle, read_table(oracle).filter(stays), recorded=False)
+    return write_rows(path, read_table(path).filter(stays))
 
 
 _ASIDE = pl.DataFrame(schema={"where": pl.String, "reason": pl.String, "gate": pl.String, "rows": pl.Int64})

@@ -27,9 +27,10 @@ class Strategy:
 
     def over(self, config: Config) -> Config:
         """`config` with this strategy. Whole values are replaced, tables included. Raises UserError."""
-        tree = config.model_dump(mode="json")
+        tree = config.told()
         for section, values in self.settings.items():
-            tree[section] |= {key: value(config) if callable(value) else value for key, value in values.items()}
+            laid = {key: value(config) if callable(value) else value for key, value in values.items()}
+            tree[section] = tree.get(section, {}) | laid
         return Config.parse(tree, where="strategy")
 
 

@@ -11,9 +11,12 @@ import logging
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
+from adde_ray import digests
+from adde_ray.digests import Digest
 from adde_ray.encoding import Encoding
 from adde_ray.errors import Halted, UserError
 from adde_ray.progress import Bar
@@ -39,21 +42,30 @@ def embed_parts(
         return
     with Bar("embedding pool", rows * len(left) // len(parts)) as bar:
         try:
-            for done in _here(left, encode) if workers == 0 else _stream(left, encode, workers, gpu):
-                bar.advance(done)
+            for part in _here(left, encode) if workers == 0 else _stream(left, encode, workers, gpu):
+                digests.record(part.file, part.digest)
+                bar.advance(part.rows)
         except OSError as error:
             remedy = "Mend that and continue with --resume: what is written is kept"
             problem = f"the pool could not be embedded: {error.strerror or error}"
             raise Halted(problem, where=encode.folder, remedy=remedy) from None
 
 
-def _here(left: list[tuple[Path, Path]], encode: Encoding) -> Iterator[int]:
+class Encoded(NamedTuple):
+    """A part that is done: its file of features, the digest of that, and its rows."""
+
+    file: Path
+    digest: Digest
+    rows: int
+
+
+def _here(left: list[tuple[Path, Path]], encode: Encoding) -> Iterator[Encoded]:
     for source, out in left:
         yield _encode_part(encode, _read(source, encode.modality), out)
 
 
-def _stream(left: list[tuple[Path, Path]], encode: Encoding, workers: int | None, gpu: bool) -> Iterator[int]:
-    """Rows of each part as it is done: read in tasks, encoded and written by actors that load the encoder once."""
+def _stream(left: list[tuple[Path, Path]], encode: Encoding, workers: int | None, gpu: bool) -> Iterator[Encoded]:
+    """Each part as it is done: read in tasks, encoded and written by actors that load the encoder once."""
     ensure_ray()
     import ray
     from ray.data import ActorPoolStrategy, DataContext
@@ -79,7 +91,7 @@ def _stream(left: list[tuple[Path, Path]], encode: Encoding, workers: int | None
     )
     try:
         for row in parts.iter_rows():
-            yield row["rows"]
+            yield Encoded(Path(row["out"]), Digest.parse(row["digest"]), row["rows"])
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error
 
@@ -94,7 +106,8 @@ class _EncodeRow:
         self._encode = encode
 
     def __call__(self, row: dict) -> dict:
-        return {"rows": _encode_part(self._encode, pl.read_ipc(row["table"]), Path(row["out"]))}
+        part = _encode_part(self._encode, pl.read_ipc(row["table"]), Path(row["out"]))
+        return {"out": row["out"], "digest": str(part.digest), "rows": part.rows}
 
 
 def _load_row(row: dict, modality: str) -> dict:
@@ -107,6 +120,6 @@ def _read(source: Path, modality: str) -> pl.DataFrame:
     return read_table(source, "sample_id", modality)
 
 
-def _encode_part(encode: Encoding, table: pl.DataFrame, out: Path) -> int:
+def _encode_part(encode: Encoding, table: pl.DataFrame, out: Path) -> Encoded:
     encode.shard(table["sample_id"], table[encode.modality], out)
-    return len(table)
+    return Encoded(out, Digest.of(out), len(table))

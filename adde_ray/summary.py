@@ -94,10 +94,9 @@ def set_aside(run: RunDir) -> dict[str, int]:
 def stage_seconds(run: RunDir) -> dict[int, dict[str, float]]:
     """round -> stage -> seconds, summed over resumptions."""
     total: dict[int, dict[str, float]] = {}
-    for event in run.events():
-        if event.get("event") == "end":
-            stages = total.setdefault(event["round"], {})
-            stages[event["stage"]] = round(stages.get(event["stage"], 0.0) + event["seconds"], 4)
+    for event in run.ended():
+        stages = total.setdefault(event["round"], {})
+        stages[event["stage"]] = round(stages.get(event["stage"], 0.0) + event["seconds"], 4)
     return total
 
 

@@ -20,6 +20,8 @@ LAYERS = [
         "validation",
         "config",
         "strategies",
+        "digests",
+        "damage",
         "rundir",
     },
     {"review"},
@@ -42,7 +44,7 @@ LAYERS = [
     {"ray_session", "workers", "copies", "sharding", "streaming", "keeper", "fitting"},
     {"stages"},
     {"resuming", "check", "outlook", "report", "export"},
-    {"loop"},
+    {"loop", "verify"},
     {"experiments"},
     {"cli"},
 ]

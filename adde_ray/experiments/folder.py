@@ -17,9 +17,12 @@ from pathlib import Path
 
 import polars as pl
 
+from adde_ray import damage, digests
+from adde_ray.config import resumed
+from adde_ray.digests import LEDGER
 from adde_ray.errors import Halted, UserError
 from adde_ray.experiments.trial import RESULT, Trial
-from adde_ray.rundir import first_difference, identity, locked, read_json, write_json, write_table
+from adde_ray.rundir import REMEDY, halted_by_disk, locked, read_json, write_json, write_table
 from adde_ray.schema import RESULT_KEYS
 
 EXPERIMENT, RESULTS, FAILURES = "experiment.json", "results.parquet", "failures.json"
@@ -45,15 +48,26 @@ class ExperimentDir:
                 if not resume:
                     remedy = "Go on with --resume, or choose another: --folder, or another name"
                     raise UserError("holds an experiment already", where=self.root, remedy=remedy)
+                if not damage.is_whole(path):
+                    raise Halted("was changed after it was made", where=path, remedy=REMEDY)
                 kept = read_json(path)
                 self._check_same(kept, told, trials)
+                for trial in trials:
+                    if (root := self.root / "trials" / trial.name).exists() and (root / RESULT).exists():
+                        damage.refuse(root)
                 told["trials"] = kept["trials"] | told["trials"]
-            elif any(p.name != ".lock" and not p.name.endswith(".tmp") for p in self.root.iterdir()):
+            elif any(not p.name.startswith(".") and p.name != LEDGER for p in self.root.iterdir()):
                 remedy = "Choose another folder"
                 raise UserError("is not empty and holds no experiment", where=self.root, remedy=remedy)
-            write_json(path, told)
+            else:
+                with halted_by_disk(self.root):
+                    digests.begin(self.root)
+            if not path.exists() or read_json(path) != told:
+                write_json(path, told)
             try:
-                yield
+                with halted_by_disk(self.root, whatever=False):
+                    yield
+                    digests.close(self.root)
             except Halted:
                 raise
             except UserError:
@@ -71,7 +85,9 @@ class ExperimentDir:
         if failures:
             write_json(self.root / FAILURES, [{"trial": name, "reason": why} for name, why in failures.items()])
         else:
-            (self.root / FAILURES).unlink(missing_ok=True)
+            if (self.root / FAILURES).exists():
+                (self.root / FAILURES).unlink()
+                digests.forget(self.root / FAILURES)
             shutil.rmtree(self.root / "failures", ignore_errors=True)
 
     def write_results(self, names: list[str]) -> pl.DataFrame:
@@ -85,14 +101,22 @@ class ExperimentDir:
         # More strategies are more trials, and no other ones.
         before, now = ({k: v for k, v in t.items() if k not in ("trials", "strategies")} for t in (kept, told))
         if before != now:
-            raise UserError(f"was another experiment: {first_difference(before, now)}", where=self.root, remedy=remedy)
+            raise UserError(f"was another experiment: {_first_difference(before, now)}", where=self.root, remedy=remedy)
         for trial in trials:
             path = self.root / "trials" / trial.name / "config.json"
             if path.exists():
-                before, now = identity(read_json(path)), identity(trial.config.model_dump(mode="json"))
-                if before != now:
-                    what = f"trial {trial.name} was another: {first_difference(before, now)}"
-                    raise UserError(what, where=self.root, remedy=remedy)
+                resumed(read_json(path), trial.config, where=path.parent)
+
+
+def _first_difference(kept: dict, given: dict, at: str = "") -> str:
+    """The first key, dotted, that differs between two trees that do, and both its values."""
+    for key in sorted(kept.keys() | given.keys()):
+        old, new, name = kept.get(key), given.get(key), f"{at}{key}"
+        if isinstance(old, dict) and isinstance(new, dict) and old != new:
+            return _first_difference(old, new, f"{name}.")
+        if old != new:
+            return f"{name} was {old!r} and is now {new!r}"
+    return "they differ"
 
 
 def results_table(results: list[dict]) -> pl.DataFrame:

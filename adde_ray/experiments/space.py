@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from adde_ray.check import check_names
-from adde_ray.config import Config
+from adde_ray.config import Config, copy_key
 from adde_ray.data_config import FolderPath, Label, Name, Section
 from adde_ray.errors import UserError
 from adde_ray.experiments.halving import rungs
@@ -133,9 +133,10 @@ class Sweep(Spec):
     def trial(self, number: int, drawn: dict[str, Any], bases: tuple[Config, Config]) -> Trial:
         """A trial with these settings. Raises UserError."""
         base, config = bases
-        tree = config.model_dump(mode="json")
+        tree, whole = config.told(), config.model_dump(mode="json")
         for key, value in drawn.items():
-            _set(tree, key, value)
+            _set(whole, key, value)
+            copy_key(key, whole, tree)
         name, dataset = f"{number:04d}", self.config.stem
         trial = Trial.of(name, dataset, name, base, Config.parse(tree, where=f"space, trial {name}"), drawn=drawn)
         check_names(trial.config)

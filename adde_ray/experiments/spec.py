@@ -104,13 +104,13 @@ def base_config(path: Path, changes: Changes, overrides: tuple[str, ...], *, fol
     if unknown := [section for section in changes if section not in Config.model_fields]:
         remedy = f"Sections are: {', '.join(Config.model_fields)}"
         raise UserError("no such section", where=f"changes to {path.name}", value=unknown[0], remedy=remedy)
-    config = Config.parse(laid_over(Config.load(path).model_dump(mode="json"), changes), where=path)
+    config = Config.parse(laid_over(Config.load(path).told(), changes), where=path)
     return _everywhere(config.override(*overrides))
 
 
 def _everywhere(config: Config) -> Config:
     """Paths that mean the same in a worker, which may work in another folder."""
-    tree = config.model_dump(mode="json")
+    tree = config.told()
     resolve_paths(tree, Path.cwd())
     cache = {"cache": str(config.run.cache.expanduser().absolute())} if config.run.cache else {}
     return Config.parse(laid_over(tree, {"run": cache}))

@@ -57,8 +57,7 @@ class Trial:
                 remedy='Use data whose pool is labelled, and set review.annotator = "simulated"',
             )  # fmt: skip
         config, base = (
-            Config.parse(laid_over(c.model_dump(mode="json"), {**IN_ONE_PROCESS, "run": {"name": name}}))
-            for c in (config, base)
+            Config.parse(laid_over(c.told(), {**IN_ONE_PROCESS, "run": {"name": name}})) for c in (config, base)
         )
         data = f"{dataset}-{config.run.seed}"
         if (mark := _data_mark(config)) != _data_mark(base):
@@ -72,10 +71,11 @@ def _data_mark(config: Config) -> str:
 
 def prepare_data(trial: Trial, folder: Path) -> Data:
     """The trial's data, read, checked and embedded below `folder`/data unless it is there. Raises UserError."""
-    sections = {name: getattr(trial.config, name).model_dump(mode="json") for name in (*OF_DATA, "run")}
+    told = trial.config.told()
+    sections = {name: told[name] for name in (*OF_DATA, "run") if name in told}
     config = Config.parse(laid_over(sections, {"run": {"name": trial.data}}))
     with RunDir.start(folder / "data" / trial.data, config, resume=True, wait=WAIT_S) as run:
-        return prepare(config, run)
+        return prepare(run.config, run)
 
 
 class Shared:
@@ -115,7 +115,8 @@ def run_trial(trial: Trial, folder: Path, shared: Shared) -> Generator[RoundDir,
                 os.symlink(Path("..", "..", "data", trial.data, name), root / name, target_is_directory=True)
         run.once_json("provenance.json", provenance.describe)
         yield from run.rounds()
-        yield from rounds(run, trial.config, shared.data, shared.spaces(trial.config), shared.annotator(trial.config))
+        config = run.config
+        yield from rounds(run, config, shared.data, shared.spaces(config), shared.annotator(config))
         assert stop_reason(run), "a simulated annotator keeps nobody waiting"
         write_result(trial, folder)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from adde_ray.errors import Halted, UserError
 from adde_ray.rundir import RunDir, atomic
 
 PICTURE_BUDGET = 2_500_000  # characters of pictures and texts in the page
@@ -22,8 +23,11 @@ def write_report(run: RunDir, out: Path | None = None) -> Path:
 
     out = Path(out) if out is not None else run.root / "report.html"
     page = render(read_story(run))
-    with atomic(out) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    try:
+        with atomic(out, recorded=False) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+    except Halted as error:
+        raise UserError(error.what, where=out, remedy="Name another place with --out") from None
     return out
 
 

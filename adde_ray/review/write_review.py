@@ -53,7 +53,7 @@ def write_review(
     review.txt, written too, says how to answer. multi: any number of the classes may hold.
     """
     path = folder / TABLE
-    with atomic(folder / HOW_TO) as temporary:
+    with atomic(folder / HOW_TO, recorded=False) as temporary:
         temporary.write_text(_instructions(classes, multi, "view" in query.columns), encoding="utf-8")
     if path.exists():
         return path
@@ -61,7 +61,7 @@ def write_review(
     for row in query.sort("rank").iter_rows(named=True):
         shown = {"sample": _cell(folder, row, row[modality]), "confidence": round(row["confidence"], 3)}
         rows.append({**{c: row.get(c) for c in columns}, **shown, "suggested": in_words(row["suggested"])})
-    with atomic(path) as temporary:
+    with atomic(path, recorded=False) as temporary:
         temporary.write_text(csv_text(columns, rows), encoding="utf-8", newline="")
     return path
 
@@ -105,6 +105,6 @@ def _cell(folder: Path, row: dict, payload: bytes | str | list) -> str:
         return str(payload)
     extension = row.get("extension") or "png" if isinstance(payload, bytes) else "txt"
     path = folder / "review" / f"{row['sample_id']}.{extension}"
-    with atomic(path) as temporary:
+    with atomic(path, recorded=False) as temporary:
         temporary.write_bytes(payload if isinstance(payload, bytes) else str(payload).encode())
     return f"review/{path.name}"

@@ -13,13 +13,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from adde_ray import digests
 from adde_ray.config import Config
-from adde_ray.encoding import Encoding
+from adde_ray.digests import LEDGER
+from adde_ray.encoding import SETTINGS, Encoding
+from adde_ray.errors import Halted
 from adde_ray.features import read_features, write_features
 from adde_ray.methods import encoders
 from adde_ray.pool import FileShard, MemoryShard, Pool
 from adde_ray.pool_files import part_files
-from adde_ray.rundir import RunDir, derive_seed, fingerprint, read_table
+from adde_ray.rundir import REMEDY, RunDir, derive_seed, fingerprint, read_json, read_table
 from adde_ray.schema import SPLITS, Meta, Split
 from adde_ray.streaming import PARTS, embed_parts
 
@@ -41,7 +44,8 @@ class Embedding:
         if table is None:
             return None
         ids, features = read_features(self.encode.folder / f"{split}.parquet")
-        assert ids.equals(table["sample_id"]), f"{split}: features of other rows"
+        if not ids.equals(table["sample_id"]):
+            raise Halted("holds features of other rows", where=self.encode.folder / f"{split}.parquet", remedy=REMEDY)
         return Split(table, np.asarray(features, dtype=np.float32))
 
     def splits(self) -> dict[str, Split]:
@@ -66,19 +70,32 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
     tables = {name: table for name in (*SPLITS, SAMPLE) if (table := _ingested(run, name)) is not None}
     seed = derive_seed(config.run.seed, "encoder")
     ids = {name: table["sample_id"].to_list() for name, table in tables.items()}
-    mark = fingerprint(config.encoder.model_dump(mode="json"), meta.modality, seed, ids, meta.pool_digest)
+    mark = fingerprint(_settings(config, run), meta.modality, seed, ids, meta.pool_digest)
     encoders.resolve(config.encoder, meta.modality)  # says what is wrong even when all is there
     encode = Encoding(config.encoder, meta.modality, _folder(run, mark, config.run.cache))
     if not encode.is_fitted:
+        if (run.root / LEDGER).exists() and not encode.is_recorded:
+            encode.folder.mkdir(parents=True, exist_ok=True)
+            digests.begin(encode.folder)
         known = [tables[n].select("sample_id", meta.modality) for n in ("pool", SAMPLE, "seed") if n in tables]
         encode.fit(pl.concat(known).sort("sample_id")[meta.modality], seed=seed)
+    if encode.is_recorded and (run.root / LEDGER).exists():  # so that the run knows when all of the folder is gone
+        digests.record(encode.folder / SETTINGS, folder=run.root)
     for name, table in tables.items():
         if not (encode.folder / f"{name}.parquet").exists():
             features = encode(table[meta.modality], title=f"embedding {name}")
             write_features(encode.folder / f"{name}.parquet", table["sample_id"], features)
     stream = config.stream
     embed_parts(_parts(run, encode), encode, rows=meta.num_rows["pool"], workers=stream.workers, gpu=stream.gpu)
+    digests.close(encode.folder)
     return Embedding(run, meta, encode)
+
+
+def _settings(config: Config, run: RunDir) -> dict:
+    """What the features depend on: keys that a run of an earlier version did not know yet say nothing about its own."""
+    settings, kept = config.encoder.model_dump(mode="json"), run.root / "config.json"
+    known = read_json(kept).get("encoder", {}) if kept.exists() else settings
+    return {key: value for key, value in settings.items() if key in known}
 
 
 def _folder(run: RunDir, mark: str, cache: Path | None) -> Path:

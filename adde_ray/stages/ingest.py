@@ -14,8 +14,9 @@ from pathlib import Path
 
 import polars as pl
 
-from adde_ray import sharding
+from adde_ray import digests, sharding
 from adde_ray.config import Config, Simulate
+from adde_ray.digests import Ledger
 from adde_ray.errors import UserError, choose
 from adde_ray.labels import count as count_labels
 from adde_ray.methods import gates
@@ -131,9 +132,26 @@ def ingest(config: Config, run: RunDir) -> Meta:
         for name, table in (tables | {"rejected": prepared.rejected}).items():
             write_table(folder / f"{name}.parquet", table)
         write_json(folder / "gates.json", prepared.report(config))
-        write_json(folder / "meta.json", asdict(replace(prepared.meta, source=source)))
+        _done(folder, replace(prepared.meta, source=source))
     sharding.tidy(folder)
     return load_meta(run)
+
+
+NOT_OURS = ("ingest/meta.json", "ingest/semantic.parquet")
+"""In ingest/, but not what meta.json speaks for: itself, and what is found when the pool is embedded."""
+
+
+def _done(folder: Path, meta: Meta) -> None:
+    """Write meta.json, which means done and speaks for what is there."""
+    tree = asdict(meta)
+    if (ledger := Ledger.read(folder.parent)) is not None:
+        names = [name for name in ledger.records if name.startswith("ingest/") and name not in NOT_OURS]
+        for name in names:  # of an attempt on data that has changed since
+            if not (folder.parent / name).exists():
+                digests.forget(folder.parent / name)
+        own = {n: ledger.records[n] for n in names if (folder.parent / n).exists()}
+        tree = digests.sealed(tree, {name.partition("/")[2]: digest for name, digest in own.items()})
+    write_json(folder / "meta.json", tree)
 
 
 def _in_parts(prepared: Prepared, config: Config, folder: Path) -> Prepared:

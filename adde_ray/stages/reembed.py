@@ -11,7 +11,6 @@ from typing import Protocol
 
 import numpy as np
 import polars as pl
-from safetensors.numpy import load_file
 
 from adde_ray.asked import asked_before
 from adde_ray.config import Config
@@ -44,7 +43,7 @@ def embed_again(data: Data, config: Config, round_: RoundDir, actors: Actors) ->
         path, payloads = round_.root / "embeddings" / f"{name}.parquet", table[data.meta.modality]
         if not path.exists():
             if actors.serves(len(payloads)):
-                features = actors.encode(encode.recipe(), load_file(encode.weights), payloads, CHUNK)
+                features = actors.encode(encode.recipe(), encode.tuned_weights(), payloads, CHUNK)
             else:
                 features = encode(payloads, title=f"embedding {name}")
             write_features(path, table["sample_id"], features)

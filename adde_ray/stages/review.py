@@ -21,7 +21,7 @@ from adde_ray.methods.generators import generator_for
 from adde_ray.methods.images import viewable
 from adde_ray.review.read_review import read_review
 from adde_ray.review.write_review import TABLE, write_review
-from adde_ray.rundir import ORACLE, RoundDir, RunDir, derive_seed
+from adde_ray.rundir import ORACLE, RoundDir, RunDir, derive_seed, readable
 from adde_ray.schema import Split
 from adde_ray.sources import ORIGINALS
 from adde_ray.sources.originals import Finder, Original, find
@@ -63,8 +63,9 @@ class Simulated:
 
     def _truth(self, sample_ids: list[str]) -> dict[str, str]:
         """Of these samples alone: there may be millions more."""
-        wanted = pl.scan_parquet(self._oracle, glob=False).filter(pl.col("sample_id").is_in(sample_ids))
-        return dict(wanted.select("sample_id", "label").collect().iter_rows())
+        with readable(self._oracle):
+            wanted = pl.scan_parquet(self._oracle, glob=False).filter(pl.col("sample_id").is_in(sample_ids))
+            return dict(wanted.select("sample_id", "label").collect().iter_rows())
 
 
 class File:

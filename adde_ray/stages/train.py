@@ -8,10 +8,11 @@ weights in every round, as the head starts from nothing.
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from adde_ray.config import Config, Train
 from adde_ray.data import Data, Dataset
@@ -20,7 +21,7 @@ from adde_ray.methods import learner
 from adde_ray.methods.finetune import Tunable
 from adde_ray.methods.losses import Loss
 from adde_ray.methods.model_selection import favoured
-from adde_ray.rundir import MODEL, TUNED, RoundDir, atomic, derive_seed, read_json, write_json
+from adde_ray.rundir import MODEL, TUNED, RoundDir, atomic, derive_seed, read_json, readable, write_json
 
 WEIGHTS, MEMBERS = "model/model.safetensors", "model/members.safetensors"
 
@@ -42,15 +43,18 @@ def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> lea
                 dataset = replace(dataset, features=encoder.encode(dataset.table[data.meta.modality]))
             own = config.train if f.mode == "head" else _here(config.train)
             members = _fit(dataset, data, own, config.run.seed, round_, loss)
-            with atomic(round_.root / MEMBERS) as temporary:
-                save_file(members, temporary)
+            _keep(members, round_.root / MEMBERS)
         classes, dims = data.meta.classes, dataset.features.shape[1]
         temperature = _calibrated(weights, val, data, f).temperature
-        with atomic(round_.root / WEIGHTS) as temporary:
-            save_file(weights, temporary)
+        _keep(weights, round_.root / WEIGHTS)
         settings = {"dims": dims, "classes": list(classes), "task": data.meta.task, "temperature": temperature}
         write_json(round_.root / MODEL, settings | {"loss": asdict(loss)})
     return load(round_, config.train)
+
+
+def _keep(weights: dict[str, torch.Tensor], path: Path) -> None:
+    with atomic(path) as temporary:
+        temporary.write_bytes(save(weights))
 
 
 def load(round_: RoundDir, config: Train) -> learner.Model:
@@ -58,9 +62,10 @@ def load(round_: RoundDir, config: Train) -> learner.Model:
     settings = read_json(round_.root / MODEL)
 
     def network(name: str, of: Train) -> learner.Network:
-        built = learner.build(settings["dims"], len(settings["classes"]), of, seed=0)
-        built.load_state_dict(load_file(round_.root / name))
-        return built
+        with readable(round_.root / name):
+            built = learner.build(settings["dims"], len(settings["classes"]), of, seed=0)
+            built.load_state_dict(load_file(round_.root / name))
+            return built
 
     return learner.Model(
         network(WEIGHTS, _alone(config)),
@@ -123,8 +128,7 @@ def _tuned(
     both = _fit(dataset, data, _alone(config.train), config.run.seed, round_, loss, tuning)
     weights = {name: value for name, value in both.items() if not name.startswith(BACKBONE)}
     tuned = {name.removeprefix(BACKBONE): value for name, value in both.items() if name not in weights}
-    with atomic(round_.root / TUNED) as temporary:
-        save_file(tuned, temporary)
+    _keep(tuned, round_.root / TUNED)
     return weights, recipe.build(config.train, load_file(round_.root / TUNED))
 
 

@@ -37,9 +37,11 @@ def compare(
         raise UserError("is a file; a folder is needed", where=folder)
     title = " + ".join(dict.fromkeys(e.name for e in experiments))
     page, text = _render(title, found, notes, failures)
-    write_json(folder / f"{NAME}.json", _plain({"title": title, **found, "notes": notes, "failures": failures}))
+    write_json(
+        folder / f"{NAME}.json", _plain({"title": title, **found, "notes": notes, "failures": failures}), recorded=False
+    )
     for suffix, content in ((".md", text), (".html", page)):
-        with atomic(folder / f"{NAME}{suffix}") as temporary:
+        with atomic(folder / f"{NAME}{suffix}", recorded=False) as temporary:
             temporary.write_text(content, encoding="utf-8")
     return folder / f"{NAME}.html"
 

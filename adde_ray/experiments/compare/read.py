@@ -12,8 +12,9 @@ from pathlib import Path
 
 import polars as pl
 
+from adde_ray.damage import is_whole
 from adde_ray.documents import read_json
-from adde_ray.errors import UserError
+from adde_ray.errors import Halted, UserError
 from adde_ray.rundir import read_table
 from adde_ray.schema import RESULT_KEYS
 from adde_ray.strategies import OWN
@@ -48,10 +49,14 @@ def _read(path: Path) -> Experiment:
     if not file.exists():
         what = "no results.parquet in this folder" if path.is_dir() else "there is no such folder or file"
         raise UserError(what, where=path, remedy="Give the folder of `adde ablate` or `adde sweep`, or its table")
+    for name in (file.name, "experiment.json", "failures.json"):
+        if not is_whole(file.parent / name):
+            remedy = "Repeat the experiment's command with --resume, which makes it again, or copy it again"
+            raise UserError("is not as it was made", where=file.parent / name, remedy=remedy)
     try:
         table = read_table(file)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise UserError("is not a Parquet file that can be read", where=file, value=str(error)[:80]) from None
+    except Halted as error:
+        raise UserError("is not a Parquet file that can be read", where=file, value=error.what[:80]) from None
     told = _json(file.parent / "experiment.json", dict) or {}
     failures = [
         (str(f.get("trial", "?")), str(f.get("reason", "?"))) if isinstance(f, dict) else ("?", str(f))
