@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import types
@@ -162,6 +163,7 @@ def test_an_answer_changed_after_it_was_taken_is_told_and_changes_nothing(waitin
     waiting.fill(*[ACCEPT] * 4)
     take_answers(waiting.run)
     before = (waiting.round.root / "decisions.parquet").read_bytes()
+    shutil.copytree(waiting.round.root, waiting.round.root.with_name("000 copy"))
     assert changed_answers(waiting.run) == []
     waiting.fill(ACCEPT, {"action": "reject", "comment": "blurred"}, {"action": ""})
     [note] = resume(waiting.run, waiting.config).changed

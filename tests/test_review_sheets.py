@@ -243,7 +243,7 @@ def test_an_action_in_other_words(table, written, action):
     ("cells", "message"),
     [
         ({"action": "yes"}, "unknown action (got 'yes'). Choose one of: accept, correct, reject, flag."),
-        ({"action": "acept"}, "unknown action (got 'acept'). Did you mean accept?"),
+        ({"action": "acept"}, "unknown action (got 'acept'). Did you mean 'accept'?"),
         ({"action": "naïve"}, "unknown action (got 'naïve'). It is a label: write it under label."),
         ({"action": "correct"}, "unknown label: correct needs the right one beside it"),
         ({"action": "reject", "label": "naïve"}, "reject leaves the sample out, but a label stands beside it"),

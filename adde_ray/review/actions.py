@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import NamedTuple
 
 import polars as pl
 
-from adde_ray.errors import UserError
+from adde_ray.errors import UserError, nearest
 from adde_ray.labels import in_words
 from adde_ray.schema import ACTIONS
 
@@ -58,11 +57,8 @@ def read_action(cell: str, *, where: object = None) -> str | None:
         return _MEANT[said]
     if not cell.strip() or said in ABSENT:
         return None
-    near = get_close_matches(said, _MEANT, n=1, cutoff=0.75)
-    hint = f"Did you mean {_MEANT[near[0]]}? " if near else ""
-    raise UserError(
-        "unknown action", where=where, value=cell.strip(), remedy=f"{hint}Choose one of: {', '.join(ACTIONS)}"
-    )
+    remedy = f"{nearest(said, ACTIONS)}Choose one of: {', '.join(ACTIONS)}"
+    raise UserError("unknown action", where=where, value=cell.strip(), remedy=remedy)
 
 
 def count(decisions: pl.DataFrame) -> dict[str, int]:

@@ -12,10 +12,9 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
-from difflib import get_close_matches
 
 from adde_ray.cells import MARK, unescape
-from adde_ray.errors import Mistakes, UserError
+from adde_ray.errors import Mistakes, UserError, nearest
 from adde_ray.labels import NONE, SEPARATOR, UNKNOWN, join
 from adde_ray.review.sheet import unscrambled
 
@@ -116,9 +115,7 @@ class Names:
     def _nearest(self, cell: str) -> str:
         """Only so often: it takes a while, and no more mistakes are shown."""
         self._hints -= 1
-        folded = {name.casefold(): name for name in self._classes}
-        near = get_close_matches(cell.casefold(), folded, n=1, cutoff=0.75) if self._hints >= 0 else []
-        return f"Did you mean {folded[near[0]]!r}? " if near else ""
+        return nearest(cell, self._classes) if self._hints >= 0 else ""
 
 
 DATE = r"""(?ix)

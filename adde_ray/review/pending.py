@@ -63,9 +63,11 @@ def changed_answers(run: RunDir) -> list[str]:
     """What people changed in the tables of answers that were taken already: a sentence for each round."""
     notes = []
     for path in sorted((run.root / "rounds").glob(f"*/{TABLE}")):
+        if not path.parent.name.isdecimal():  # a copy that somebody made
+            continue
         round_ = run.round(int(path.parent.name))
-        taken = round_.read("decisions.parquet")
-        if taken is not None and (change := _change(run, round_, taken)):
+        query, taken = round_.read("query.parquet"), round_.read("decisions.parquet")
+        if query is not None and taken is not None and (change := _change(run, round_, query, taken)):
             notes.append(
                 f"{path}: {change}; what was taken of round {round_.t} stays: "
                 "put the table back, or begin another run with the answers as they should be"
@@ -83,11 +85,10 @@ def _beside(round_: RoundDir) -> list[str]:
     return [name for name in names if name != TABLE and not (name == HOW_TO and is_ours(round_.root / name))]
 
 
-def _change(run: RunDir, round_: RoundDir, taken: pl.DataFrame) -> str | None:
+def _change(run: RunDir, round_: RoundDir, query: pl.DataFrame, taken: pl.DataFrame) -> str | None:
     """How a table differs from what was taken of it; None where it says the same."""
-    query = round_.read("query.parquet")
     try:
-        now = _read(run, round_, query if query is not None else taken)
+        now = _read(run, round_, query)
     except UserError as error:
         return f"cannot be read any more as it was when its answers were taken ({error.what})"
     told = {row["sample_id"]: row for row in now.decisions.iter_rows(named=True)}
