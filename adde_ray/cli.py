@@ -392,7 +392,7 @@ def _waits(config: Config, folder: Path) -> bool:
     if record:
         _tell_notes([note for note in record["notes"] if note not in resumed.changed])
         _tell(record, folder)
-    elif found := resumed.awaited:
+    elif (found := resumed.awaited) and not found.answers.open:
         decisions = found.answers.decisions
         _say(f"took {len(decisions)} answers of round {found.round.t}: {actions.tally(actions.count(decisions))}")
     return record is not None

@@ -355,7 +355,7 @@ def heal(root: Path) -> list[str]:
     if by_people(root) and (lost := [d for d in found if d.file.endswith(f"/{DECISIONS}")]):
         raise _halted(root, lost)
     for damage in found:
-        lines.append(f"{root / damage.file} {damage.what}: made again")
+        lines.append(f"{root / damage.file} {damage.what}: it is made again")
         for name in _with_later(root, damage.file, done):
             (root / name).unlink(missing_ok=True)
     return lines

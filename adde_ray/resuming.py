@@ -18,15 +18,16 @@ from adde_ray.source_mark import changes
 @dataclass(frozen=True)
 class Resumed:
     """awaited: the query that people were asked, whose answers are taken where none is open. changed: what differs from
-    what the run read, a sentence each."""
+    what the run read, a sentence each. is_mended: see `RunDir`."""
 
     awaited: Pending | None = None
+    is_mended: bool = False
     changed: list[str] = field(default_factory=list)
 
     @property
     def waits(self) -> bool:
-        """Whether people are still at it."""
-        return self.awaited is not None and bool(self.awaited.answers.open)
+        """Whether people are still at it, and nothing else is to be done."""
+        return self.awaited is not None and bool(self.awaited.answers.open) and not self.is_mended
 
 
 def resume(run: RunDir, config: Config) -> Resumed:
@@ -35,4 +36,4 @@ def resume(run: RunDir, config: Config) -> Resumed:
         return Resumed()
     awaited = take_answers(run)
     meta = Meta.from_json(read_json(run.root / "ingest" / "meta.json"))
-    return Resumed(awaited, [*changed_answers(run), *changes(config.data, meta.source)])
+    return Resumed(awaited, run.is_mended, [*changed_answers(run), *changes(config.data, meta.source)])

@@ -236,12 +236,14 @@ def _restored(path: Path, config: Config) -> None:
 class RunDir:
     """One run's folder. Open one with `RunDir.start` (to write) or `RunDir.at` (to read).
 
-    on_stage: who is told when a stage begins, by its name and its round (None before the first).
+    on_stage: who is told when a stage begins, by its name and its round (None before the first). is_mended: something
+    damaged was taken out, which going on makes again.
     """
 
     def __init__(self, root: Path):
         self.root = Path(root)
         self.on_stage: Callable[[RunDir, str, int | None], None] = lambda run, stage, t: None
+        self.is_mended = False
         self._config: Config | None = None
 
     @classmethod
@@ -274,6 +276,7 @@ class RunDir:
                 _restored(path, config)
                 for line in damage.heal(run.root):
                     log.warning(line)
+                    run.is_mended = True
                 run._config = resumed(read_json(path), config, where=run.root)
             elif any(not p.name.startswith(".") and p.name != LEDGER for p in run.root.iterdir()):
                 raise UserError("is not empty and holds no run", where=run.root, remedy="Choose another folder")
