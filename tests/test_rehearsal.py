@@ -78,8 +78,27 @@ def test_without_random_beside_it_or_a_model_there_is_no_verdict(rehearsed, tmp_
     shutil.copytree(rehearsed.root, copy)
     (copy / "baselines" / "random" / "rounds" / "002" / MODEL).unlink()
     assert rehearsal(RunDir.at(copy)) is None
+    shutil.copytree(rehearsed.root, copy, dirs_exist_ok=True)
+    assert rehearsal(RunDir.at(copy)) is not None
+    shutil.rmtree(copy / "embeddings")  # a link into a cache that is gone
+    assert rehearsal(RunDir.at(copy)) is None
+    shutil.copytree(rehearsed.root, copy, dirs_exist_ok=True)
     shutil.rmtree(copy / "baselines")
     assert rehearsal(RunDir.at(copy)) is None
+
+
+@pytest.mark.parametrize(("ours", "random", "says"), [(0.067, 0.4, True), (0.1, 0.1, True), (0.6, 0.65, False)])
+def test_a_class_that_is_hardly_found_needs_examples(rehearsed, tmp_path, ours, random, says):
+    copy = tmp_path / "copy"
+    shutil.copytree(rehearsed.root, copy)
+    for root, recall in ((copy, ours), (copy / "baselines" / "random", random)):
+        path = root / "rounds" / "002" / "metrics.json"
+        metrics = read_json(path)
+        metrics["test"]["recall"] = {"a": recall, "b": 0.9, "c": 0.9}
+        write_json(path, metrics)
+    found = rehearsal(RunDir.at(copy))
+    assert found.worst == ("a", ours, random)
+    assert ("put more examples of a into the seed set" in found.advice) == says
 
 
 @pytest.mark.parametrize(

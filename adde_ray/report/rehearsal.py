@@ -30,6 +30,13 @@ OTHERS = "adde, random, typiclust, k_center and margin"
 """Strategies of which another one was best on each dataset of the benchmarks."""
 
 
+Worst = tuple[str, float, float]
+"""The run's worst class, its recall, and its recall with random selection."""
+
+LOST = FELL = 0.2
+"""A class of less recall than this is hardly found; one so far under random selection's has suffered."""
+
+
 @dataclass(frozen=True)
 class Rehearsal:
     """How the run did against random selection on `split`: test, or val where there is none."""
@@ -38,7 +45,7 @@ class Rehearsal:
     ours: float  # macro-F1
     random: float
     found: Judged  # ours less random's
-    worst: tuple[str, float, float] | None  # the run's worst class, its recall, and with random selection
+    worst: Worst | None
     advice: str
 
     @property
@@ -62,7 +69,7 @@ class Rehearsal:
 
 
 def rehearsal(run: RunDir) -> Rehearsal | None:
-    """None where no random selection was finished beside the run, or a model that is needed is gone."""
+    """None where no random selection was finished beside the run, or a model or features that it takes are gone."""
     beside = RunDir(run.root / "baselines" / RANDOM)
     ends = [rounds[-1] for of in (run, beside) if (rounds := of.rounds())]
     if len(ends) < 2 or any(not end.manifest["stop_reason"] or not (end.root / MODEL).exists() for end in ends):
@@ -71,15 +78,20 @@ def rehearsal(run: RunDir) -> Rehearsal | None:
     split = "test" if all(m["test"] for m in metrics) else "val"
     meta = Meta.from_json(read_json(run.root / "ingest" / "meta.json"))
     labels = meta.numbers(read_table(run.root / "ingest" / f"{split}.parquet", "label")["label"])
-    said = [load(end, end.run.config.train).proba(_features(end, run.root, split)) for end in ends]
+    files = [_features(end, run.root, split) for end in ends]
+    if None in files:
+        return None
+    features = [np.asarray(read_features(path)[1], dtype=np.float32) for path in files]
+    said = [load(end, end.run.config.train).proba(x) for end, x in zip(ends, features, strict=True)]
     seed = derive_seed(run.config.run.seed, "rehearsal")
     found = judge({OURS: row_difference(labels, *said, seed=seed)})[OURS]
     ours, random = (m[split] for m in metrics)
-    advice = _advice(run, meta, found, random["macro_f1"], split)
-    return Rehearsal(split, ours["macro_f1"], random["macro_f1"], found, _worst(*metrics, split), advice)
+    worst = _worst(*metrics, split)
+    advice = _advice(run, meta, found, worst, random["macro_f1"], split)
+    return Rehearsal(split, ours["macro_f1"], random["macro_f1"], found, worst, advice)
 
 
-def _worst(ours: dict, random: dict, split: str) -> tuple[str, float, float] | None:
+def _worst(ours: dict, random: dict, split: str) -> Worst | None:
     """The class of the lowest recall, of equals the one with the fewest rows in the dataset."""
     recall, held = ours[split]["recall"], ours["per_class"]
     if not recall:
@@ -88,14 +100,13 @@ def _worst(ours: dict, random: dict, split: str) -> tuple[str, float, float] | N
     return label, recall[label], random[split]["recall"].get(label, 0.0)
 
 
-def _features(end: RoundDir, root: Path, split: str) -> np.ndarray:
+def _features(end: RoundDir, root: Path, split: str) -> Path | None:
     """What the round's model reads of a split: the frozen encoder's features, or those of the one it fine-tuned."""
     own = end.root / "embeddings" / f"{split}.parquet"
-    [path] = [own] if own.exists() else sorted(root.glob(f"embeddings/*/{split}.parquet"))[-1:]
-    return np.asarray(read_features(path)[1], dtype=np.float32)
+    return own if own.exists() else next(iter(sorted(root.glob(f"embeddings/*/{split}.parquet"))), None)
 
 
-def _advice(run: RunDir, meta: Meta, found: Judged, level: float, split: str) -> str:
+def _advice(run: RunDir, meta: Meta, found: Judged, worst: Worst | None, level: float, split: str) -> str:
     """What to try, by what the benchmarks have shown: features first, then val, then the choice of samples.
 
     level: where random selection ends.
@@ -105,6 +116,8 @@ def _advice(run: RunDir, meta: Meta, found: Judged, level: float, split: str) ->
         tips.append(_pays(run, level, split))
     elif text := _better_features(config, meta):
         tips.append(f"try {text}: better features gain more than any choice of samples")
+    if worst and worst[1] < max(LOST, worst[2] - FELL):
+        tips.append(f"put more examples of {worst[0]} into the seed set: its recall is {worst[1]:.3f}")
     rows = count(read_table(run.root / "ingest" / "val.parquet", "label")["label"], meta.classes, multi=meta.multi)
     label, fewest = min(rows.items(), key=lambda item: (item[1], item[0]))
     if fewest < VAL_ROWS:
@@ -127,7 +140,7 @@ def _pays(run: RunDir, level: float, split: str) -> str:
     reached = ((m["num_asked"], m[split]["macro_f1"]) for m in (round_.metrics for round_ in run.rounds()))
     labels = next((asked for asked, figure in reached if figure >= level), None)
     spent = run.rounds()[-1].metrics["num_asked"]
-    return f"nothing stands against it: {labels} of {spent} labels were enough for random's {level:.3f}"
+    return f"selection pays here, {labels} of {spent} labels were enough for random's {level:.3f}"
 
 
 def _wrong_answers(config: Config) -> bool:
