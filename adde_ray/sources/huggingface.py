@@ -22,7 +22,7 @@ from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.hub_draw import draw_splits, labelled_rows, taken_out
 from adde_ray.sources.hub_folder import SYNONYMS, class_names, features_of, files_by_split, is_image
 from adde_ray.sources.hub_parts import hub_file
-from adde_ray.sources.originals import Finder
+from adde_ray.sources.originals import Finder, reached
 from adde_ray.sources.parts import TableFile
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.reach import Reach
@@ -72,7 +72,7 @@ def originals(config: HubData) -> Finder:
 
     return Finder(
         partial(read_images, size=config.size, mode=config.mode),
-        lambda file: [reach.find(file.strip())],
+        lambda file: reached([(reach, file.strip())]),
         lambda name: (root / name, column) if (column := image_column()) else None,
     )
 
