@@ -123,7 +123,7 @@ def _found() -> str:
 
 def _parsed(address: str, given: str) -> tuple[str, int]:
     """Host and port. Raises UserError: it is no address."""
-    found = re.fullmatch(r"(ray://)?(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::(\d{1,5}))?", address)
+    found = re.fullmatch(r"(ray://)?(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::(\d{1,5}))?", address, re.ASCII)
     port = int(found[3] or (10001 if found[1] else 0)) if found else 0
     if not 0 < port < 2**16:
         raise UserError("is no address of a Ray cluster", where="RAY_ADDRESS", value=given, remedy=REMEDY)
