@@ -6,6 +6,7 @@ Names of parts (encoders, selectors, …) are checked against their registries b
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -473,14 +474,17 @@ class Config(Section):
 
 
 def resolve_paths(tree: dict, folder: Path) -> None:
-    """Paths in a file are relative to it. An encoder's model is one only when it lies there: else it is an id."""
+    """Paths in a file are relative to it. An encoder's model is one only when it lies there: else it is an id.
+
+    By os.path, which takes any text for a path.
+    """
     data, encoder = tree.get("data"), tree.get("encoder")
     for key in ("path", "pool", "labels"):
         if isinstance(data, dict) and isinstance(data.get(key), str) and "://" not in data[key]:
-            data[key] = str(folder / Path(data[key]).expanduser())
+            data[key] = str(folder / os.path.expanduser(data[key]))
     if isinstance(encoder, dict) and isinstance(encoder.get("model"), str):
-        model = folder / Path(encoder["model"]).expanduser()
-        encoder["model"] = str(model) if model.is_dir() else encoder["model"]
+        model = str(folder / os.path.expanduser(encoder["model"]))
+        encoder["model"] = model if os.path.isdir(model) else encoder["model"]
 
 
 def _apply(tree: dict, override: str) -> tuple[str, ...]:
