@@ -55,7 +55,8 @@ NUMBERS = (
 )  # fmt: skip
 
 TEXTS = (
-    "", " ", "a", "none", "true", "0", "nan", "x" * 300, "x" * 10_000, "../up", "/", "/dev/zero", "/proc/self/mem", "~", "~nobody-here/x",
+    "", " ", "a", "none", "true", "0", "nan", "x" * 300, "x" * 10_000, "../up", "/", "/dev/zero",
+    "/proc/self/mem", "~", "~nobody-here/x",
     "s3://bucket/x", "ray://x", "file:///etc/passwd", "a\0b", "line\nbreak", "\x1b[31m", "caf\u00e9", "\u202eabc",
     "=cmd|' /C calc'!A0", "%s%n", "{seed}", "\U0001f600" * 50, "a.b.c", "[1, 2]",
 )  # fmt: skip
