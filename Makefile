@@ -1,4 +1,5 @@
 # make demo: environment, main job on real data, report.   make test: every test.
+# make fuzz: hostile input at length.
 # make headline: every strategy on every dataset in $ADDE_DATA_DIR, and what they say together. Hours.
 PYTHON ?= python3.11
 VENV   := .venv
@@ -6,7 +7,7 @@ BIN    := $(VENV)/bin
 # A fresh name for each run, so that no demo overwrites another.
 NAME   := digits-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: demo test headline lint clean
+.PHONY: demo test fuzz headline lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/adde run jobs/configs/digits.toml --set run.name=$(NAME)
@@ -14,6 +15,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+fuzz: $(VENV)/installed-dev
+	$(BIN)/python tests/fuzz
 
 headline: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/headline.py

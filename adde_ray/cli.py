@@ -12,6 +12,7 @@ import functools
 import importlib.metadata
 import io
 import json
+import os
 import platform
 import sys
 from pathlib import Path
@@ -371,6 +372,10 @@ def compare(
     _say(f"comparison: {path}, with compare.md and compare.json beside it")
 
 
+IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Set by Ray where a command runs as a submitted job: whoever reads its log is in another folder."""
+
+
 def _tell_failures(record: dict) -> None:
     if record["failures"]:
         _say(f"{len(record['failures'])} of {record['trials']} trials failed; repeat with --resume to try them again:")
@@ -400,6 +405,7 @@ def _waits(config: Config, folder: Path) -> bool:
 
 def _tell(record: dict, folder: Path) -> None:
     """What was left out, where things stand, and what to do next."""
+    folder = folder.absolute() if IN_A_JOB in os.environ else folder
     if record["set_aside"]:
         counts = ", ".join(f"{rows} {gate}" for gate, rows in record["set_aside"].items())
         _say(f"set aside before the start: {counts}; reasons in {folder / 'ingest' / 'rejected.parquet'}")

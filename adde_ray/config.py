@@ -7,6 +7,7 @@ Names of parts (encoders, selectors, …) are checked against their registries b
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -492,7 +493,10 @@ class Config(Section):
 
 
 def resolve_paths(tree: dict, folder: Path) -> None:
-    """Paths in a file are relative to it. An encoder's model is one only when it lies there: else it is an id."""
+    """Paths in a file are relative to it. An encoder's model is one only when it lies there: else it is an id.
+
+    By os.path, which takes any text for a path.
+    """
     data, encoder = tree.get("data"), tree.get("encoder")
 
     def resolved(value: object) -> object:
@@ -500,13 +504,13 @@ def resolve_paths(tree: dict, folder: Path) -> None:
             return [resolved(one) for one in value]
         if not isinstance(value, str) or "://" in value:
             return value
-        return str(folder / Path(value).expanduser())
+        return str(folder / os.path.expanduser(value))
 
     if isinstance(data, dict):
         data |= {key: resolved(data[key]) for key in ("path", "pool", "labels", "roots") if key in data}
     if isinstance(encoder, dict) and isinstance(encoder.get("model"), str):
-        model = folder / Path(encoder["model"]).expanduser()
-        encoder["model"] = str(model) if model.is_dir() else encoder["model"]
+        model = str(folder / os.path.expanduser(encoder["model"]))
+        encoder["model"] = model if os.path.isdir(model) else encoder["model"]
 
 
 def resumed(kept: dict, given: Config, *, where: object) -> Config:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import re
+import secrets
 import signal
 import socket
 import threading
@@ -54,6 +55,7 @@ def ensure_ray() -> None:
     with _handlers_kept():
         if address in ("", "local"):
             # Never a cluster of this machine that nobody named: the file that says where it is outlives it.
+            _keep_token()
             try:
                 ray.init("local", include_dashboard=False, **quiet)
             except (OSError, RuntimeError, ValueError) as error:
@@ -123,7 +125,7 @@ def _found() -> str:
 
 def _parsed(address: str, given: str) -> tuple[str, int]:
     """Host and port. Raises UserError: it is no address."""
-    found = re.fullmatch(r"(ray://)?(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::(\d{1,5}))?", address)
+    found = re.fullmatch(r"(ray://)?(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::(\d{1,5}))?", address, re.ASCII)
     port = int(found[3] or (10001 if found[1] else 0)) if found else 0
     if not 0 < port < 2**16:
         raise UserError("is no address of a Ray cluster", where="RAY_ADDRESS", value=given, remedy=REMEDY)
@@ -162,6 +164,13 @@ def _handlers_kept() -> Iterator[None]:
         for number, handler in before.items():
             if own and callable(handler):
                 signal.signal(number, handler)
+
+
+def _keep_token() -> None:
+    """A local Ray asks its processes for a token, and would leave one in the home folder, which from then on every
+    `ray start` there asks for. This one is forgotten with the process."""
+    if not os.environ.keys() & {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def _mute() -> None:

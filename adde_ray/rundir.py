@@ -184,6 +184,7 @@ def locked(root: Path, *, wait: float = 0.0) -> Iterator[None]:
     wait: seconds to wait for another process to be done with it. Raises UserError when it is not, or when there can be
     no such folder.
     """
+    _check_place(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -216,6 +217,25 @@ def _lock_file(root: Path) -> contextlib.AbstractContextManager[IO[str] | None]:
             return path.open() if path.exists() else contextlib.nullcontext()
         with halted_by_disk(path):
             raise
+
+
+OF_A_JOB = "working_dir_files"
+"""The folder of Ray's that jobs submitted with --working-dir work in."""
+
+
+def _check_place(root: Path) -> None:
+    """Raises UserError: what would be kept there could not be read again."""
+    whole = os.path.abspath(root)
+    try:
+        whole.encode()
+    except UnicodeEncodeError:
+        remedy = "Choose another folder: Parquet files cannot be written there"
+        raise UserError("its name is not UTF-8", where=root, remedy=remedy) from None
+    if OF_A_JOB in Path(whole).parts:
+        raise UserError(
+            "lies in the folder that Ray made for this job, and goes with it", where=root,
+            remedy="Give --run-dir, of experiments --folder, an absolute path on storage that outlives the job",
+        )  # fmt: skip
 
 
 def _restored(path: Path, config: Config) -> None:

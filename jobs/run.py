@@ -4,6 +4,7 @@
     python jobs/run.py jobs/configs/digits.toml --set stop.labels=20     # tiny variant, no Ray cluster needed
 
 Put --run-dir on storage that outlives the job, and add --resume to go on after a lost node.
+If the cluster asks for a token, as a head does that was started where ~/.ray/auth_token is, set RAY_AUTH_MODE=token.
 """
 
 import sys

@@ -129,7 +129,7 @@ def test_make_targets_and_scripts_exist():
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
     for line in command_lines():
         words = shlex.split(line, comments=True)
-        assert words[0] in ("make", "adde", "python", "ray"), line
+        assert words[0] in ("make", "adde", "python", "ray", "export"), line
         assert words[0] != "make" or words[1] in targets
         assert words[0] != "python" or (ROOT / words[1]).is_file()
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -16,6 +17,7 @@ from adde_ray.rundir import (
     derive_rng,
     derive_seed,
     fingerprint,
+    locked,
     read_json,
     read_table,
     write_json,
@@ -148,3 +150,18 @@ def test_a_torn_last_event_is_passed_over(tmp_path):
 def test_no_run_here(tmp_path):
     with pytest.raises(UserError, match="no run here"):
         RunDir.at(tmp_path)
+
+
+def test_nothing_is_kept_where_it_would_be_lost_or_could_not_be_read(tmp_path, monkeypatch):
+    job = tmp_path / "runtime_resources" / "working_dir_files" / "_ray_pkg_ab"
+    job.mkdir(parents=True)
+    monkeypatch.chdir(job)
+    for root, message in (
+        (Path("runs/it"), "lies in the folder that Ray made for this job.*--run-dir"),
+        (tmp_path / "caf\udce9", "caf\\\\xe9: its name is not UTF-8"),
+        (tmp_path / ("x" * 300), "File name too long"),
+    ):
+        with pytest.raises(UserError, match=message) as error, locked(root):
+            pass
+        str(error.value).encode()
+    assert not (job / "runs").exists()

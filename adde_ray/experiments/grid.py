@@ -19,7 +19,7 @@ Seeds = (
     | Annotated[tuple[Annotated[int, Field(ge=0, le=2**63 - 1)], ...], Field(min_length=1, max_length=1000)]
 )
 
-MOST_TRIALS = 100_000
+MOST_TRIALS = 10_000
 
 
 def _dataset(value: object) -> object:

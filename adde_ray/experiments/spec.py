@@ -6,6 +6,7 @@ TOML in, checked sections out. Every mistake is a `UserError` of one line, befor
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -112,7 +113,7 @@ def _everywhere(config: Config) -> Config:
     """Paths that mean the same in a worker, which may work in another folder."""
     tree = config.told()
     resolve_paths(tree, Path.cwd())
-    cache = {"cache": str(config.run.cache.expanduser().absolute())} if config.run.cache else {}
+    cache = {"cache": os.path.abspath(os.path.expanduser(config.run.cache))} if config.run.cache else {}
     return Config.parse(laid_over(tree, {"run": cache}))
 
 

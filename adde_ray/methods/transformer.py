@@ -6,6 +6,7 @@ Weights come from safetensors only, and no code that ships with a model is ever 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -214,10 +215,10 @@ class Transformer:
 
 def location(model: str) -> str:
     """The folder or Hugging Face id that a model is named by. Raises UserError: a folder that is not there."""
-    folder = Path(model).expanduser()
-    if not folder.is_dir() and (model.startswith((".", "/", "~")) or model.count("/") > 1):
+    folder = os.path.expanduser(model)
+    if not os.path.isdir(folder) and (model.startswith((".", "/", "~")) or model.count("/") > 1):
         raise UserError("no such folder", where="encoder.model", value=model, remedy=_REMEDY)
-    return str(folder)
+    return folder
 
 
 _REMEDY = "Give a local model folder (config.json, model.safetensors), or fetch the model first with `hf download ID`"

@@ -55,7 +55,8 @@ NUMBERS = (
 )  # fmt: skip
 
 TEXTS = (
-    "", " ", "a", "none", "true", "0", "nan", "x" * 300, "x" * 10_000, "../up", "/", "/dev/zero", "/proc/self/mem",
+    "", " ", "a", "none", "true", "0", "nan", "x" * 300, "x" * 10_000, "../up", "/", "/dev/zero",
+    "/proc/self/mem", "~", "~nobody-here/x",
     "s3://bucket/x", "ray://x", "file:///etc/passwd", "a\0b", "line\nbreak", "\x1b[31m", "caf\u00e9", "\u202eabc",
     "=cmd|' /C calc'!A0", "%s%n", "{seed}", "\U0001f600" * 50, "a.b.c", "[1, 2]",
 )  # fmt: skip
@@ -158,7 +159,8 @@ def _mutate(tree: dict, rng: random.Random) -> None:
         name = rng.choice((str(key)[:-1], f"{key}s", str(key).upper(), rng.choice(TEXTS), str(key)[::-1]))
         holder[name] = holder.pop(key) if act < 0.92 else _value(rng)
     else:
-        holder.extend([holder[key]] * rng.choice((1, 100, 5000)))
+        many = 1 if isinstance(holder[key], (dict, list)) or len(holder) > 50 else rng.choice((1, 100, 5000))
+        holder.extend([holder[key]] * many)
 
 
 def _value(rng: random.Random, depth: int = 0) -> Any:
