@@ -93,7 +93,6 @@ class Transformer:
         if self._model is not None:
             return
         import torch
-        from safetensors import SafetensorError
         from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
         name = location(self.name)
@@ -103,19 +102,14 @@ class Transformer:
             there = {"revision": self.revision, "subfolder": layout.get("folder", ""), "trust_remote_code": False}
             try:
                 model, info = AutoModel.from_pretrained(name, use_safetensors=True, output_loading_info=True, **there)
-            except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
-                raise UserError(
-                    f"cannot load the model: {_reason(error)}",
-                    where="encoder.model",
-                    value=self.name,
-                    remedy=_REMEDY,
-                ) from None
+            except Exception as error:  # of wrong types in its files: whatever the library happens to raise
+                raise self._unusable(f"cannot load the model: {_reason(error)}") from None
             part = AutoTokenizer if self.modality == "text" else AutoImageProcessor
             # Image processors would otherwise use torchvision where it is installed, with other pixels as the result.
             backend = {} if self.modality == "text" else {"backend": "pil"}
             try:
                 self._processor = part.from_pretrained(name, **there, **backend)
-            except (OSError, ValueError, ImportError, KeyError, TypeError):
+            except Exception:
                 kind = "tokenizer" if self.modality == "text" else "image processor"
                 raise UserError(
                     f"has no {kind} that can be used, so it cannot encode {self.modality} data",
@@ -125,12 +119,7 @@ class Transformer:
                 ) from None
         missing = [key for key in info["missing_keys"] if "pooler" not in key]
         if missing:
-            raise UserError(
-                f"the weights lack {len(missing)} parameters of the model, the first {missing[0]}",
-                where="encoder.model",
-                value=self.name,
-                remedy=_REMEDY,
-            )
+            raise self._unusable(f"the weights lack {len(missing)} parameters of the model, the first {missing[0]}")
         self._has_pooler = not info["missing_keys"]
         self.revision = self.revision or getattr(model.config, "_commit_hash", None)
         if getattr(model.config, "is_encoder_decoder", False):
@@ -138,10 +127,23 @@ class Transformer:
         self._model = model.float().eval().to("cuda" if torch.cuda.is_available() else "cpu")
         if self.modality == "text":
             self._prepare_tokenizer()
-        self._dims = self._probe()
+        try:
+            self._dims = self._probe()
+        except Exception as error:
+            self._model = None
+            raise self._unusable(f"encodes nothing: {_reason(error)}") from None
+
+    def _unusable(self, what: str) -> UserError:
+        return UserError(what, where="encoder.model", value=self.name, remedy=_REMEDY)
 
     def _sentence_transformers(self, name: str) -> dict[str, Any]:
         """What sentence-transformers' own files say, where a model has them: subfolder, pooling, token limit."""
+        try:
+            return self._layout(name)
+        except (AttributeError, KeyError, TypeError, IndexError) as error:
+            raise self._unusable(f"its sentence-transformers files cannot be read: {_reason(error)}") from None
+
+    def _layout(self, name: str) -> dict[str, Any]:
         modules = self._json(name, "modules.json")
         if not modules:
             return {}
@@ -170,6 +172,8 @@ class Transformer:
                 value=self.name,
                 remedy=f"Choose a model that pools by one of {', '.join(_POOL)}",
             )
+        if limit is not None and not (isinstance(limit, int) and limit > 0):
+            raise TypeError(f"max_seq_length is {limit!r}")
         return {"folder": inside.rstrip("/"), "pooling": modes[0], "limit": limit}
 
     def _json(self, name: str, file: str) -> Any:
@@ -218,6 +222,9 @@ def location(model: str) -> str:
     folder = os.path.expanduser(model)
     if not os.path.isdir(folder) and (model.startswith((".", "/", "~")) or model.count("/") > 1):
         raise UserError("no such folder", where="encoder.model", value=model, remedy=_REMEDY)
+    for path in Path(folder).glob("*") if os.path.isdir(folder) else ():
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a FIFO: reading it would wait for ever
+            raise UserError(f"{path.name} is no regular file", where="encoder.model", value=model, remedy=_REMEDY)
     return folder
 
 
