@@ -24,7 +24,7 @@ from adde_ray.sources.files import AnyPath, at, walk
 from adde_ray.sources.leftovers import is_leftover
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, draw, identify, listing
-from adde_ray.sources.tiles import read_tiles
+from adde_ray.sources.tiles import check_scale, read_tiles
 
 EXTENSIONS = {
     "image_folder": (
@@ -86,6 +86,8 @@ def read(config: FolderData | TilesData, *, seed: int) -> Rows:
     notes += leftovers.note(passed)
     if passed_over:
         notes.append(f"Files passed over for their extension: {len(passed_over)} (the first: {passed_over[0]})")
+    if isinstance(config, TilesData) and "scale" not in config.model_fields_set:
+        check_scale([root / name for name, _, _ in files], config.bands, config.ranges)
     held = [file for file in files if file[1] != "pool"]
     pool = [(name, label) for name, split, label in files if split == "pool"]
     table, unreadable = _read(root, [name for name, _, _ in held], [label for _, _, label in held], config)
