@@ -130,7 +130,7 @@ def _parsed(
     meanings = {name: _meaning(name, config) for name in classes}
     rows = []
     for row in table.iter_rows(named=True):
-        file = (row["Path"] or "").strip()
+        file = (row["Path"] or "").strip().replace("\\", "/")
         patient = PATIENT.search(file)
         label = _label(row, meanings)
         if not patient:

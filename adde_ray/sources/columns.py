@@ -14,7 +14,8 @@ from adde_ray import labels as codec
 from adde_ray.data_config import CsvData
 from adde_ray.errors import UserError
 from adde_ray.schema import PAYLOAD_KINDS
-from adde_ray.sources.files import AnyPath, beside
+from adde_ray.sources.files import AnyPath
+from adde_ray.sources.paths import resolve
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.rows import WHERE, Reject, listing
 from adde_ray.sources.spelling import canonical
@@ -182,7 +183,7 @@ def _decoded(table: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[pl.
             found[i] = value
         elif value and value.strip():
             try:
-                found[i] = beside(folder, value.strip())
+                found[i] = resolve(folder, value)
             except UserError as error:
                 reasons[i] = f"{value.strip()}: {error.what}"
     pictures = read_images(list(found.values()), size=config.size, mode=config.mode, min_side=config.min_side)

@@ -23,7 +23,7 @@ from adde_ray.sources import leftovers
 from adde_ray.sources.files import AnyPath, at, walk
 from adde_ray.sources.leftovers import is_leftover
 from adde_ray.sources.pictures import read_images
-from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, draw, identify, listing
+from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, draw, identify, listing, lost_classes, refuse_lost
 from adde_ray.sources.tiles import check_scale, read_tiles
 
 EXTENSIONS = {
@@ -91,6 +91,9 @@ def read(config: FolderData | TilesData, *, seed: int) -> Rows:
     held = [file for file in files if file[1] != "pool"]
     pool = [(name, label) for name, split, label in files if split == "pool"]
     table, unreadable = _read(root, [name for name, _, _ in held], [label for _, _, label in held], config)
+    kept = set(table["file"])
+    refuse_lost((s for _, s, _ in held), (s for f, s, _ in held if f in kept), unreadable, where=root)
+    notes += lost_classes((label for _, _, label in held), table["label"])
     splits = pl.DataFrame({"file": [f for f, _, _ in held], "split": [s for _, s, _ in held]}, schema=SPLIT_OF)
     table = table.join(splits, on="file", maintain_order="left")
     return Rows(

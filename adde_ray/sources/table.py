@@ -19,7 +19,19 @@ from adde_ray.sources.columns import as_ours, empty_like, set_aside, usable, usu
 from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.parts import TableFile
 from adde_ray.sources.readers import read_file
-from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, count, draw, identify, listing, read_all
+from adde_ray.sources.rows import (
+    WHERE,
+    Limit,
+    Reject,
+    Rows,
+    count,
+    draw,
+    identify,
+    listing,
+    lost_classes,
+    read_all,
+    refuse_lost,
+)
 from adde_ray.sources.spelling import notes_on, without_missing
 from adde_ray.sources.table_files import list_parts
 from adde_ray.sources.table_pool import TEXT_ROWS, HeldChunk, chunks_of, conform, list_files
@@ -71,6 +83,7 @@ def assemble(
     notes = notes_on(given, table["label"])
     kinds = empty_like(table, config)
     length = usual_length(table["vector"]) if modality == "vector" else 0
+    before = table.select("label", *(["_split"] if config.split_column else []))
     table, unusable = usable(table, config, length, folder)
     rejected = rejected + unusable
     split = table["_split"] if config.split_column else None
@@ -81,6 +94,7 @@ def assemble(
     table = table.with_columns(label)
     table, unlabelled = _labelled(table, config, folder)
     rejected += unlabelled
+    notes += lost_classes(before["label"], table["label"])
     limit = Limit(config.max_rejected, "rows", path)
     listed, unlisted, left = list_files(config) if config.pool else ([], [], [])
     rejected += unlisted
@@ -89,6 +103,8 @@ def assemble(
     chunks = None if in_memory else chunks_of([*(pool or ()), *listed], config, kinds, length)
     if in_memory:  # else it is known only when they are read
         limit.check(rejected, total)
+    if config.split_column:
+        refuse_lost(before["_split"].drop_nulls(), table["_split"], unusable + unlabelled, where=path)
 
     if config.split_column is None:
         table = _drawn(table, config, seed)
