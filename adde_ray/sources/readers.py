@@ -17,6 +17,7 @@ from adde_ray.sources.delimited import parse_csv, parse_header, with_backslashes
 from adde_ray.sources.encodings import plain
 from adde_ray.sources.files import AnyPath
 from adde_ray.sources.rows import WHERE, Reject, why
+from adde_ray.sources.spelling import with_plain_names
 
 
 def read_file(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
@@ -32,7 +33,7 @@ def read_file(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
         raise UserError(why(error), where=path, remedy="Check its rights") from None
     if len(table) + len(rejected) == 0:
         raise UserError("holds no rows", where=path, remedy="Give a file with data")
-    return table, rejected
+    return with_plain_names(table), rejected
 
 
 def _read_csv(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:

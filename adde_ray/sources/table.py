@@ -94,7 +94,7 @@ def assemble(
     table = table.with_columns(label)
     table, unlabelled = _labelled(table, config, folder)
     rejected += unlabelled
-    notes += lost_classes(before["label"], table["label"])
+    notes += lost_classes(before["label"].unique(), table["label"].unique())
     limit = Limit(config.max_rejected, "rows", path)
     listed, unlisted, left = list_files(config) if config.pool else ([], [], [])
     rejected += unlisted
