@@ -6,9 +6,12 @@ import json
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from adde_ray.data_config import CsvData, NpyData
+from adde_ray.errors import UserError
 from adde_ray.labels import canonical
 from adde_ray.sources import npy, table
 
@@ -82,6 +85,28 @@ def test_json_tokens_that_are_no_numbers_are_missing_in_every_column(tmp_path):
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, lines)))
     rows = read(tmp_path / "t.jsonl", max_rejected=0.2)
     assert rows.splits["pool"]["score"].to_list() == [None] and rows.rejected[0]["reason"] == "no text"
+
+
+def test_a_list_of_json_objects_is_a_table(tmp_path):
+    rows = [{"text": f"t{i}", "label": "ab"[i % 2] if i < 8 else NAN} for i in range(12)]
+    (tmp_path / "t.json").write_text(json.dumps([*rows, 7], indent=1))
+    found = read(tmp_path / "t.json", max_rejected=0.2)
+    assert found.classes == ("a", "b") and len(found.splits["pool"]) == 4
+    assert found.rejected == [{"where": "t.json: row 13", "reason": "not a JSON object"}]
+    for name, message in (("u.json", "not valid JSON"), ("t.csv.gz", "Unpack it")):
+        (tmp_path / name).write_text("[1,")
+        with pytest.raises(UserError, match=message):
+            read(tmp_path / name)
+
+
+def test_arrow_types_that_polars_lacks(tmp_path):
+    texts = pa.array([f"t{i}" for i in range(8)])
+    wide = pa.array([decimal.Decimal("1.0"), decimal.Decimal(2)] * 2 + [None] * 4, pa.decimal256(50, 1))
+    pq.write_table(pa.table({"text": texts, "label": wide}), tmp_path / "t.parquet")
+    assert read(tmp_path / "t.parquet").classes == ("1", "2")
+    pq.write_table(pa.Table.from_arrays([texts, texts, texts], ["text", "label", "label"]), tmp_path / "t.parquet")
+    with pytest.raises(UserError, match=r"more than one occurrence|two columns have one name"):
+        read(tmp_path / "t.parquet")
 
 
 def test_labels_of_vectors_are_missing_by_value_too(tmp_path):

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adde_ray.errors import UserError, first_line
+from adde_ray.sources.arrow import as_polars
 from adde_ray.sources.files import AnyPath
 from adde_ray.sources.parts import PART_BYTES, TableFile
 from adde_ray.sources.rows import WHERE, Reject
@@ -71,7 +72,7 @@ def _slice(file: pq.ParquetFile, group: int, skip: int, size: int) -> pl.DataFra
             batches.append(piece)
         if row >= skip + size:
             break
-    return pl.from_arrow(pa.Table.from_batches(batches, schema=file.schema_arrow), rechunk=False)
+    return as_polars(pa.Table.from_batches(batches, schema=file.schema_arrow), rechunk=False)
 
 
 def list_parquet(path: AnyPath, name: str, rows: int) -> TableFile:
@@ -80,7 +81,7 @@ def list_parquet(path: AnyPath, name: str, rows: int) -> TableFile:
             file = pq.ParquetFile(opened)
             groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
             sizes = [group.num_rows for group in groups]
-            head = pl.from_arrow(file.schema_arrow.empty_table())
+            head = as_polars(file.schema_arrow.empty_table())
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.strerror:
             raise
@@ -127,7 +128,7 @@ class ArrowPart(RowRange):
                 for _ in range(self.skip):
                     stream.read_next_batch()
                 taken = [stream.read_next_batch() for _ in range(self.batches)]
-                table = pl.from_arrow(pa.Table.from_batches(taken, schema=stream.schema))
+                table = as_polars(pa.Table.from_batches(taken, schema=stream.schema))
         except pa.ArrowException as error:
             raise UserError(_no_stream(error), where=self.name) from None
         return _with_where(table, self.file_name, self.first), []
@@ -137,7 +138,7 @@ def list_arrow(path: AnyPath, name: str, rows: int) -> TableFile:
     found, first, skip, batches, number, num_bytes = [], 0, 0, 0, 0, 0
     try:
         with _stream(path) as stream:
-            head = pl.from_arrow(stream.schema.empty_table())
+            head = as_polars(stream.schema.empty_table())
             for batch in stream:
                 batches, number = batches + 1, number + len(batch)
                 num_bytes += batch.get_total_buffer_size()
