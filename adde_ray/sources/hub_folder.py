@@ -24,9 +24,9 @@ SYNONYMS = {"valid": "validation", "val": "validation", "dev": "validation", "ev
 """Names of splits that mean the same."""
 
 
-def files_by_split(root: AnyPath) -> dict[str, list[AnyPath]]:
-    """The folder's splits and their files. Raises UserError when it holds several configurations."""
-    names = sorted(name for name in walk(root) if f".{name.rpartition('.')[2].lower()}" in LISTERS)
+def files_by_split(root: AnyPath, passed: list[str] | None = None) -> dict[str, list[AnyPath]]:
+    """The folder's splits and their files. Raises UserError when it holds several configurations. passed: as `walk`."""
+    names = sorted(name for name in walk(root, passed=passed) if f".{name.rpartition('.')[2].lower()}" in LISTERS)
     saved = [name for name in names if name.endswith(".arrow") and not name.rpartition("/")[2].startswith("cache-")]
     found: dict[str, dict[str, list[str]]] = {}
     for name in saved or names:

@@ -16,6 +16,7 @@ import polars as pl
 from adde_ray.data_config import CsvData, HubData
 from adde_ray.errors import UserError, first_line
 from adde_ray.labels import NONE, SEPARATOR, canonical, split
+from adde_ray.sources import leftovers
 from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.hub_draw import draw_splits, labelled_rows, taken_out
 from adde_ray.sources.hub_folder import SYNONYMS, class_names, features_of, files_by_split, is_image
@@ -55,7 +56,8 @@ def read(config: HubData, *, seed: int) -> Rows:
 
 
 def _opened(config: HubData, root: AnyPath) -> Opened:
-    paths = _paths(config, root)
+    passed: list[str] = []
+    paths = _paths(config, root, passed)
     features = features_of(root, [path for of_split in paths.values() for path in of_split])
     names = class_names(features.get(config.label_column))
     files, multi, rejected = _files(config, root, paths, names)
@@ -71,6 +73,7 @@ def _opened(config: HubData, root: AnyPath) -> Opened:
     labelled = table.filter(pl.col(config.label_column).is_not_null())[SPLIT].unique()
     silent = [ours for ours in table[SPLIT].unique(maintain_order=True) if ours not in (*labelled, "seed")]
     notes = [f"No row of {config.splits[ours]} has a label: it is passed over" for ours in silent]
+    notes += leftovers.note(passed)
     return Opened(table.filter(~pl.col(SPLIT).is_in(silent)), files, as_table, rejected + unfit, notes)
 
 
@@ -96,12 +99,12 @@ def _drawn(opened: Opened, config: HubData, root: AnyPath, seed: int) -> Opened:
     return replace(opened, table=table, files=files, as_table=as_table, notes=notes)
 
 
-def _paths(config: HubData, root: AnyPath) -> dict[str, list[AnyPath]]:
+def _paths(config: HubData, root: AnyPath, passed: list[str]) -> dict[str, list[AnyPath]]:
     """The files of each of our splits; seed is none of them where it is to be drawn from the pool's.
 
-    Raises UserError: no files, a split that is not there.
+    passed: is given what systems leave behind. Raises UserError: no files, a split that is not there.
     """
-    there = files_by_split(root)
+    there = files_by_split(root, passed)
     if not there:
         raise UserError(
             "holds no Arrow, Parquet, CSV or JSON Lines file", where=root,

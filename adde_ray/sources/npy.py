@@ -12,6 +12,7 @@ import polars as pl
 
 from adde_ray.data_config import CsvData, NpyData
 from adde_ray.errors import UserError, first_line
+from adde_ray.sources import leftovers
 from adde_ray.sources.files import AnyPath, at, matching, walk
 from adde_ray.sources.parts import TableFile
 from adde_ray.sources.readers import READERS, read_file
@@ -51,7 +52,8 @@ def read(config: NpyData, *, seed: int) -> Rows:
 
     files = [_file(path, path.name, matrix, pool)]
     rejected: list[Reject] = []
-    for more, name in _more(config, path):
+    passed: list[str] = []
+    for more, name in _more(config, path, passed):
         try:
             other = _header(more)
             if other.dims != matrix.dims:
@@ -71,7 +73,7 @@ def read(config: NpyData, *, seed: int) -> Rows:
         max_rejected=config.max_rejected,
     )  # fmt: skip
     rows = assemble(known, rejected + lost, as_table, path, path.parent, seed=seed, pool=files)
-    return replace(rows, notes=[*notes, *rows.notes])
+    return replace(rows, notes=[*notes, *leftovers.note(passed), *rows.notes])
 
 
 def _labelled(table: pl.DataFrame, config: NpyData) -> tuple[pl.DataFrame, pl.Series, list[str]]:
@@ -169,14 +171,17 @@ def _file(path: AnyPath, name: str, matrix: Matrix, rows: pl.DataFrame) -> Table
     return TableFile(path, name, parts, rows.clear().cast({VECTOR: pl.List(pl.Float32)}))
 
 
-def _more(config: NpyData, main: AnyPath) -> list[tuple[AnyPath, str]]:
-    """The files of data.pool, with their names for messages. Raises UserError when there are none."""
+def _more(config: NpyData, main: AnyPath, passed: list[str]) -> list[tuple[AnyPath, str]]:
+    """The files of data.pool, with their names for messages. Raises UserError when there are none.
+
+    passed: is given what systems leave behind.
+    """
     if config.pool is None:
         return []
     pool = at(config.pool)
     if pool.is_file():
         return [(pool, f"{pool.parent.name}/{pool.name}")]
-    root, names = (pool, walk(pool)) if pool.is_dir() else matching(pool)
+    root, names = (pool, walk(pool, passed=passed)) if pool.is_dir() else matching(pool, passed)
     found = sorted((root / name, f"{root.name}/{name}") for name in names if name.lower().endswith(".npy"))
     found = [(path, name) for path, name in found if str(path) != str(main)]
     if not found:

@@ -121,6 +121,8 @@ def _checked(row: Any) -> dict[str, Any] | str:
         json.dumps(row, ensure_ascii=False).encode()  # half a character, as "\\ud83d", passes as JSON
     except UnicodeError:
         return "bytes that are not UTF-8"
+    except RecursionError:
+        return "is nested too deeply"
     return row if isinstance(row, dict) else "not a JSON object"
 
 
