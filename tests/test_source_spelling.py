@@ -72,6 +72,15 @@ def test_words_that_may_be_names_are_missing_only_where_nothing_else_is(tmp_path
     rows = read(written(tmp_path, ["a", "b", "NA"], "-")["csv"], classes=("NA", "a", "b"))
     assert rows.classes == ("NA", "a", "b") and len(rows.splits["pool"]) == 8
     assert any('8 labels are "-", taken as missing' in note for note in rows.notes)
+    assert not any("usable" in note for note in rows.notes)
+
+
+def test_classes_of_a_label_with_several_are_read_as_labels_are(tmp_path):
+    cells = ["1.0; Cafe\u0301 ", "Café;1", "none", "N/A", "2;nan", ""]
+    (tmp_path / "t.csv").write_text("text,label\n" + "".join(f"t{i},{c}\n" for i, c in enumerate(cells * 3)))
+    rows = read(tmp_path / "t.csv", label_separator=";")
+    assert rows.classes == ("1", "2", "Café") and len(rows.splits["pool"]) == 6 and not rows.notes
+    assert set(pl.concat([rows.splits["seed"], rows.splits["val"]])["label"]) == {"1|Café", "2", ""}
 
 
 def test_what_was_taken_as_missing_and_as_one_class_is_told(tmp_path):

@@ -80,12 +80,14 @@ def assemble(
     modality, _ = config.payload
     given = table.get_column(config.label_column, default=None)
     table = as_ours(table, config, path)
-    notes = notes_on(given, table["label"])
+    notes = [] if config.label_separator else notes_on(given, table["label"])
     kinds = empty_like(table, config)
     length = usual_length(table["vector"]) if modality == "vector" else 0
     before = table.select("label", *(["_split"] if config.split_column else []))
     table, unusable = usable(table, config, length, folder)
     rejected = rejected + unusable
+    if not config.label_separator:
+        notes += lost_classes(before["label"].unique(), table["label"].unique())
     split = table["_split"] if config.split_column else None
     label, doubts = without_missing(
         table["label"], split, missing=config.missing, classes=config.classes,
@@ -94,7 +96,6 @@ def assemble(
     table = table.with_columns(label)
     table, unlabelled = _labelled(table, config, folder)
     rejected += unlabelled
-    notes += lost_classes(before["label"].unique(), table["label"].unique())
     limit = Limit(config.max_rejected, "rows", path)
     listed, unlisted, left = list_files(config) if config.pool else ([], [], [])
     rejected += unlisted
