@@ -72,12 +72,13 @@ def test_pools_of_tables_and_vectors_and_dataset_folders(tmp_path):
         np.save(tmp_path / name, np.eye(4, dtype=np.float32))
     (tmp_path / "labels.csv").write_text("label\nx\ny\nx\ny\n")
     config = NpyData(source="npy", path=tmp_path / "main.npy", pool=tmp_path / "vectors")
-    assert len(npy.read(config, seed=0).whole().splits["pool"]) == 4
+    rows = npy.read(config, seed=0).whole()
+    assert len(rows.splits["pool"]) == 4 and rows.notes[0].endswith(": 20")
     (tmp_path / "hub").mkdir()
     clutter(tmp_path / "hub", "x.parquet")
     pl.DataFrame({"text": list("abcdef"), "label": ["x", "y"] * 3}).write_parquet(tmp_path / "hub" / "train.parquet")
     rows = huggingface.read(HubData(source="huggingface", path=tmp_path / "hub", seed_per_class=1), seed=0)
-    assert rows.classes == ("x", "y") and not rows.rejected
+    assert rows.classes == ("x", "y") and not rows.rejected and rows.notes[-1].endswith(": 20")
 
 
 @pytest.mark.parametrize("name", ["a.png", "my~folder.png", "temp.png", "download.jpg", "#1.png", "@home.png"])

@@ -6,9 +6,12 @@ import json
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from adde_ray.data_config import CsvData, NpyData
+from adde_ray.errors import UserError
 from adde_ray.labels import canonical
 from adde_ray.sources import npy, table
 
@@ -69,6 +72,15 @@ def test_words_that_may_be_names_are_missing_only_where_nothing_else_is(tmp_path
     rows = read(written(tmp_path, ["a", "b", "NA"], "-")["csv"], classes=("NA", "a", "b"))
     assert rows.classes == ("NA", "a", "b") and len(rows.splits["pool"]) == 8
     assert any('8 labels are "-", taken as missing' in note for note in rows.notes)
+    assert not any("usable" in note for note in rows.notes)
+
+
+def test_classes_of_a_label_with_several_are_read_as_labels_are(tmp_path):
+    cells = ["1.0; Cafe\u0301 ", "Café;1", "none", "N/A", "2;nan", ""]
+    (tmp_path / "t.csv").write_text("text,label\n" + "".join(f"t{i},{c}\n" for i, c in enumerate(cells * 3)))
+    rows = read(tmp_path / "t.csv", label_separator=";")
+    assert rows.classes == ("1", "2", "Café") and len(rows.splits["pool"]) == 6 and not rows.notes
+    assert set(pl.concat([rows.splits["seed"], rows.splits["val"]])["label"]) == {"1|Café", "2", ""}
 
 
 def test_what_was_taken_as_missing_and_as_one_class_is_told(tmp_path):
@@ -82,6 +94,28 @@ def test_json_tokens_that_are_no_numbers_are_missing_in_every_column(tmp_path):
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, lines)))
     rows = read(tmp_path / "t.jsonl", max_rejected=0.2)
     assert rows.splits["pool"]["score"].to_list() == [None] and rows.rejected[0]["reason"] == "no text"
+
+
+def test_a_list_of_json_objects_is_a_table(tmp_path):
+    rows = [{"text": f"t{i}", "label": "ab"[i % 2] if i < 8 else NAN} for i in range(12)]
+    (tmp_path / "t.json").write_text(json.dumps([*rows, 7], indent=1))
+    found = read(tmp_path / "t.json", max_rejected=0.2)
+    assert found.classes == ("a", "b") and len(found.splits["pool"]) == 4
+    assert found.rejected == [{"where": "t.json: row 13", "reason": "not a JSON object"}]
+    for name, message in (("u.json", "not valid JSON"), ("t.csv.gz", "Unpack it")):
+        (tmp_path / name).write_text("[1,")
+        with pytest.raises(UserError, match=message):
+            read(tmp_path / name)
+
+
+def test_arrow_types_that_polars_lacks(tmp_path):
+    texts = pa.array([f"t{i}" for i in range(8)])
+    wide = pa.array([decimal.Decimal("1.0"), decimal.Decimal(2)] * 2 + [None] * 4, pa.decimal256(50, 1))
+    pq.write_table(pa.table({"text": texts, "label": wide}), tmp_path / "t.parquet")
+    assert read(tmp_path / "t.parquet").classes == ("1", "2")
+    pq.write_table(pa.Table.from_arrays([texts, texts, texts], ["text", "label", "label"]), tmp_path / "t.parquet")
+    with pytest.raises(UserError, match=r"more than one occurrence|two columns have one name"):
+        read(tmp_path / "t.parquet")
 
 
 def test_labels_of_vectors_are_missing_by_value_too(tmp_path):

@@ -18,10 +18,11 @@ import polars as pl
 
 from adde_ray.data_config import ChexpertData
 from adde_ray.errors import UserError
-from adde_ray.labels import check_classes, join
+from adde_ray.labels import canonical, check_classes, join
 from adde_ray.rundir import derive_rng
 from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.originals import Finder, reached
+from adde_ray.sources.paths import resolve
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.reach import Reach
 from adde_ray.sources.readers import read_file
@@ -142,7 +143,7 @@ def _parsed(
     meanings = {name: _meaning(name, config) for name in classes}
     rows = []
     for row in table.iter_rows(named=True):
-        file = (row["Path"] or "").strip()
+        file = (row["Path"] or "").strip().replace("\\", "/")
         patient = PATIENT.search(file)
         label = _label(row, meanings)
         if not patient:
@@ -172,17 +173,16 @@ def _label(row: dict, meanings: dict[str, dict[str, str]]) -> str | list[str]:
     """The row's label, or, in a list, why it has none."""
     found: dict[str, list[str]] = {"1": [], "0": [], "?": []}
     for name, meaning in meanings.items():
-        cell = (row[name] or "").strip()
-        value = meaning.get(re.sub(r"\.0*$", "", cell))
+        value = meaning.get(canonical(row[name]) or "")
         if value is None:
-            return [f"{name} is {cell!r}, none of 1, 0, -1 and blank"]
+            return [f"{name} is {row[name]!r}, none of 1, 0, -1 and blank"]
         found[value].append(name)
     return join(found["1"], found["?"])
 
 
 def _known(text: str | None) -> str | None:
-    text = (text or "").strip()
-    return None if text.lower() in ("", "unknown") else text
+    text = canonical(text)
+    return None if text is None or text.lower() == "unknown" else text
 
 
 def _age(text: str | None) -> int | None:
@@ -243,7 +243,7 @@ def _with_images(table: pl.DataFrame, config: ChexpertData, place: int) -> tuple
 def _reached(reach: Reach, cell: str) -> AnyPath | str:
     """The file, or why it may not be looked at."""
     try:
-        return reach.find(cell)
+        return resolve(reach, cell)
     except UserError as error:
         return error.what
 

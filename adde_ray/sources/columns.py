@@ -18,6 +18,7 @@ from adde_ray.data_config import CsvData
 from adde_ray.errors import UserError
 from adde_ray.schema import PAYLOAD_KINDS
 from adde_ray.sources.files import AnyPath
+from adde_ray.sources.paths import resolve
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.reach import Reach
 from adde_ray.sources.rows import SOURCE_ROW, WHERE, Reject, listing
@@ -199,7 +200,7 @@ def _decoded(table: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[pl.
             found[i] = value
         elif value and value.strip():
             try:
-                found[i] = reach.find(value.strip())
+                found[i] = resolve(reach, value)
             except UserError as error:
                 reasons[i] = f"{value.strip()}: {error.what}"
     pictures = decoder(config)(list(found.values()))

@@ -55,8 +55,17 @@ def decoding(what: str, where: object, remedy: str = "Write the file anew") -> I
 
 
 def as_frame(table: pa.Table) -> pl.DataFrame:
-    """A table that Arrow has read. Raises what `decoding` catches: its columns do not hold what they say."""
+    """A table that Arrow has read, in polars; decimals of more than 38 digits, which it lacks, as text.
+
+    Raises UserError: two columns of one name; and what `decoding` catches: columns that do not hold what they say.
+    """
     table.validate(full=True)  # polars takes over offsets and UTF-8 unseen
+    names = table.column_names
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError("two columns have one name", value=twice, remedy="Rename one")
+    for i, column in enumerate(table.schema):
+        if pa.types.is_decimal256(column.type):
+            table = table.set_column(i, column.name, table.column(i).cast(pa.string()))
     return pl.from_arrow(table, rechunk=False)
 
 

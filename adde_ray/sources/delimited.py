@@ -13,16 +13,21 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 import polars as pl
 
 from adde_ray.errors import UserError
 from adde_ray.labels import bare
+from adde_ray.sources import quoting
 from adde_ray.sources.encodings import described, plain
 from adde_ray.sources.quoting import Extent, extents, is_strict
 from adde_ray.sources.rows import WHERE, Reject
 
 SEPARATORS = ",\t;|"
+
+HEAD = 1 << 18
+"""Bytes of a file that its header lies in."""
 
 _ESCAPED = re.compile(r'(\\+)("|\r?\n|\r|\Z)')
 
@@ -57,7 +62,8 @@ def _doubled(found: re.Match[str]) -> str:
 
 def parse_header(data: bytes, where: object) -> Dialect:
     """What the head of a file tells, but for backslashes. Raises UserError: there is no header."""
-    text = plain(data, where).decode(errors="surrogateescape")
+    head = data[:HEAD] if re.search(rb"[\r\n]", data[:HEAD]) else data
+    text = plain(head, where).decode(errors="surrogateescape")
     lines = io.StringIO(text, newline="").readlines()
     start = next((i for i, line in enumerate(lines) if line.strip()), None)
     if start is None:
@@ -73,7 +79,7 @@ def parse_header(data: bytes, where: object) -> Dialect:
     except csv.Error as error:
         raise UserError(_quoting(str(error)), where=f"{where}:{start + 1}", remedy="Mend the header line") from None
     end = start + reader.line_num
-    mark = len(data) - len(plain(data, where))
+    mark = len(head) - len(plain(head, where))
     return Dialect(header, separator, end + 1, mark + len("".join(lines[:end]).encode(errors="surrogateescape")))
 
 
@@ -83,27 +89,40 @@ def parse_csv(data: bytes, name: str, dialect: Dialect, *, line: int = 1) -> tup
     Python's csv module, not polars: only a reader that goes row by row can say which line is broken and go on
     after it.
     """
-    # Bytes that are no UTF-8 become lone surrogates, which are told from text row by row.
-    lines = io.StringIO(data.decode(errors="surrogateescape"), newline="").readlines()
-    lines = [dialect.line_of(text) for text in lines] if dialect.escaped else lines
     width, separator = dialect.width, dialect.separator
-    found = _quickly(lines, separator, width) or _carefully(lines, separator, width)
+    try:
+        text, is_utf8 = data.decode(), True
+    except UnicodeDecodeError:  # such bytes become lone surrogates, which are told from text row by row
+        text, is_utf8 = data.decode(errors="surrogateescape"), False
+    if is_utf8 and (rows := _at_once(text, separator, width)) is not None:
+        return _table(rows, pl.int_range(line, line + len(rows), dtype=pl.Int64, eager=True), name, dialect), []
+    lines = io.StringIO(text, newline="").readlines()
+    lines = [dialect.line_of(text) for text in lines] if dialect.escaped else lines
+    whole = is_strict("".join(lines) if dialect.escaped else text, separator)
+    found = _quickly(lines, separator, width) if whole else None
+    if found is not None and is_utf8 and set(map(len, found[0])) == {width}:
+        return _table(found[0], pl.Series(found[1], dtype=pl.Int64) + line, name, dialect), []
+    found = _carefully(lines, separator, width) if found is None else zip(found[1], repeat(1), found[0], strict=False)
     rows, numbers, rejected = [], [], []
     for number, height, row in found:
-        where = f"{name}:{line + number}"
-        if isinstance(row, str):
-            where += f"-{line + number + height - 1}" if height > 1 else ""
-            rejected.append({"where": where, "reason": row} | ({"rows": height} if height > 1 else {}))
-        elif reason := _misfit(row, width):
-            rejected.append({"where": where, "reason": reason})
-        elif row:
+        if isinstance(row, list) and len(row) == width and (is_utf8 or all(map(_encodable, row))):
             rows.append(row)
             numbers.append(line + number)
-    columns = list(zip(*rows, strict=True)) or [()] * width
-    header = dialect.header
+        elif row:
+            where = f"{name}:{line + number}"
+            if isinstance(row, list):
+                rejected.append({"where": where, "reason": _misfit(row, width)})
+            else:
+                where += f"-{line + number + height - 1}" if height > 1 else ""
+                rejected.append({"where": where, "reason": row} | ({"rows": height} if height > 1 else {}))
+    return _table(rows, pl.Series(numbers, dtype=pl.Int64), name, dialect), rejected
+
+
+def _table(rows: list[list[str]], numbers: pl.Series, name: str, dialect: Dialect) -> pl.DataFrame:
+    header, columns = dialect.header, list(zip(*rows, strict=True)) or [()] * dialect.width
     table = pl.DataFrame(dict(zip(header, columns, strict=True)), schema=dict.fromkeys(header, pl.String))
-    table = table.with_columns(pl.all().replace("", None))
-    return table.with_columns(pl.Series(WHERE, [f"{name}:{n}" for n in numbers], dtype=pl.String)), rejected
+    where = (pl.lit(f"{name}:") + numbers.cast(pl.String)).alias(WHERE)
+    return table.with_columns(pl.all().replace("", None)).with_columns(where)
 
 
 def extents_of(lines: Iterable[str], dialect: Dialect) -> Iterator[Extent]:
@@ -111,11 +130,15 @@ def extents_of(lines: Iterable[str], dialect: Dialect) -> Iterator[Extent]:
     return extents(map(dialect.line_of, lines), dialect.separator, dialect.width)
 
 
-def is_whole(text: str, row: list[str], dialect: Dialect) -> bool:
-    """Whether the lines of one row, and what csv made of them, leave no doubt where it ends."""
-    text = dialect.line_of(text)
-    short = len(row) < dialect.width and text.rstrip("\r\n").endswith('"')
-    return is_strict(text, dialect.separator) and not short
+def doubtful(dialect: Dialect) -> Callable[[str, list[str]], bool]:
+    """Tells of the lines of one row, and what csv made of them, whether it may end elsewhere."""
+    strict, width = quoting.strict(dialect.separator).fullmatch, dialect.width
+
+    def is_doubtful(text: str, row: list[str]) -> bool:
+        text = dialect.line_of(text)
+        return strict(text) is None or (len(row) < width and text.rstrip("\r\n").endswith('"'))
+
+    return is_doubtful
 
 
 def with_backslashes(doubled: Dialect, lines: Callable[[], Iterable[str]]) -> Dialect:
@@ -134,25 +157,37 @@ def with_backslashes(doubled: Dialect, lines: Callable[[], Iterable[str]]) -> Di
 # --- rows -------------------------------------------------------------------------------------------------
 
 
-def _quickly(lines: list[str], separator: str, width: int) -> list[tuple[int, int, list[str]]] | None:
-    """(line, height, row) of every row; None where any quote is odd."""
-    if not is_strict("".join(lines), separator):
+def _at_once(text: str, separator: str, width: int) -> list[list[str]] | None:
+    """All rows of a file without quotes and empty lines; None where it is no such file, or a row does not fit."""
+    if '"' in text or ("\r" in text and text.count("\r") != text.count("\r\n")):
         return None
-    found, end = [], 0
+    text = text.replace("\r\n", "\n")
+    if not text or text.startswith("\n") or "\n\n" in text:
+        return None
+    rows = [line.split(separator) for line in text.removesuffix("\n").split("\n")]
+    return rows if set(map(len, rows)) == {width} else None
+
+
+def _quickly(lines: list[str], separator: str, width: int) -> tuple[list[list[str]], list[int]] | None:
+    """All rows and the line each begins with, counted from 0; None where one may end elsewhere than csv thinks.
+
+    lines: in which all quotes are as they should be.
+    """
     reader = csv.reader(lines, delimiter=separator, strict=True)
+    rows, ends = [], [0]
     try:
         for row in reader:
-            if len(row) < width and row and lines[reader.line_num - 1].rstrip("\r\n").endswith('"'):
-                return None
-            found.append((end, reader.line_num - end, row))
-            end = reader.line_num
+            rows.append(row)
+            ends.append(reader.line_num)
     except csv.Error:  # a field of more than csv.field_size_limit()
         return None
-    return found
+    short = [end for row, end in zip(rows, ends[1:], strict=True) if len(row) < width]
+    doubtful = any(lines[end - 1].rstrip("\r\n").endswith('"') for end in short)
+    return None if doubtful else (rows, ends[:-1])
 
 
 def _carefully(lines: list[str], separator: str, width: int) -> Iterator[tuple[int, int, list[str] | str]]:
-    """The same with the reason in place of a row that is given up."""
+    """(line, height, row) of every row, the line counted from 0, or in its place the reason why it is given up."""
     start = 0
     for extent in extents(lines, separator, width):
         end = start + extent.lines
@@ -166,11 +201,9 @@ def _carefully(lines: list[str], separator: str, width: int) -> Iterator[tuple[i
         start = end
 
 
-def _misfit(row: list[str], width: int) -> str | None:
-    if row and len(row) != width:
+def _misfit(row: list[str], width: int) -> str:
+    if len(row) != width:
         return f"{len(row)} fields where the header has {width}"
-    if all(map(str.isascii, row)) or all(map(_encodable, row)):
-        return None
     return f"bytes that are not UTF-8{described(row)}"
 
 
@@ -209,7 +242,7 @@ def _after_comments(lines: list[str], start: int) -> int:
         return filled[0] if filled else len(lines)
     separator = _separator(lines[first])
     width, before = lines[first].count(separator), filled[filled.index(first) - 1] if filled[0] != first else first
-    return before if width and lines[before].count(separator) == width else first
+    return before if width and lines[before].count(separator) == width and lines[before][1:2].strip() else first
 
 
 def _header(row: list[str], where: object) -> tuple[str, ...]:

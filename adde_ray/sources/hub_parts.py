@@ -14,7 +14,7 @@ from adde_ray.labels import in_words, join
 from adde_ray.sources.files import AnyPath
 from adde_ray.sources.parts import Part, TableFile
 from adde_ray.sources.rows import WHERE, Reject
-from adde_ray.sources.spelling import canonical
+from adde_ray.sources.spelling import canonical, with_plain_names
 
 UNKNOWN = "unknown"
 """Column of the classes nobody could tell, in a multi-label dataset as `adde export` writes it."""
@@ -60,6 +60,7 @@ def hub_file(file: TableFile, folder: AnyPath, label_column: str, classes: tuple
 
 def with_names(table: pl.DataFrame, label_column: str, classes: tuple[str, ...]) -> pl.DataFrame:
     """With labels as text, where there are any."""
+    table = with_plain_names(table)
     if label_column not in table.columns:
         return table
     if isinstance(table.schema[label_column], pl.List):

@@ -25,8 +25,8 @@ from adde_ray.sources.leftovers import is_leftover
 from adde_ray.sources.originals import Finder
 from adde_ray.sources.pictures import read_images
 from adde_ray.sources.reach import Reach
-from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, draw, identify, listing
-from adde_ray.sources.tiles import read_tiles, view_tile
+from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, draw, identify, listing, lost_classes, refuse_lost
+from adde_ray.sources.tiles import check_scale, read_tiles, view_tile
 from adde_ray.sources.views import view_image
 from adde_ray.sources.walking import Walk
 
@@ -90,9 +90,14 @@ def read(config: FolderData | TilesData, *, seed: int) -> Rows:
     notes += leftovers.note(walk.passed)
     if passed_over:
         notes.append(f"Files passed over for their extension: {len(passed_over)} (the first: {passed_over[0]})")
+    if isinstance(config, TilesData) and "scale" not in config.model_fields_set:
+        check_scale([root / name for name, _, _ in files], config.bands, config.ranges)
     held = [file for file in files if file[1] != "pool"]
     pool = [(name, label) for name, split, label in files if split == "pool"]
     table, unreadable = _read(root, [name for name, _, _ in held], [label for _, _, label in held], config)
+    kept = set(table["file"])
+    refuse_lost((s for _, s, _ in held), (s for f, s, _ in held if f in kept), unreadable, where=root)
+    notes += lost_classes((label for _, _, label in held), table["label"])
     splits = pl.DataFrame({"file": [f for f, _, _ in held], "split": [s for _, s, _ in held]}, schema=SPLIT_OF)
     table = table.join(splits, on="file", maintain_order="left")
     return Rows(

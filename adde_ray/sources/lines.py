@@ -12,15 +12,12 @@ from functools import partial
 import polars as pl
 
 from adde_ray.errors import UserError
-from adde_ray.sources.delimited import Dialect, extents_of, is_whole, parse_csv, parse_header, with_backslashes
+from adde_ray.sources.delimited import HEAD, Dialect, doubtful, extents_of, parse_csv, parse_header, with_backslashes
 from adde_ray.sources.encodings import plain
 from adde_ray.sources.files import AnyPath, open_file
 from adde_ray.sources.parts import PART_BYTES, TableFile
 from adde_ray.sources.readers import parse_jsonl
 from adde_ray.sources.rows import WHERE, Reject
-
-HEAD = 1 << 18
-"""Bytes of a file of lines that its columns and their types are told from."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +100,7 @@ class _Doubtful(Exception):
 def _whole_rows(path: AnyPath, dialect: Dialect) -> Iterator[tuple[int, int, int]]:
     """Bytes, lines and rows (1) of each row, which may run over several lines. Raises _Doubtful."""
     taken: list[str] = []
+    is_doubtful = doubtful(dialect)
 
     def feed(lines: Iterable[str]) -> Iterator[str]:
         for line in lines:
@@ -112,7 +110,7 @@ def _whole_rows(path: AnyPath, dialect: Dialect) -> Iterator[tuple[int, int, int
     try:
         for row in csv.reader(feed(_text(path, dialect.start)), delimiter=dialect.separator, strict=True):
             text = taken[0] if len(taken) == 1 else "".join(taken)
-            if '"' in text and not is_whole(text, row, dialect):
+            if '"' in text and is_doubtful(text, row):
                 raise _Doubtful
             yield _num_bytes(text), len(taken), 1
             taken.clear()

@@ -17,13 +17,14 @@ import polars as pl
 
 from adde_ray.data_config import CsvData, NpyData
 from adde_ray.errors import UserError, first_line
+from adde_ray.sources import leftovers
 from adde_ray.sources.files import AnyPath, at, open_file, read_bytes
 from adde_ray.sources.parts import TableFile
 from adde_ray.sources.readers import READERS, read_file
 from adde_ray.sources.rows import WHERE, Reject, Rows, why
 from adde_ray.sources.spelling import canonical, notes_on, without_missing
 from adde_ray.sources.table import assemble
-from adde_ray.sources.walking import walk_of
+from adde_ray.sources.walking import Walk, walk_of
 
 ROWS = 8192
 """Rows of a part."""
@@ -57,9 +58,8 @@ def read(config: NpyData, *, seed: int) -> Rows:
 
     files = [_file(path, path.name, matrix, pool)]
     rejected: list[Reject] = []
-    more_files, unlisted = _more(config, path)
-    rejected += unlisted
-    for more, name in more_files:
+    walk = walk_of(path.parent if config.pool is None else at(config.pool), config.roots)
+    for more, name in _more(config, path, walk):
         try:
             other = _header(more)
             if other.dims != matrix.dims:
@@ -78,8 +78,8 @@ def read(config: NpyData, *, seed: int) -> Rows:
         subgroup_columns=config.subgroup_columns, val_fraction=config.val_fraction, test_fraction=config.test_fraction,
         max_rejected=config.max_rejected,
     )  # fmt: skip
-    rows = assemble(known, rejected + lost, as_table, path, path.parent, seed=seed, pool=files)
-    return replace(rows, notes=[*notes, *rows.notes])
+    rows = assemble(known, walk.lost + rejected + lost, as_table, path, path.parent, seed=seed, pool=files)
+    return replace(rows, notes=[*notes, *leftovers.note(walk.passed), *rows.notes])
 
 
 def _labelled(table: pl.DataFrame, config: NpyData) -> tuple[pl.DataFrame, pl.Series, list[str]]:
@@ -198,14 +198,13 @@ def _file(path: AnyPath, name: str, matrix: Matrix, rows: pl.DataFrame) -> Table
     return TableFile(path, name, parts, rows.clear().cast({VECTOR: pl.List(pl.Float32)}))
 
 
-def _more(config: NpyData, main: AnyPath) -> tuple[list[tuple[AnyPath, str]], list[Reject]]:
-    """The files of data.pool, with their names for messages, and what is no such file. Raises UserError: none there."""
+def _more(config: NpyData, main: AnyPath, walk: Walk) -> list[tuple[AnyPath, str]]:
+    """The files of data.pool, with their names for messages. Raises UserError when there are none."""
     if config.pool is None:
-        return [], []
+        return []
     pool = at(config.pool)
     if pool.is_file():
-        return [(pool, f"{pool.parent.name}/{pool.name}")], []
-    walk = walk_of(pool, config.roots)
+        return [(pool, f"{pool.parent.name}/{pool.name}")]
     root, names = (pool, walk.below(pool)) if pool.is_dir() else walk.matching(pool)
     found = sorted((root / name, f"{root.name}/{name}") for name in names if name.lower().endswith(".npy"))
     found = [(path, name) for path, name in found if str(path) != str(main)]
@@ -213,7 +212,7 @@ def _more(config: NpyData, main: AnyPath) -> tuple[list[tuple[AnyPath, str]], li
         raise UserError(
             "no .npy file there", where="data.pool", value=str(pool), remedy="Give a file, folder or pattern"
         )
-    return found, walk.lost
+    return found
 
 
 def _labels(config: NpyData, vectors: AnyPath) -> pl.DataFrame:

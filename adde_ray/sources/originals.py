@@ -18,6 +18,7 @@ import polars as pl
 from adde_ray.errors import UserError
 from adde_ray.schema import sample_id as identity
 from adde_ray.sources.files import AnyPath, RemotePath, read_bytes
+from adde_ray.sources.paths import resolve
 from adde_ray.sources.pictures import REMOTE_THREADS
 from adde_ray.sources.reach import Reach
 from adde_ray.sources.rows import SOURCE_ROW, why
@@ -90,7 +91,7 @@ def reached(places: Iterable[tuple[Reach, str]]) -> list[AnyPath]:
     found, refused = [], None
     for reach, cell in places:
         try:
-            found.append(reach.find(cell))
+            found.append(resolve(reach, cell))
         except UserError as error:
             refused = error
     if refused and not found:

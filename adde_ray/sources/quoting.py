@@ -44,15 +44,16 @@ class _Row:
 
 
 @lru_cache(maxsize=16)
-def _strict(separator: str) -> re.Pattern[str]:
+def strict(separator: str) -> re.Pattern[str]:
+    """Rows in which every quote opens or closes a field, or is doubled within one."""
     plain = rf'[^"\r\n{re.escape(separator)}]*+'
     field = rf'(?:"(?:[^"]++|"")*+"|{plain})'
     return re.compile(rf"(?:{field}(?:{re.escape(separator)}{field})*+(?:\r\n|\r|\n|\Z))*+")
 
 
 def is_strict(text: str, separator: str) -> bool:
-    """Whether every quote in `text` opens or closes a field, or is doubled within one."""
-    return '"' not in text or _strict(separator).fullmatch(text) is not None
+    """Whether `text` is nothing but `strict` rows."""
+    return '"' not in text or strict(separator).fullmatch(text) is not None
 
 
 def extents(lines: Iterable[str], separator: str, width: int) -> Iterator[Extent]:

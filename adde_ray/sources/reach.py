@@ -26,7 +26,7 @@ class Reach:
     """
 
     def __init__(self, folder: AnyPath, roots: Iterable[str | Path] = ()):
-        self._folder = folder
+        self.folder = folder
         given = [folder, *map(at, roots)]
         self._buckets = [root for root in given if isinstance(root, RemotePath)]
         self._folders = [os.path.realpath(root) for root in given if isinstance(root, Path)]
@@ -40,9 +40,9 @@ class Reach:
         """The file a cell names, whether it is there or not. Raises UserError: outside of what it may name."""
         scheme, sign, rest = cell.partition("://")
         if not sign:
-            if isinstance(self._folder, RemotePath):
-                return self._in_bucket(self._folder.scheme, posixpath.join(f"/{self._folder.path}", cell)[1:])
-            return self._here(os.path.join(self._folder, cell))
+            if isinstance(self.folder, RemotePath):
+                return self._in_bucket(self.folder.scheme, posixpath.join(f"/{self.folder.path}", cell)[1:])
+            return self._here(os.path.join(self.folder, cell))
         if scheme == "file":
             return self._here(unquote(urlsplit(cell).path))
         if scheme not in BUCKETS:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
@@ -17,6 +18,7 @@ from adde_ray.sources.delimited import parse_csv, parse_header, with_backslashes
 from adde_ray.sources.encodings import plain
 from adde_ray.sources.files import AnyPath, read_bytes
 from adde_ray.sources.rows import WHERE, Reject, why
+from adde_ray.sources.spelling import with_plain_names
 
 
 def read_file(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
@@ -25,14 +27,15 @@ def read_file(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
         raise UserError("no such file", where=path, remedy=f"Give a {_LISTED} file as data.path")
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise UserError(f"neither {_LISTED.replace(' or', ' nor')}", where=path, remedy="Convert it, or rename it")
+        remedy = "Unpack it" if path.suffix.lower() in PACKED else "Convert it, or rename it"
+        raise UserError(f"neither {_LISTED.replace(' or', ' nor')}", where=path, remedy=remedy)
     try:
         table, rejected = reader(path)
     except OSError as error:
         raise UserError(why(error), where=path, remedy="Check its rights") from None
     if len(table) + len(rejected) == 0:
         raise UserError("holds no rows", where=path, remedy="Give a file with data")
-    return table, rejected
+    return with_plain_names(table), rejected
 
 
 def _read_csv(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
@@ -54,16 +57,33 @@ def _read_jsonl(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
 
 def parse_jsonl(data: bytes, name: str, *, line: int = 1) -> tuple[pl.DataFrame, list[Reject]]:
     """One JSON object a line; a key that a row lacks is null. `line`: number of the first."""
+    texts = enumerate(data.split(b"\n"), line)
+    return _json_table((f"{name}:{number}", _json_object(text)) for number, text in texts if text.strip())
+
+
+def _read_json(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
+    """One list of JSON objects, as pandas writes with orient="records"; or JSON Lines by another name."""
+    data = plain(path.read_bytes(), path)
+    if not data.lstrip().startswith(b"["):
+        return _read_jsonl(path)
+    try:
+        found = json.loads(data.decode(), parse_constant=lambda _: None)
+    except (ValueError, RecursionError) as error:
+        what = "is nested too deeply" if isinstance(error, RecursionError) else f"not valid JSON: {error}"
+        raise UserError(what, where=path, remedy=_JSONL_REMEDY) from None
+    named = ((f"{path.name}: row {i}", row) for i, row in enumerate(found, 1))
+    return _json_table((where, _checked(row)) for where, row in named)
+
+
+def _json_table(found: Iterable[tuple[str, dict[str, Any] | str]]) -> tuple[pl.DataFrame, list[Reject]]:
+    """found: where each row is, and the row, or why there is none."""
     rows, where, rejected = [], [], []
-    for number, text in enumerate(data.split(b"\n"), line):
-        if not text.strip():
-            continue
-        row = _json_object(text)
+    for place, row in found:
         if isinstance(row, str):
-            rejected.append({"where": f"{name}:{number}", "reason": row})
+            rejected.append({"where": place, "reason": row})
         else:
             rows.append(row)
-            where.append(f"{name}:{number}")
+            where.append(place)
     names = dict.fromkeys(key for row in rows for key in row)
     columns = [_json_column(key, [row.get(key) for row in rows]) for key in names]
     return pl.DataFrame(columns).with_columns(pl.Series(WHERE, where, dtype=pl.String)), rejected
@@ -72,14 +92,23 @@ def parse_jsonl(data: bytes, name: str, *, line: int = 1) -> tuple[pl.DataFrame,
 def _json_object(line: bytes) -> dict[str, Any] | str:
     """The row, or why there is none."""
     try:
-        row = json.loads(line.decode(), parse_constant=lambda _: None)  # NaN and Infinity are no value
-        json.dumps(row, ensure_ascii=False).encode()  # half a character, as "\\ud83d", passes as JSON
+        return _checked(json.loads(line.decode(), parse_constant=lambda _: None))  # NaN and Infinity are no value
     except UnicodeError:
         return "bytes that are not UTF-8"
     except RecursionError:
         return "is nested too deeply"
     except ValueError as error:
         return f"not valid JSON: {error}"
+
+
+def _checked(row: Any) -> dict[str, Any] | str:
+    """The same for what JSON holds."""
+    try:
+        json.dumps(row, ensure_ascii=False).encode()  # half a character, as "\\ud83d", passes as JSON
+    except UnicodeError:
+        return "bytes that are not UTF-8"
+    except RecursionError:
+        return "is nested too deeply"
     return row if isinstance(row, dict) else "not a JSON object"
 
 
@@ -113,8 +142,11 @@ READERS = {
     ".tsv": _read_csv,
     ".jsonl": _read_jsonl,
     ".ndjson": _read_jsonl,
+    ".json": _read_json,
     ".parquet": read_parquet,
     ".pq": read_parquet,
 }
+
+PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z")
 
 _LISTED = ".csv, .jsonl or .parquet"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -151,6 +152,22 @@ def refuse_if_many(rejected: list[Reject], total: int, limit: float, *, what: st
             where=where,
             remedy="Mend or remove them, or raise data.max_rejected",
         )
+
+
+def refuse_lost(before: Iterable[str], after: Iterable[str], rejected: list[Reject], *, where: object) -> None:
+    """Raises UserError when a split has no row left. before, after: the split of each row, the unusable gone after."""
+    before, left = Counter(before), set(after)
+    for split, number in before.items():
+        if split not in left:
+            first = f"; the first is {rejected[0]['where']}: {rejected[0]['reason']}" if rejected else ""
+            remedy = f"Mend them, or take {split} out: without a split of its own it is drawn or left out"
+            raise UserError(f"none of the {number} {split} rows is usable{first}", where=where, remedy=remedy)
+
+
+def lost_classes(before: Iterable[str | None], after: Iterable[str | None]) -> list[str]:
+    """What a user may want to know of classes of which no row is left. before, after: the labels."""
+    gone = sorted(set(before) - set(after) - {None})
+    return [f"No usable row is left of {len(gone)} classes: {listing(gone, 5)}"] if gone else []
 
 
 def listing(names: Iterable[str], at_most: int = 20) -> str:

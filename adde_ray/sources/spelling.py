@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 
 import numpy as np
@@ -24,6 +25,15 @@ def canonical(column: pl.Series) -> pl.Series:
     if column.dtype == pl.String and texts.equals(values, null_equal=True):
         return column
     return column.replace_strict(values, texts, return_dtype=pl.String)
+
+
+def with_plain_names(table: pl.DataFrame) -> pl.DataFrame:
+    """Columns called as they look: NFC, without blanks at their ends; those that would have one name stay."""
+    if all(name.isascii() and name == name.strip() for name in table.columns):
+        return table
+    names = [unicodedata.normalize("NFC", codec.bare(name)) for name in table.columns]
+    plain = {old: new for old, new in zip(table.columns, names, strict=True) if new and names.count(new) == 1}
+    return table.rename(plain)
 
 
 def without_missing(labels: pl.Series, split: pl.Series | None, *, missing: tuple[str, ...], classes: tuple[str, ...],

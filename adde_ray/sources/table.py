@@ -23,7 +23,19 @@ from adde_ray.sources.originals import Finder, reached
 from adde_ray.sources.parts import TableFile
 from adde_ray.sources.reach import Reach
 from adde_ray.sources.readers import read_file
-from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, count, draw, identify, listing, read_all
+from adde_ray.sources.rows import (
+    WHERE,
+    Limit,
+    Reject,
+    Rows,
+    count,
+    draw,
+    identify,
+    listing,
+    lost_classes,
+    read_all,
+    refuse_lost,
+)
 from adde_ray.sources.spelling import notes_on, without_missing
 from adde_ray.sources.table_files import list_parts, list_tables
 from adde_ray.sources.table_pool import TEXT_ROWS, HeldChunk, chunks_of, conform, list_files
@@ -89,11 +101,14 @@ def assemble(
     modality, _ = config.payload
     given = table.get_column(config.label_column, default=None)
     table = as_ours(table, config, path)
-    notes = notes_on(given, table["label"])
+    notes = [] if config.label_separator else notes_on(given, table["label"])
     kinds = empty_like(table, config)
     length = usual_length(table["vector"]) if modality == "vector" else 0
+    before = table.select("label", *(["_split"] if config.split_column else []))
     table, unusable = usable(table, config, length, folder)
     rejected = rejected + unusable
+    if not config.label_separator:
+        notes += lost_classes(before["label"].unique(), table["label"].unique())
     split = table["_split"] if config.split_column else None
     label, doubts = without_missing(
         table["label"], split, missing=config.missing, classes=config.classes,
@@ -110,6 +125,8 @@ def assemble(
     chunks = None if in_memory else chunks_of([*(pool or ()), *listed], config, kinds, length)
     if in_memory:  # else it is known only when they are read
         limit.check(rejected, total)
+    if config.split_column:
+        refuse_lost(before["_split"].drop_nulls(), table["_split"], unusable + unlabelled, where=path)
 
     if config.split_column is None:
         table = _drawn(table, config, seed)

@@ -17,6 +17,7 @@ from adde_ray.sources.columns import PAYLOADS, as_ours, empty_like, set_aside, u
 from adde_ray.sources.files import AnyPath, at
 from adde_ray.sources.parts import Part, TableFile
 from adde_ray.sources.rows import WHERE, Reject, why
+from adde_ray.sources.spelling import with_plain_names
 from adde_ray.sources.table_files import list_parts, list_tables
 from adde_ray.sources.walking import walk_of
 
@@ -151,6 +152,7 @@ def _first_length(files: list[TableFile], config: CsvData) -> int:
 def _completed(table: pl.DataFrame, config: CsvData) -> pl.DataFrame:
     """With null for columns that rows of the pool may lack. Raises UserError when there is no payload."""
     _, payload = config.payload
+    table = with_plain_names(table)
     if payload not in table.columns:
         raise UserError(f"has no column {payload}")
     optional = [config.label_column, config.split_column, *config.subgroup_columns]

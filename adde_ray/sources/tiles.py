@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from adde_ray.errors import first_line
+from adde_ray.errors import UserError, first_line
 from adde_ray.methods.images import encode_images
 from adde_ray.sources.files import AnyPath, RemotePath, read_bytes
 from adde_ray.sources.pictures import REMOTE_THREADS
@@ -23,6 +23,21 @@ from adde_ray.sources.views import VIEW_SIDE, View
 
 PLANE_BYTES = 24
 """What a pixel of one band takes while it is scaled: three copies in float64."""
+
+GDAL_NODATA = 42113
+"""TIFF's tag for it."""
+
+ALPHA = (1, 2)
+"""Kinds of extra bands that say where there is data."""
+
+PROBES = 16
+"""Tiles whose values are looked at before all are read."""
+
+PROBED = 1 << 16
+"""Values of each band of these."""
+
+NEARLY = 0.03
+"""Of the range: what is below is nearly black."""
 
 
 def read_tiles(
@@ -82,25 +97,74 @@ def _memory(data: bytes) -> int:
 
 
 def _planes(data: bytes) -> list[np.ndarray] | str:
-    """Every band as (h, w), in the order of the file; or why there is none."""
+    """Every band as (h, w), in the order of the file, NaN where it has no data; or why there is none.
+
+    No data: where GDAL's tag says so, a mask or an alpha band. Overviews and masks are no bands.
+    """
     import tifffile
 
-    planes = []
+    planes, masks = [], []
     with tifffile.TiffFile(io.BytesIO(data)) as file:
+        nodata = _nodata(file.pages.first)
         for series in file.series:
-            if series.dtype is None or series.dtype.kind not in "uif":
+            if series.dtype is None or series.dtype.kind not in "uifb":
                 return f"holds {series.dtype}, no plain numbers"
             if not {"Y", "X"} <= set(series.axes):
                 return "holds no plane of pixels"
+            page = series.keyframe
+            if page.is_reduced and not page.is_mask and planes:
+                continue
             values = np.moveaxis(series.asarray(), (series.axes.index("Y"), series.axes.index("X")), (-2, -1))
-            planes += list(values.reshape(-1, *values.shape[-2:]))
+            values = values.reshape(-1, *values.shape[-2:])
+            if page.is_mask:
+                masks += [mask > 0 for mask in values]
+            else:
+                planes += _with_gaps(values, nodata, page.extrasamples if "S" in series.axes else ())
+    planes = [_masked(plane, [mask for mask in masks if mask.shape == plane.shape]) for plane in planes]
+    if planes and all(plane.dtype.kind == "f" and np.isnan(plane).all() for plane in planes):
+        return "holds no data, only what stands for none"
     return planes or "holds no plane of pixels"
 
 
+def _nodata(page) -> float | None:
+    """The value that stands for no data, as GDAL writes it: a text, for all bands."""
+    tag = page.tags.get(GDAL_NODATA)
+    try:
+        return None if tag is None else float(str(tag.value).strip(" \0"))
+    except ValueError:
+        return None
+
+
+def _with_gaps(values: np.ndarray, nodata: float | None, extra: Sequence[int]) -> list[np.ndarray]:
+    """(c, h, w) as planes with NaN where there is no data. extra: what TIFF says of the last bands."""
+    bands = list(values)
+    alphas = [len(bands) - len(extra) + i for i, kind in enumerate(extra) if kind in ALPHA]
+    seen = [bands[i] > 0 for i in alphas]
+    planes = []
+    for i, band in enumerate(bands):
+        gaps = [] if nodata is None or np.isnan(nodata) else [band != _same_kind(nodata, band.dtype)]
+        planes.append(_masked(band, gaps + (seen if i not in alphas else [])))
+    return planes
+
+
+def _same_kind(value: float, kind: np.dtype) -> float:
+    """As the band would hold it: -3.4028234663852886e+38 is a float32."""
+    return float(kind.type(value)) if kind.kind == "f" else value
+
+
+def _masked(plane: np.ndarray, there: list[np.ndarray]) -> np.ndarray:
+    """With NaN where one of the masks is false; as it is where none is."""
+    if all(mask.all() for mask in there):
+        return plane
+    floats = plane.astype(np.float32 if plane.dtype.itemsize <= 2 else np.float64)
+    floats[~np.logical_and.reduce(there)] = np.nan
+    return floats
+
+
 def _scaled(plane: np.ndarray, low: float, high: float) -> np.ndarray:
-    """[low, high] to [0, 1]; beyond is clipped, no data is 0."""
+    """[low, high] to [0, 1]; beyond is clipped, no data stays NaN."""
     with np.errstate(over="ignore", invalid="ignore"):
-        values = (np.nan_to_num(plane.astype(np.float64), nan=low, posinf=high, neginf=low) - low) / (high - low)
+        values = (np.nan_to_num(plane.astype(np.float64), nan=np.nan, posinf=high, neginf=low) - low) / (high - low)
     return np.clip(values, 0.0, 1.0).astype(np.float32)
 
 
@@ -112,8 +176,56 @@ def _view_shape(planes: list[np.ndarray]) -> tuple[int, int]:
 
 
 def _resized(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """No data is 0, and takes no part in what is around it."""
+    there = ~np.isnan(plane)
+    if there.all():
+        return _lanczos(plane, shape)
+    values, weight = _lanczos(np.where(there, plane, 0), shape), _lanczos(there.astype(np.float32), shape)
+    return np.where(weight > 0.5, np.clip(values / np.maximum(weight, 0.5), 0, 1), 0).astype(np.float32)
+
+
+def _lanczos(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     from PIL import Image
 
     if plane.shape == shape:
         return plane
     return np.asarray(Image.fromarray(plane).resize(shape[::-1], Image.Resampling.LANCZOS))
+
+
+# --- the range of values ------------------------------------------------------------------------------------
+
+
+def check_scale(paths: Sequence[AnyPath], bands: tuple[int, ...], ranges: tuple[tuple[float, float], ...]) -> None:
+    """Raises UserError when nearly all pixels of some of the tiles would be black, or white."""
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    seen: list[np.ndarray] = []  # as shares of the range
+    lowest, highest = np.inf, -np.inf
+    for path in [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, PROBES).astype(int))] if paths else []:
+        try:
+            data = read_bytes(path)
+            need = _memory(data)
+            if not ROOM.holds(need):
+                continue
+            with ROOM.take(need):
+                planes = _planes(data)
+        except Exception:  # it is told of when it is read
+            continue
+        for band, (low, high) in zip(bands, ranges, strict=True):
+            plane = planes[band - 1].ravel() if not isinstance(planes, str) and band <= len(planes) else np.zeros(0)
+            values = plane[:: -(-plane.size // PROBED) or 1]
+            values = values[np.isfinite(values)]
+            if values.size:
+                lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
+                seen.append((values.astype(np.float64) - low) / (high - low))
+    if not seen:
+        return
+    shares = np.concatenate(seen)
+    for shade, share in (("black", (shares < NEARLY).mean()), ("white", (shares >= 1).mean())):
+        if share >= 0.999:
+            low, high = ranges[0]
+            top = next((step for step in (1, 255, 4095, 10000, 65535) if highest <= step * 1.05), round(highest))
+            bottom = 0 if lowest >= 0 else f"{lowest:.4g}"
+            raise UserError(
+                f"pixels are from {lowest:.6g} to {highest:.6g}: from {low:g} to {high:g} nearly all would be {shade}",
+                where="data.scale", value=[low, high], remedy=f"Set data.scale = [{bottom}, {top}], say",
+            )  # fmt: skip

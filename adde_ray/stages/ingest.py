@@ -78,7 +78,11 @@ def prepare(config: Config) -> Prepared:
     rejected += gated.rejected
     splits = {name: table for name, table in gated.splits.items() if len(table)}
     pool = head if streamed else splits.get("pool", head)
-    _check(splits, rows.classes, config, needed=("seed", "val") if streamed else tuple(NEEDED))
+    causes = _causes(rows.notes, rejected)
+    _check(splits, rows.classes, config, needed=("seed", "val") if streamed else tuple(NEEDED), causes=causes)
+    for name in rows.splits:
+        if len(rows.splits[name]) and name not in splits:
+            raise _lost(name, rejected, config)
 
     told = []
     if config.simulate != Simulate():
@@ -89,7 +93,7 @@ def prepare(config: Config) -> Prepared:
             )  # fmt: skip
         splits["pool"], told = thin(splits["pool"], config.simulate, rows.classes, seed=config.run.seed)
         splits = {name: table for name, table in splits.items() if len(table)}
-        _check(splits, rows.classes, config, needed=("pool",))
+        _check(splits, rows.classes, config, needed=("pool",), causes=causes)
 
     splits = {name: arranged(table, rows.modality) for name, table in splits.items()}
     oracle = pl.DataFrame() if streamed else splits["pool"].select("sample_id", "label").drop_nulls()
@@ -169,7 +173,7 @@ def _in_parts(prepared: Prepared, config: Config, folder: Path) -> Prepared:
         unusable = [*rows.rejected, *told.rejected.filter(pl.col("rows") > 0).to_dicts()]
         rows.limit.check(unusable, rows.num_read + prepared.meta.num_rows["pool"])
     if not pool.rows:
-        raise _lacking("pool", config)
+        raise _lacking("pool", config, _causes(rows.notes, told.rejected.to_dicts()))
     of_pool = told.rejected.with_columns(split=pl.when(pl.col("gate") != "read").then(pl.lit("pool")))
     rejected = pl.concat([prepared.rejected, of_pool.select(REJECTED.names)])
     nulls = add_nulls(gated.nulls, told.nulls)
@@ -211,19 +215,23 @@ def _unique(name: str, rows: Rows, rejected: list[dict[str, str]]) -> pl.DataFra
     return first
 
 
-def _check(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Config, needed: tuple[str, ...]) -> None:
-    where = getattr(config.data, "path", None) or "data"
+def _check(
+    splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Config, needed: tuple[str, ...], causes: str
+) -> None:
     if len(classes) < 2:
         raise UserError(
-            "fewer than two classes",
-            where=where,
+            f"fewer than two classes{causes}",
+            where=_where(config),
             value=listing(classes) or None,
             remedy="Label at least one sample of a second class",
         )
     for name in needed:
         if name not in splits:
-            raise _lacking(name, config)
+            raise _lacking(name, config, causes)
 
+
+CAUSES = 400
+"""Characters of what may be behind an error, in its message."""
 
 NEEDED = {
     "seed": ("no labelled sample to start from", "Label a few samples of each class: they are the seed set"),
@@ -233,9 +241,32 @@ NEEDED = {
 """Split a run cannot do without -> what its lack is called, and what to do."""
 
 
-def _lacking(split: str, config: Config) -> UserError:
+def _lacking(split: str, config: Config, causes: str) -> UserError:
     lack, remedy = NEEDED[split]
-    return UserError(lack, where=getattr(config.data, "path", None) or "data", remedy=remedy)
+    return UserError(f"{lack}{causes}", where=_where(config), remedy=remedy)
+
+
+def _lost(split: str, rejected: list[dict], config: Config) -> UserError:
+    """The gates left nothing of a split that had rows."""
+    first = next((row for row in rejected if row.get("split") == split), None)
+    why = f"; the first, {first['where']}: {first['reason']}" if first else ""
+    return UserError(
+        f"no {split} row is left of those read{why}", where=_where(config), remedy=f"Give {split} rows of its own"
+    )
+
+
+def _causes(notes: list[str], rejected: list[dict]) -> str:
+    """What may be behind a lack, for its message: it would be told nowhere else."""
+    number = count(rejected)
+    first = (
+        [f"{number} rows were set aside, the first {rejected[0]['where']}: {rejected[0]['reason']}"] if number else []
+    )
+    told = "; ".join([*first, *notes])
+    return f"; {told[: CAUSES - 1]}…" if len(told) > CAUSES else f"; {told}" if told else ""
+
+
+def _where(config: Config) -> object:
+    return getattr(config.data, "path", None) or "data"
 
 
 def _counts(table: pl.DataFrame, classes: tuple[str, ...], multi: bool) -> dict[str, int]:
