@@ -53,7 +53,7 @@ def run(
     check_names(config)
     with RunDir.start(run_dir or config.run_dir, config, resume=resume) as run_:
         config = run_.config
-        run_.once_json("provenance.json", provenance.describe)
+        run_.keep_provenance(provenance.describe)
         data, spaces = prepare(config, run_), Spaces()
         annotator = make_annotator(config, data, run_)
         watched(rounds(run_, config, data, spaces, annotator), watch)
