@@ -19,7 +19,7 @@ from adde_ray.errors import Halted
 
 MANIFEST = "manifest.json"
 
-CONFIG, META, ENCODER = "config.json", "ingest/meta.json", "encoder.json"
+CONFIG, PROVENANCE, META, ENCODER = "config.json", "provenance.json", "ingest/meta.json", "encoder.json"
 
 DECISIONS = "decisions.parquet"
 
@@ -74,7 +74,7 @@ def _halted(root: Path, found: list[Damage]) -> Halted:
 def is_recorded(root: Path) -> bool:
     """Whether there is a run that this version began, or what is left of one."""
     ledger = Ledger.read(root)
-    return ledger is not None and bool(ledger.records)
+    return ledger is not None and bool(ledger.records.keys() - {ledger.last})
 
 
 def holds_digests(root: Path) -> bool:
@@ -93,7 +93,14 @@ def is_whole(path: Path) -> bool:
 def _find(root: Path, deep: bool) -> list[Damage]:
     found: dict[str, Damage] = {}
     gaps, leftovers = _structure(root)
-    for damage in (*gaps, *_recorded(root, deep), *leftovers, *_shared(root, deep), *_baselines(root, deep)):
+    for damage in (
+        *gaps,
+        *_recorded(root, deep),
+        *_provenance(root),
+        *leftovers,
+        *_shared(root, deep),
+        *_baselines(root, deep),
+    ):
         found.setdefault(damage.file, damage)
     return list(found.values())
 
@@ -143,6 +150,22 @@ def compare(path: Path, digest: Digest, *, deep: bool = True, names: Mapping[Dig
     if other := (names or {}).get(found):
         return f"was changed: it is {other}"
     return f"is cut short: {size} of {digest.size} bytes" if size < digest.size else "was changed after it was made"
+
+
+def _provenance(root: Path) -> Iterator[Damage]:
+    """How the run was begun speaks for its config, and for itself. Baselines and prepared data have none."""
+    if not is_recorded(root) or not round_numbers(root) or root.parent.name == "baselines":
+        return
+    try:
+        spoken = spoken_for(json.loads((root / PROVENANCE).read_bytes()))
+    except FileNotFoundError:
+        yield Damage(PROVENANCE, "is missing")
+    except (OSError, ValueError, TypeError, AttributeError):
+        yield Damage(PROVENANCE, "is damaged: no JSON as it was written")
+    else:
+        ledger = Ledger.read(root) or Ledger({})
+        if (spoken or {}).get(CONFIG) != ledger.records.get(CONFIG):
+            yield Damage(PROVENANCE, "is of another run")
 
 
 def _is_own(name: str, ledger: Ledger) -> bool:
@@ -394,13 +417,20 @@ def rebuild(root: Path) -> str:
     """Write the ledger again from what speaks for the artifacts, and from its lines that can be read."""
     ledger = Ledger.read(root) or Ledger({})
     records, _ = expected_in(root)
-    for name in (CONFIG, "provenance.json"):
-        if name not in ledger.records and (root / name).exists():
-            records = {name: Digest.of(root / name), **records}
+    if CONFIG not in ledger.records and (root / CONFIG).exists():
+        records = {CONFIG: _config_digest(root), **records}
     temporary = root / f".{LEDGER}.tmp"
     temporary.write_text(text_of(records))
     temporary.replace(root / LEDGER)
     return f"{root / LEDGER} was missing or damaged: made again"
+
+
+def _config_digest(root: Path) -> Digest:
+    """As provenance.json has it; where that is lost, of the config as it is."""
+    try:
+        return spoken_for(json.loads((root / PROVENANCE).read_bytes()))[CONFIG]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return Digest.of(root / CONFIG)
 
 
 def by_people(root: Path) -> bool:

@@ -127,8 +127,9 @@ def forget(path: Path) -> None:
 
 
 def close(folder: Path) -> None:
-    """Say that every recorded artifact is there."""
-    if (folder / LEDGER).exists():
+    """Say that every recorded artifact is there, if the last one is."""
+    ledger = Ledger.read(folder)
+    if ledger is not None and ledger.last is not None and (folder / ledger.last).exists():
         _append(folder, CLOSED)
 
 
@@ -146,6 +147,8 @@ def _append(folder: Path, text: str) -> None:
     end = whole if text == CLOSED else said.rfind(f" {name}\n".encode()) + len(name.encode()) + 2
     if said[:end].endswith(line) and whole == len(said):
         return
+    if said[:whole].endswith(_line(CLOSED.encode())):  # one stands at the end alone, however often a run was resumed
+        whole -= len(_line(CLOSED.encode()))
     with path.open("ab") as file:
         file.truncate(whole)
         if not said[:end].endswith(line):

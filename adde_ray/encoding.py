@@ -85,7 +85,7 @@ class Encoding:
         """Encode a shard's payloads and write their features, as float16. Whoever gave the order has to record them."""
         features = _in_chunks(self._encode, payloads, lambda rows: None)
         limit = np.finfo(np.float16).max  # an outlier beyond it is as far away as can be said
-        write_features(out, ids, np.clip(features, -limit, limit).astype(np.float16), recorded=False)
+        write_features(out, ids, np.clip(features, -limit, limit).astype(np.float16))
 
     def __reduce__(self) -> tuple:
         return Encoding, (self.settings, self.modality, self.folder)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from adde_ray.rundir import atomic, readable
 
 
-def write_features(path: Path, ids: pl.Series, features: np.ndarray, *, recorded: bool = True) -> None:
+def write_features(path: Path, ids: pl.Series, features: np.ndarray, *, recorded: bool = False) -> None:
     """Write (n, d) float16 or float32 features, atomically. recorded: as `rundir.atomic` has it."""
     assert len(ids) == len(features), (len(ids), len(features))
     features = np.ascontiguousarray(features, dtype=features.dtype.newbyteorder("<"))

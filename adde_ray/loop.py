@@ -64,7 +64,7 @@ def run(
         run_.on_stage, config = on_stage or run_.on_stage, run_.config
         if resuming.resume(run_, config).waits:
             return summarise(run_)
-        run_.once_json("provenance.json", provenance.describe)
+        run_.keep_provenance(provenance.describe)
         data, spaces = prepare(config, run_), Spaces()
         annotator = make_annotator(config, data, run_)
         watched(rounds(run_, config, data, spaces, annotator), watch)

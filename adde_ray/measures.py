@@ -185,7 +185,7 @@ def corrupted_val(data: Data, config: Config, folder: Path) -> dict[str, np.ndar
         if not path.exists():
             seed = derive_seed(config.run.seed, "corruptions")
             worse = corrupt(table[data.meta.modality], table["sample_id"], name, severity, seed=seed)
-            write_features(path, table["sample_id"], data.encode(worse))
+            write_features(path, table["sample_id"], data.encode(worse), recorded=True)
         found[name] = np.asarray(read_features(path)[1], dtype=np.float32)
     digests.close(folder)
     return found

@@ -337,6 +337,14 @@ class RunDir:
             write_json(path, compute())
         return read_json(path)
 
+    def keep_provenance(self, compute: Callable[[], dict]) -> None:
+        """Write provenance.json unless it is there. It differs with each command, so it guards itself: the ledger, the
+        same for the same run, knows nothing of it."""
+        path = self.root / damage.PROVENANCE
+        if not path.exists():
+            spoken = {damage.CONFIG: Digest.of(self.root / damage.CONFIG)}
+            write_json(path, sealed(compute(), spoken), recorded=False)
+
     def round(self, t: int) -> RoundDir:
         return RoundDir(self, t)
 

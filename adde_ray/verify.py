@@ -21,7 +21,7 @@ from safetensors import safe_open
 
 from adde_ray import damage, digests
 from adde_ray.config import Config
-from adde_ray.damage import ARTIFACT, CONFIG, DECISIONS, LINKED, Damage, find
+from adde_ray.damage import ARTIFACT, CONFIG, DECISIONS, LINKED, PROVENANCE, Damage, find
 from adde_ray.data import Data, seed_part
 from adde_ray.digests import LEDGER, Digest
 from adde_ray.errors import UserError, first_line
@@ -30,8 +30,6 @@ from adde_ray.measures import corrupted_val
 from adde_ray.rundir import RunDir, atomic, halted_by_disk, locked, readable
 from adde_ray.stages.analyse import Spaces
 from adde_ray.stages.review import make_annotator
-
-PROVENANCE = "provenance.json"
 
 BESIDE = ".repair"
 """The folder in a run in which things are made again."""
@@ -174,7 +172,9 @@ def _let_go(run: Path) -> None:
             if path.exists():
                 os.replace(path, path.with_name(f".{path.name}.damaged"))
             if name.endswith(PROVENANCE):
-                digests.forget(path)
+                RunDir(path.parent).keep_provenance(
+                    lambda: {"lost": "it was damaged, and let go by `adde verify --repair`"}
+                )
 
 
 def _make_again(run: Path, reasons: dict[str, str]) -> None:

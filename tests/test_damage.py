@@ -170,7 +170,8 @@ def test_what_does_not_come_out_the_same_stays_as_it_is(made, tmp_path):
     path = subject.root / "config.json"
     path.write_text(path.read_text().replace(str(subject.config.data.path), str(data)))
     shutil.rmtree(subject.root / "baselines")
-    (subject.root / "digests.txt").unlink()  # with the config's own digest
+    for name in ("digests.txt", "provenance.json"):  # which hold the config's own digest
+        (subject.root / name).unlink()
     truncate(subject.root / "ingest/val.parquet", subject)
     damaged = contents(subject.root)["ingest/val.parquet"]
     [found] = [f for f in verify(subject.root, repair=True).findings if not f.mended]

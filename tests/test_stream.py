@@ -16,7 +16,7 @@ import ray
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from adde_ray import Config, encoding, run, sharding
+from adde_ray import Config, damage, encoding, run, sharding
 from adde_ray.encoding import Encoding
 from adde_ray.errors import Halted, UserError
 from adde_ray.pool_files import part_files
@@ -220,8 +220,7 @@ def test_a_corrupt_shard_is_named_and_made_again(folder, expected, tmp_path):
         (tmp_path / f"run/dataset/round-00{t}.parquet").unlink()
     [bad] = (tmp_path / "run/embeddings").glob("*/pool/part-00002.parquet")
     bad.write_bytes(bad.read_bytes()[:-200])
-    with pytest.raises(Halted, match=r"part-00002.parquet: is cut short"):
-        RunDir.at(tmp_path / "run")
+    assert {d.what.partition(":")[0] for d in damage.find(tmp_path / "run")} == {"is missing", "is cut short"}
     run(config(folder, shard_rows=64), tmp_path / "run", resume=True)
     assert artifacts(tmp_path / "run") == artifacts(expected)
 

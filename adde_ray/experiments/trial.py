@@ -113,7 +113,7 @@ def run_trial(trial: Trial, folder: Path, shared: Shared) -> Generator[RoundDir,
         for name in LINKED:
             if not (root / name).is_symlink():
                 os.symlink(Path("..", "..", "data", trial.data, name), root / name, target_is_directory=True)
-        run.once_json("provenance.json", provenance.describe)
+        run.keep_provenance(provenance.describe)
         yield from run.rounds()
         config = run.config
         yield from rounds(run, config, shared.data, shared.spaces(config), shared.annotator(config))

@@ -15,6 +15,7 @@ import polars as pl
 
 from adde_ray import features as features_file
 from adde_ray.asked import ASKED
+from adde_ray.digests import unsealed
 from adde_ray.errors import UserError
 from adde_ray.report.rehearsal import Rehearsal, rehearsal
 from adde_ray.rundir import MANIFEST, MODEL, RunDir, read_json, read_table
@@ -82,7 +83,7 @@ def read_story(run: RunDir) -> Story:
         root=run.root,
         record=summarise(run),
         config=read_json(run.root / "config.json"),
-        provenance=_json_or(run.root / "provenance.json", {}),
+        provenance=unsealed(_json_or(run.root / "provenance.json", {})),
         meta=Meta.from_json(read_json(run.root / "ingest" / "meta.json")),
         rounds=rounds,
         dataset=run.dataset(),

@@ -84,7 +84,7 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
     for name, table in tables.items():
         if not (encode.folder / f"{name}.parquet").exists():
             features = encode(table[meta.modality], title=f"embedding {name}")
-            write_features(encode.folder / f"{name}.parquet", table["sample_id"], features)
+            write_features(encode.folder / f"{name}.parquet", table["sample_id"], features, recorded=True)
     stream = config.stream
     embed_parts(_parts(run, encode), encode, rows=meta.num_rows["pool"], workers=stream.workers, gpu=stream.gpu)
     digests.close(encode.folder)

@@ -46,7 +46,7 @@ def embed_again(data: Data, config: Config, round_: RoundDir, actors: Actors) ->
                 features = actors.encode(encode.recipe(), encode.tuned_weights(), payloads, CHUNK)
             else:
                 features = encode(payloads, title=f"embedding {name}")
-            write_features(path, table["sample_id"], features)
+            write_features(path, table["sample_id"], features, recorded=True)
         return Split(table, read_features(path)[1])
 
     splits = {name: again(name, split.table) for name, split in data.splits.items()}
