@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import fake_results as fake
@@ -203,6 +204,11 @@ def test_where_most_trials_were_stopped_early_all_are_judged_early(tmp_path):
 # --- the user's mistakes -------------------------------------------------------------------------------
 
 
+def _fifo(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
 def mistakes(tmp_path: Path) -> dict[str, tuple]:
     whole = fake.ablation(seeds=(0, 1))
     seeds = whole.filter((pl.col("strategy") == "random") == (pl.col("seed") == 0))
@@ -229,6 +235,22 @@ def mistakes(tmp_path: Path) -> dict[str, tuple]:
         "wrong type": ([fake.write(tmp_path / "t", whole.with_columns(seed=pl.lit("x")))], {}, "wrong type"),
         "one strategy": ([fake.write(tmp_path / "o", one)], {}, "one strategy only"),
         "a trial twice": ([fake.write(tmp_path / "tw", twice)], {}, "several trials with seed 0"),
+        "infinite": (
+            [fake.write(tmp_path / "i", whole.with_columns(pl.lit(float("inf")).alias("test.macro_f1")))],
+            {},
+            r"test\.macro_f1 holds an infinite figure, in row 1",
+        ),
+        "texts as figures": (
+            [fake.write(tmp_path / "x", whole.with_columns(pl.lit("high").alias("test.macro_f1")))],
+            {},
+            r"test\.macro_f1 holds no figures .*'high'",
+        ),
+        "a round twice": (
+            [fake.write(tmp_path / "r", pl.concat([whole, whole.head(1)]))],
+            {},
+            "a round of a trial twice",
+        ),
+        "a FIFO": ([_fifo(tmp_path / "fifo.parquet")], {}, "there is no such folder or file"),
         "named twice": ([good, good / "results.parquet"], {}, "named twice"),
         "no common seed": ([fake.write(tmp_path / "s", seeds)], {}, "no seed in common.*adde: 1.*random: 0"),
         "no such metric": ([good], {"metric": "test.f2"}, r"no such figure.*test\.macro_f1"),

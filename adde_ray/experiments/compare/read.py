@@ -6,20 +6,24 @@ dataset has none, and `config.<dotted key>` of sweeps. Beside it experiment.json
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from adde_ray.damage import is_whole
 from adde_ray.documents import read_json
-from adde_ray.errors import Halted, UserError
-from adde_ray.rundir import read_table
+from adde_ray.errors import UserError, first_line
 from adde_ray.schema import RESULT_KEYS
 from adde_ray.strategies import OWN
 
 SETTING = "config."
+
+MOST_ROWS = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -46,17 +50,14 @@ def read_experiments(paths: Sequence[Path]) -> list[Experiment]:
 
 def _read(path: Path) -> Experiment:
     file = path / "results.parquet" if path.is_dir() else path
-    if not file.exists():
+    if not os.path.isfile(file):
         what = "no results.parquet in this folder" if path.is_dir() else "there is no such folder or file"
         raise UserError(what, where=path, remedy="Give the folder of `adde ablate` or `adde sweep`, or its table")
     for name in (file.name, "experiment.json", "failures.json"):
         if not is_whole(file.parent / name):
             remedy = "Repeat the experiment's command with --resume, which makes it again, or copy it again"
             raise UserError("is not as it was made", where=file.parent / name, remedy=remedy)
-    try:
-        table = read_table(file)
-    except Halted as error:
-        raise UserError("is not a Parquet file that can be read", where=file, value=error.what[:80]) from None
+    table = _table(file)
     told = _json(file.parent / "experiment.json", dict) or {}
     failures = [
         (str(f.get("trial", "?")), str(f.get("reason", "?"))) if isinstance(f, dict) else ("?", str(f))
@@ -67,6 +68,29 @@ def _read(path: Path) -> Experiment:
     kind = told.get("kind") if told.get("kind") in ("ablation", "sweep") else "sweep" if sweeps else "ablation"
     name = str(told.get("name") or file.parent.resolve().name)
     return Experiment(name, kind, file, table, tuple(failures), _own(told.get("strategies")))
+
+
+def _table(file: Path) -> pl.DataFrame:
+    """By pyarrow, which says what is wrong with a damaged file where polars panics."""
+    try:
+        rows = pq.read_metadata(file).num_rows
+        if rows > MOST_ROWS:
+            raise UserError(f"has more than {MOST_ROWS:,} rows", where=file, value=rows)
+        table = pq.read_table(file, partitioning=None)
+        odd = [field.name for field in table.schema if not _is_plain(field.type)]
+        return pl.from_arrow(table.drop_columns(odd))
+    except UserError:
+        raise
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError, ValueError) as error:
+        value = first_line(error)[:80]
+        raise UserError("is not a Parquet file that can be read", where=file, value=value) from None
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Whether its values are numbers or texts, as all that these tables are made of."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null, pa.types.is_decimal128)
+    return any(test(kind) for test in (*tests, pa.types.is_string, pa.types.is_large_string))
 
 
 def _own(told: object) -> frozenset[str]:
@@ -96,9 +120,24 @@ def _checked(table: pl.DataFrame, file: Path, num_failures: int) -> pl.DataFrame
         raise UserError("has a column of the wrong type", where=file, value=str(error).splitlines()[0]) from None
     if empty := [name for name in RESULT_KEYS if table[name].null_count()]:
         raise UserError(f"has empty cells in {', '.join(empty)}", where=file)
-    numeric = [n for n in table.columns if n not in RESULT_KEYS and table[n].dtype.is_numeric()]
-    figures = [pl.col(n).cast(pl.Float64).fill_nan(None) for n in numeric if not n.startswith(SETTING)]
-    return table.with_columns(figures).sort("dataset", "strategy", "seed", "trial", "round")
+    if twice := table.filter(table.select("trial", "round").is_duplicated()).rows():
+        raise UserError("has a round of a trial twice", where=file, value=twice[0][: len(RESULT_KEYS)])
+    figures = [_figures(table[n], file) for n in table.columns if n not in RESULT_KEYS and not n.startswith(SETTING)]
+    return table.with_columns(f for f in figures if f is not None).sort("dataset", "strategy", "seed", "trial", "round")
+
+
+def _figures(column: pl.Series, file: Path) -> pl.Series | None:
+    """A column of figures, NaN as null; None where it is none. Raises UserError: it should be one."""
+    if "." not in column.name and not column.dtype.is_numeric():
+        return None  # a note of somebody's
+    try:
+        figures = column.cast(pl.Float64).fill_nan(None)
+    except pl.exceptions.PolarsError:
+        raise UserError(f"{column.name} holds no figures", where=file, value=column.drop_nulls()[0]) from None
+    if figures.is_infinite().any():
+        row = int(figures.is_infinite().arg_max())
+        raise UserError(f"{column.name} holds an infinite figure, in row {row + 1}", where=file)
+    return figures
 
 
 def _apart(found: list[Experiment]) -> list[Experiment]:
