@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from adde_ray.config import Config
@@ -39,6 +40,7 @@ def check_names(config: Config) -> None:
             choose(registry, name, where=where)
     _check_members(config)
     _check_tuning(config)
+    _check_processes(config)
     weights = config.select.alpha + config.select.beta + config.select.gamma
     if config.select.selector not in WHATEVER_SCORE and weights == 0:
         raise UserError("every weight is 0", where="select", remedy="Give alpha, beta or gamma a value above 0")
@@ -66,6 +68,22 @@ def _check_members(config: Config) -> None:
             f"would be ignored by the learner {train.learner}", where="train.dropout", value=train.dropout,
             remedy='Set train.learner = "mlp", or train.dropout = 0',
         )  # fmt: skip
+
+
+def _check_processes(config: Config) -> None:
+    """What one machine can hold; of a cluster, Ray knows."""
+    if os.environ.get("RAY_ADDRESS", "local") not in ("", "local"):
+        return
+    asked = {
+        "train.workers": config.train.workers,
+        "generate.actors": config.generate.actors,
+        "stream.workers": config.stream.workers or 0,
+    }
+    most = max(16, 4 * (os.cpu_count() or 1))
+    for where, count in asked.items():
+        if count > most:
+            remedy = f"Set it to {most} at most, or name a cluster with RAY_ADDRESS"
+            raise UserError("more processes than this machine holds", where=where, value=count, remedy=remedy)
 
 
 def _check_tuning(config: Config) -> None:

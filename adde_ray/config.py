@@ -24,7 +24,7 @@ Share = Annotated[float, Field(ge=0, le=1e6)]
 Shares = Annotated[dict[Label, Share], Field(max_length=MANY)]
 """By class, or by value of a column."""
 
-MOST_DRAWN = 100_000
+MOST_DRAWN = 10_000
 """Synthetic candidates a round at most."""
 
 Part = Annotated[float, Field(ge=0, le=1)]
@@ -179,7 +179,7 @@ class Train(Section):
     """reembed = "shortlist": share of them drawn at random."""
     learner: Name = "linear"
     """linear: a head on the frozen encoder. mlp: a small network; its penultimate layer is the embedding."""
-    hidden: int = Field(64, ge=2, le=8192)
+    hidden: int = Field(64, ge=2, le=4096)
     """mlp: width of both hidden layers."""
     steps: int = Field(200, ge=1, le=100_000)
     """Optimiser steps."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from adde_ray.config import Config
+from adde_ray.config import MOST_DRAWN, Config
 from adde_ray.errors import UserError, choose
 
 Setting = object | Callable[[Config], object]
@@ -120,7 +120,7 @@ STRATEGIES = {
         "one batch for all labels, spread over what the seed set lacks (after Chameleon: Erfanian et al. 2024)",
         {
             **FIXED,
-            "generate": {"per_round": lambda config: config.generate.per_round * _rounds(config)},
+            "generate": {"per_round": lambda config: min(config.generate.per_round * _rounds(config), MOST_DRAWN)},
             "select": {
                 "alpha": 0.0,
                 "beta": 1.0,

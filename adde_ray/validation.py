@@ -34,7 +34,7 @@ def mistakes(
     given = list(overridden)
 
     def place(path: Path) -> object:
-        return "--set" if any(path[: len(key)] == key for key in given) else where
+        return "--set" if any(key[: len(path)] == path[: len(key)] for key in given) else where
 
     found = _by_key(error, tree)
     first, *others = (

@@ -144,6 +144,7 @@ MISTAKES = {  # name: (overrides, what is done to the files before, what the lin
     "unknown generator": (["generate.generator=x"], None, "generate.generator: .*cvae"),
     "unknown annotator": (["review.annotator=x"], None, "review.annotator: .*file, model, simulated"),
     "unknown rule": (['adapt.rules=["x"]'], None, "adapt.rules: .*broaden"),
+    "more processes than fit": (["generate.actors=1000"], None, "generate.actors: more processes .*RAY_ADDRESS"),
     "weights of 0": (["select.alpha=0", "select.beta=0", "select.gamma=0"], None, "every weight is 0"),
     "people asked twice": (["compare.random=true", "review.annotator=file"], None, "compare.random: .*asked twice"),
     "unknown class in error_rate": (["review.error_rate.x=0.1"], None, r"review.error_rate: no such class .*'x'.*a, b"),
@@ -181,6 +182,32 @@ def test_a_mistake_is_one_line_and_leaves_nothing_behind(here, command, name):
     assert told.stderr.startswith("error: ") and told.stderr.count("\n") == 1, told.stderr
     assert re.search(line, told.stderr), told.stderr
     assert not [p for p in here.rglob("*") if p.name != "runs"]
+
+
+def test_all_mistakes_of_a_config_are_told_at_once_a_line_each(here):
+    told = adde_in(here, "check", "select.alpha=-1", "train.lr=fast", "slect.beta=1", "data.source=csw")
+    lines = told.stderr.splitlines()
+    assert told.exit_code == 2 and len(lines) == 4 and all(line.startswith("error: --set: ") for line in lines), lines
+    for words in ("'csv'", "(got -1)", "Did you mean 'select'", "should be a number (got 'fast')"):
+        assert sum(words in line for line in lines) == 1, lines
+
+
+def test_versions_are_told():
+    told = adde("--version")
+    assert told.exit_code == 0 and re.search(r"adde_ray \S+\nPython 3\.\S+ · ray \S+ · torch", told.stdout)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(28, "Make room.*--resume"), (30, "Choose another folder"), (36, "Choose a shorter")]
+)
+def test_what_the_machine_refuses_is_one_line(here, monkeypatch, number, words):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number), "/some/file")
+
+    monkeypatch.setattr(cli.RunDir, "at", refuse)
+    told = adde("report", "x")
+    assert told.exit_code == 2 and told.stderr.count("\n") == 1
+    assert re.search(f"error: /some/file: {os.strerror(number)}. {words}", told.stderr), told.stderr
 
 
 def test_what_is_set_aside_is_said(here):
