@@ -79,7 +79,7 @@ def run(number: int, seed: int) -> dict[str, Any]:
             path.write_bytes(data)
             outcome = _loaded(lambda load=load, overrides=overrides: load(path, overrides))
             counts[outcome if outcome in ("accepted", "refused") else "failed"] += 1
-            if outcome == "accepted" and not overrides and b'source = "digits"' in data:
+            if outcome == "accepted" and not overrides and b'"source" = "digits"' in data:
                 accepted.append(data)
             elif outcome not in ("accepted", "refused"):
                 failures.append(f"seed {seed}, case {case}, {overrides!r:.200}: {outcome}")
