@@ -99,12 +99,13 @@ CANDIDATES = pa.schema(
         ("suggested", pa.string()),  # class f (real) or the generator (synthetic) proposes
         ("confidence", pa.float32()),  # calibrated p(suggested | x)
         *SCORES,
-        ("near_gap", pa.string()),  # gap it fits best, in it or beside it
     ]
 )
+"""`gap_id` of real ones: the gap they fit best, in it or beside it. Which of them lie in it is asked of the query."""
 
 # rounds/t/query.parquet: the batch people are asked about, best first.
-QUERY = CANDIDATES.insert(1, pa.field("rank", pa.int64()))
+QUERY = CANDIDATES.insert(1, pa.field("rank", pa.int64())).append(pa.field("near_gap", pa.string()))
+"""`near_gap`: what `gap_id` is among the candidates."""
 
 DECISIONS = pa.schema(
     [

@@ -68,9 +68,10 @@ def to_frame(gaps: list[Gap]) -> pl.DataFrame:
 
 
 def from_frame(table: pl.DataFrame) -> list[Gap]:
-    """The inverse of `to_frame`, exactly."""
+    """The inverse of `to_frame`, exactly. The first version took all it asked about for inside."""
     return [
-        Gap(**row | {"centroid": tuple(row["centroid"]), "anchors": tuple(row["anchors"])}) for row in table.to_dicts()
+        Gap(**{"num_inside": row["num_asked"]} | row | {name: tuple(row[name]) for name in ("centroid", "anchors")})
+        for row in table.to_dicts()
     ]
 
 

@@ -36,8 +36,7 @@ class Terms:
 class Best:
     """The best rows of a part of the pool, best first.
 
-    table: sample_id, rank (what they are ordered by), U, Div, score, suggested, confidence, gap_id, near_gap.
-    features: (n, d).
+    table: sample_id, rank (what they are ordered by), U, Div, score, suggested, confidence, gap_id. features: (n, d).
     """
 
     table: pl.DataFrame
@@ -123,18 +122,11 @@ class Scorer:
             "score": score[kept].astype(np.float32),
             "suggested": pl.Series(suggested, dtype=pl.String),
             "confidence": confidence,
-            "gap_id": pl.Series(self._homes(of, kept), dtype=pl.String),
-            "near_gap": pl.Series(
+            "gap_id": pl.Series(
                 terms.gap_of(of.membership[kept], [gap.gap_id for gap in self.open_gaps]), dtype=pl.String
             ),
         }
         return Best(pl.DataFrame(table), features[kept])
-
-    def _homes(self, of: Terms, rows: np.ndarray) -> list[str | None]:
-        points = self.space.reduce(of.embedding[rows])
-        return gaps.home_gap(
-            points, of.proba[rows], of.membership[rows], self.open_gaps, self.space, self.classes, multi=self.multi
-        )
 
 
 def merge(parts: list[Best], at_most: int) -> Best:

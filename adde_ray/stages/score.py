@@ -131,7 +131,6 @@ def _score_synthetic(
         suggested = [labels.join([c, *labels.split(also)[0]]) for c, also in zip(suggested, seen, strict=True)]
     return kept.with_columns(
         pl.lit("synthetic").alias("origin"),
-        pl.col("gap_id").alias("near_gap"),
         pl.Series("suggested", suggested, dtype=pl.String),
         pl.Series("U", of.u, dtype=pl.Float32),
         pl.Series("Div", of.div, dtype=pl.Float32),

@@ -11,7 +11,7 @@ from adde_ray.analysis import Analysis, Shortlist
 from adde_ray.asked import keep_asked
 from adde_ray.config import Config
 from adde_ray.data import Data
-from adde_ray.methods import selectors
+from adde_ray.methods import gaps, selectors
 from adde_ray.methods.adaptation import Policy
 from adde_ray.pool import Pool
 from adde_ray.rundir import RoundDir, derive_rng
@@ -28,13 +28,28 @@ def select(
         rows = best_batch(shortlist, analysis, policy, config, round_)
         # First, so that a query never stands there without what it asks about.
         asked = fetch(data.pool, shortlist, rows)
+        homes = _home_gaps(asked, analysis, data)
         if data.frozen is not None:  # what is kept outlives this round's encoder
             asked = Split(asked.table, data.frozen.encode(asked.table[data.meta.modality]))
         keep_asked(asked, round_)
         chosen = shortlist.table[rows] if len(rows) else shortlist.table.clear()
+        gap_ids = [homes.get(i, made_for) for i, made_for in chosen.select("sample_id", "gap_id").iter_rows()]
+        chosen = chosen.with_columns(near_gap="gap_id", gap_id=pl.Series(gap_ids, dtype=pl.String))
         return frame(chosen.with_columns(rank=pl.int_range(1, len(rows) + 1)), QUERY)
 
     return round_.once("query.parquet", choose)
+
+
+def _home_gaps(asked: Split, analysis: Analysis, data: Data) -> dict[str, str | None]:
+    """sample_id of the pool's rows in the query -> the open gap it lies in."""
+    if not len(asked):
+        return {}
+    model, found = analysis.model, analysis.open_gaps
+    proba, points = model.proba(asked.features), analysis.space.reduce(model.embed(asked.features))
+    classes = data.meta.classes
+    fills = gaps.membership(points, proba, data.subgroups(asked.table), found, classes)
+    homes = gaps.home_gap(points, proba, fills, found, analysis.space, classes, multi=data.meta.multi)
+    return dict(zip(asked.ids, homes, strict=True))
 
 
 def best_batch(

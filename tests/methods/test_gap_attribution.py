@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from toy import CLASSES, Toy
 
-from adde_ray.methods.gaps import Gap, home_gap, membership
+from adde_ray.methods.gaps import Gap, from_frame, home_gap, membership, to_frame
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +82,9 @@ def test_of_several_gaps_it_is_the_one_a_sample_fills_best(toy):
     assert of[row] == found[int(fills.argmax())].gap_id
     filled = [replace(gap, status="filled") for gap in found]
     assert not any(attributed(toy, filled, toy.proba)) and attributed(toy, [], toy.proba) == [None] * 176
+
+
+def test_tables_of_the_first_version_took_all_for_inside(toy):
+    found = [replace(gap, num_asked=3, num_inside=2) for gap in named(toy.find(toy.of_class("a", 20)))]
+    assert from_frame(to_frame(found)) == found
+    assert {gap.num_inside for gap in from_frame(to_frame(found).drop("num_inside"))} == {3}
