@@ -386,7 +386,7 @@ def check_range(numbers: range, seed: int, tell: Callable[[dict[str, Any]], None
 
 
 def run(number: int, seed: int) -> dict[str, Any]:
-    """Read so many cases, in processes of their own: {"cases", "outcomes", "failures"}."""
+    """Read so many cases, in processes of their own: {"counts": what became of them, "failures"}."""
     outcomes, failures = Counter(), []
     for first in range(0, number, PER_PROCESS):
         numbers = range(first, min(first + PER_PROCESS, number))
@@ -399,7 +399,7 @@ def run(number: int, seed: int) -> dict[str, Any]:
             at = numbers.start + len(cases)
             failures.append({"number": at, "wrong": [f"the process ended with {done.returncode}", done.stderr[-2000:]]})
         print(f"{numbers.stop} of {number}: {dict(outcomes)}, {len(failures)} wrong", file=sys.stderr)
-    return {"cases": sum(outcomes.values()), "outcomes": dict(outcomes), "failures": failures}
+    return {"counts": dict(outcomes), "failures": failures}
 
 
 def main() -> int:
