@@ -102,3 +102,12 @@ def test_texts_of_any_kind_written_well_are_read_as_they_are(tmp_path, seed):
     cut = out.getvalue()[: rng.randrange(40, len(out.getvalue()))]
     (tmp_path / "a.csv").write_text(cut, newline="")
     assert set(read(tmp_path / "a.csv")[0]["label"].drop_nulls()) <= {"a", "b"}
+
+
+def test_a_file_by_a_program_that_knows_no_quoting_is_refused(tmp_path):
+    """Whatever share of rows may be unusable: in most of such files some line of a text looks like a row."""
+    rows = (f'"he said "no" to {i}\nand words, INVENTED\nso "{i}"",{"ab"[i % 2]}' for i in range(40))
+    (tmp_path / "t.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
+    config = CsvData(source="csv", path=tmp_path / "t.csv", text_column="text", max_rejected=1)
+    with pytest.raises(UserError, match="neither doubled nor escaped"):
+        table.read(config, seed=0)

@@ -29,6 +29,10 @@ SEPARATORS = ",\t;|"
 HEAD = 1 << 18
 """Bytes of a file that its header lies in."""
 
+MOST_BROKEN, FEWEST_BROKEN = 0.02, 5
+"""Share, and number, of rows with broken quotes beyond which whatever wrote the file knows no quoting: then rows are
+guesses, and a line of a text may be taken for one with a label nobody gave."""
+
 _ESCAPED = re.compile(r'(\\+)("|\r?\n|\r|\Z)')
 
 
@@ -103,7 +107,7 @@ def parse_csv(data: bytes, name: str, dialect: Dialect, *, line: int = 1) -> tup
     if found is not None and is_utf8 and set(map(len, found[0])) == {width}:
         return _table(found[0], pl.Series(found[1], dtype=pl.Int64) + line, name, dialect), []
     found = _carefully(lines, separator, width) if found is None else zip(found[1], repeat(1), found[0], strict=False)
-    rows, numbers, rejected = [], [], []
+    rows, numbers, rejected, broken = [], [], [], 0
     for number, height, row in found:
         if isinstance(row, list) and len(row) == width and (is_utf8 or all(map(_encodable, row))):
             rows.append(row)
@@ -113,8 +117,14 @@ def parse_csv(data: bytes, name: str, dialect: Dialect, *, line: int = 1) -> tup
             if isinstance(row, list):
                 rejected.append({"where": where, "reason": _misfit(row, width)})
             else:
+                broken += 1
                 where += f"-{line + number + height - 1}" if height > 1 else ""
                 rejected.append({"where": where, "reason": row} | ({"rows": height} if height > 1 else {}))
+    if broken >= FEWEST_BROKEN and broken > MOST_BROKEN * (broken + len(rows)):
+        raise UserError(
+            f"quotes in its fields are neither doubled nor escaped ({broken} rows): where a text ends cannot be told",
+            where=name, remedy="Write it with a program that doubles them, as pandas' to_csv does",
+        )  # fmt: skip
     return _table(rows, pl.Series(numbers, dtype=pl.Int64), name, dialect), rejected
 
 
