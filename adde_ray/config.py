@@ -518,23 +518,32 @@ def resumed(kept: dict, given: Config, *, where: object) -> Config:
 
     Where the run and its data are is as given. Raises UserError when `given` sets a key to another value.
     """
-    config = Config.kept(kept, where=where)
-    before, told = config.model_dump(mode="json"), given.told()
-    told["run"] = {name: value for name, value in told.get("run", {}).items() if name == "seed"}
-    for section, name in ((section, name) for section, keys in told.items() for name in _source_first(keys)):
-        key, value, old = f"{section}.{name}", told[section][name], before[section].get(name, ...)
-        if value != old and not (key in PLACES and _same_place(old, value)):
-            was = "was not set" if old is ... else f"was {old!r}"
-            raise UserError(
-                f"was started with another config; {key} {was} and is now {value!r}",
-                where=where,
-                remedy="Resume with the config it was started with, or choose another folder",
-            )
+    config, told = Config.kept(kept, where=where), given.told()
+    if changed := difference(config, given):
+        raise UserError(
+            f"was started with another config; {changed}",
+            where=where,
+            remedy="Resume with the config it was started with, or choose another folder",
+        )
     tree = {**config.told(), "run": {**given.run.model_dump(mode="json"), "seed": config.run.seed}}
     for section, name in (place.split(".") for place in PLACES):
         if name in told.get(section, {}):
             tree[section] = {**tree.get(section, {}), name: told[section][name]}
     return Config.kept(tree, where=where)
+
+
+def difference(kept: Config, given: Config) -> str | None:
+    """The first key that somebody set in `given` to another value than the kept one, and both; None: there is none.
+
+    Of the section `run` the seed alone counts: moving or renaming a folder does not stop a resume.
+    """
+    before, told = kept.model_dump(mode="json"), given.told()
+    told["run"] = {name: value for name, value in told.get("run", {}).items() if name == "seed"}
+    for section, name in ((section, name) for section, keys in told.items() for name in _source_first(keys)):
+        key, value, old = f"{section}.{name}", told[section][name], before[section].get(name, ...)
+        if value != old and not (key in PLACES and _same_place(old, value)):
+            return f"{key} was not set" if old is ... else f"{key} was {old!r} and is now {value!r}"
+    return None
 
 
 PLACES = ("data.path", "data.pool", "data.labels", "data.roots", "encoder.model")

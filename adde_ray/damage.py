@@ -265,7 +265,9 @@ def num_done(root: Path) -> int:
 
 def _structure(root: Path) -> tuple[list[Damage], list[Damage]]:
     """Rounds and parts of the dataset that are missing, and those that belong to nothing."""
-    done, numbers = num_done(root), round_numbers(root)
+    done = num_done(root)
+    # A run of an earlier version may have been cut off in several ways; what is done after a gap tells for sure.
+    numbers = [t for t in round_numbers(root) if is_recorded(root) or (root / manifest_name(t)).exists()]
     stopped = done > 0 and _stopped(root / manifest_name(done - 1))
     gaps, leftovers = [], []
     for t in (t for t in numbers if t > done or (stopped and t == done)):

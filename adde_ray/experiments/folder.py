@@ -18,7 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from adde_ray import damage, digests
-from adde_ray.config import resumed
+from adde_ray.config import Config, difference
 from adde_ray.digests import LEDGER
 from adde_ray.errors import Halted, UserError
 from adde_ray.experiments.trial import RESULT, Trial
@@ -104,8 +104,10 @@ class ExperimentDir:
             raise UserError(f"was another experiment: {_first_difference(before, now)}", where=self.root, remedy=remedy)
         for trial in trials:
             path = self.root / "trials" / trial.name / "config.json"
-            if path.exists():
-                resumed(read_json(path), trial.config, where=path.parent)
+            kept = Config.kept(read_json(path), where=path) if path.exists() else None
+            if kept is not None and (changed := difference(kept, trial.config)):
+                what = f"trial {trial.name} was another: {changed}"
+                raise UserError(what, where=self.root, remedy=remedy)
 
 
 def _first_difference(kept: dict, given: dict, at: str = "") -> str:
