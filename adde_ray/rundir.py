@@ -27,8 +27,8 @@ import polars as pl
 import pyarrow.parquet as pq
 from polars.exceptions import PanicException
 
-from adde_ray import damage, digests, documents
-from adde_ray.config import Config, resumed
+from adde_ray import damage, digests, documents, kept_config
+from adde_ray.config import Config
 from adde_ray.damage import MANIFEST
 from adde_ray.digests import LEDGER, Digest, Ledger, sealed
 from adde_ray.errors import Halted, UserError, first_line
@@ -297,7 +297,7 @@ class RunDir:
                 for line in damage.heal(run.root):
                     log.warning(line)
                     run.is_mended = True
-                run._config = resumed(read_json(path), config, where=run.root)
+                run._config = kept_config.resumed(read_json(path), config, where=run.root)
             elif any(not p.name.startswith(".") and p.name != LEDGER for p in run.root.iterdir()):
                 raise UserError("is not empty and holds no run", where=run.root, remedy="Choose another folder")
             else:
@@ -320,7 +320,7 @@ class RunDir:
     def config(self) -> Config:
         """The config it began with."""
         if self._config is None:
-            self._config = Config.kept(read_json(self.root / "config.json"), where=self.root / "config.json")
+            self._config = kept_config.parse(read_json(self.root / "config.json"), where=self.root / "config.json")
         return self._config
 
     def once(self, name: str, compute: Callable[[], pl.DataFrame]) -> pl.DataFrame:

@@ -19,6 +19,7 @@ LAYERS = [
         "data_config",
         "validation",
         "config",
+        "kept_config",
         "strategies",
         "digests",
         "damage",

@@ -17,8 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
-from adde_ray import damage, digests
-from adde_ray.config import Config, difference
+from adde_ray import damage, digests, kept_config
 from adde_ray.digests import LEDGER
 from adde_ray.errors import Halted, UserError
 from adde_ray.experiments.trial import RESULT, Trial
@@ -104,8 +103,8 @@ class ExperimentDir:
             raise UserError(f"was another experiment: {_first_difference(before, now)}", where=self.root, remedy=remedy)
         for trial in trials:
             path = self.root / "trials" / trial.name / "config.json"
-            kept = Config.kept(read_json(path), where=path) if path.exists() else None
-            if kept is not None and (changed := difference(kept, trial.config)):
+            kept = kept_config.parse(read_json(path), where=path) if path.exists() else None
+            if kept is not None and (changed := kept_config.difference(kept, trial.config)):
                 what = f"trial {trial.name} was another: {changed}"
                 raise UserError(what, where=self.root, remedy=remedy)
 
