@@ -5,14 +5,13 @@ Checked data in, sentences out. Nothing is written, and what takes long is done 
 
 from __future__ import annotations
 
-import io
+import contextlib
 import re
 import time
 import unicodedata
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -23,7 +22,9 @@ from adde_ray.errors import UserError
 from adde_ray.methods import encoders
 from adde_ray.methods.generators import generator_for
 from adde_ray.schema import SPLITS
-from adde_ray.sources.files import AnyPath, at
+from adde_ray.sources.files import at, open_file
+from adde_ray.sources.paths import resolve
+from adde_ray.sources.reach import Reach
 from adde_ray.sources.rows import listing
 from adde_ray.stages.ingest import Prepared
 
@@ -171,23 +172,16 @@ def original_sizes(config: Config, prepared: Prepared) -> list[tuple[int, int]]:
     files = pl.concat([t.cast(pl.String) for t in tables]).drop_nulls().unique().sort() if tables else []
     some = files[:: max(len(files) // LOOKED_AT, 1)][:LOOKED_AT] if len(files) else []
     root = at(config.data.path)
-    return [size for name in some for size in _size(root, name)]
+    reach = Reach(root if root.is_dir() else root.parent, config.data.roots)
+    return [size for name in some for size in _size(reach, name)]
 
 
-def _size(root: AnyPath, name: str) -> Iterator[tuple[int, int]]:
+def _size(reach: Reach, name: str) -> Iterator[tuple[int, int]]:
     from PIL import Image
 
-    for folder in (root, root.parent):
-        path = folder / name
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                source = path if isinstance(path, Path) else io.BytesIO(path.read_bytes())
-                with Image.open(source) as image:
-                    yield image.size
-                    return
-            except Exception:  # what is wrong with a file is told where it is read
-                continue
+    quiet = warnings.catch_warnings(action="ignore"), contextlib.suppress(Exception)  # it is told of where it is read
+    with quiet[0], quiet[1], open_file(resolve(reach, name)) as file, Image.open(file) as image:
+        yield image.size
 
 
 def small_images(config: Config, sizes: list[tuple[int, int]]) -> str | None:

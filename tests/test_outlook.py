@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from small import rows, write
 
 from adde_ray import outlook
 from adde_ray.config import Config
+from adde_ray.sources.reach import Reach
 from adde_ray.stages.ingest import prepare
 
 WORDS = ("parcel late again", "charged twice for it", "app closes by itself", "cannot log in now")
@@ -218,3 +220,13 @@ def test_labels_that_are_classes_are_left_alone(tmp_path, labels):
 def test_a_list_of_classes_is_taken_at_its_word(tmp_path):
     labels = [str(i) for i in range(60)]
     assert warned(of_texts(texts(tmp_path, [*labels, "0"]), classes=labels)) == ""
+
+
+def test_a_users_column_called_file_is_followed_nowhere(tmp_path):
+    """Where images lie in cells, that column is the user's own: it may name anything."""
+    os.mkfifo(tmp_path / "fifo")
+    reach = Reach(tmp_path)
+    Image.new("RGB", (9, 9)).save(tmp_path / "there.png")
+    for name in ("/dev/zero", "../x.png", "fifo", "", "s3://x/y.png?endpoint_override=127.0.0.1:9"):
+        assert list(outlook._size(reach, name)) == []
+    assert len(list(outlook._size(reach, "there.png"))) == 1

@@ -63,7 +63,7 @@ def parse_jsonl(data: bytes, name: str, *, line: int = 1) -> tuple[pl.DataFrame,
 
 def _read_json(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     """One list of JSON objects, as pandas writes with orient="records"; or JSON Lines by another name."""
-    data = plain(path.read_bytes(), path)
+    data = plain(read_bytes(path), path)
     if not data.lstrip().startswith(b"["):
         return _read_jsonl(path)
     try:
