@@ -21,6 +21,7 @@ def ray_cluster() -> Iterator[None]:
     """A local Ray with four CPUs, started once for all tests that ask for it."""
     import ray
 
+    ray.shutdown()  # what a run in an earlier test has started
     ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
