@@ -161,7 +161,7 @@ MISTAKES = {  # name: (overrides, what is done to the files before, what the lin
     "vectors that are no numbers": (
         ["data.max_rejected=0"], bad_row("vector", [float("nan")] * 4, "pool"), "1 of 90 rows are unusable .*not finite"
     ),
-    "images that are none": ([], bad_image, "3 of 3 .* unusable"),
+    "images that are none": ([], bad_image, "none of the 2 seed rows is usable"),
     "a copy of val in the pool": ([], copied("val"), r"gates.leakage: .*1 pool samples \(1 exact.*\"drop\".*\"allow\""),
     "a column that is not there": (["gates.expect.age.type=number"], None, "gates.expect.age: .*no such column"),
     "an unknown kind of column": (["gates.expect.age.type=date"], None, r"gates.expect.age.type: .*got 'date'"),

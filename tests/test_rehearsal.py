@@ -77,14 +77,14 @@ def test_without_random_beside_it_or_a_model_there_is_no_verdict(rehearsed, tmp_
     copy = tmp_path / "copy"
     shutil.copytree(rehearsed.root, copy)
     (copy / "baselines" / "random" / "rounds" / "002" / MODEL).unlink()
-    assert rehearsal(RunDir.at(copy)) is None
+    assert rehearsal(RunDir(copy)) is None
     shutil.copytree(rehearsed.root, copy, dirs_exist_ok=True)
-    assert rehearsal(RunDir.at(copy)) is not None
+    assert rehearsal(RunDir(copy)) is not None
     shutil.rmtree(copy / "embeddings")  # a link into a cache that is gone
-    assert rehearsal(RunDir.at(copy)) is None
+    assert rehearsal(RunDir(copy)) is None
     shutil.copytree(rehearsed.root, copy, dirs_exist_ok=True)
     shutil.rmtree(copy / "baselines")
-    assert rehearsal(RunDir.at(copy)) is None
+    assert rehearsal(RunDir(copy)) is None
 
 
 @pytest.mark.parametrize(("ours", "random", "says"), [(0.067, 0.4, True), (0.1, 0.1, True), (0.6, 0.65, False)])
@@ -96,7 +96,7 @@ def test_a_class_that_is_hardly_found_needs_examples(rehearsed, tmp_path, ours, 
         metrics = read_json(path)
         metrics["test"]["recall"] = {"a": recall, "b": 0.9, "c": 0.9}
         write_json(path, metrics)
-    found = rehearsal(RunDir.at(copy))
+    found = rehearsal(RunDir(copy))
     assert found.worst == ("a", ours, random)
     assert ("put more examples of a into the seed set" in found.advice) == says
 
@@ -110,4 +110,4 @@ def test_wrong_answers_call_for_a_choice_of_losses(rehearsed, tmp_path, error_ra
     kept = read_json(copy / "config.json")
     kept["review"]["error_rate"] = error_rate
     write_json(copy / "config.json", kept)
-    assert ("train.robustness = [0, 0.5]" in rehearsal(RunDir.at(copy)).advice) == says
+    assert ("train.robustness = [0, 0.5]" in rehearsal(RunDir(copy)).advice) == says

@@ -138,7 +138,7 @@ class NpyPart:
                     whole = len(data) // (dims * kind.itemsize)
                     values = np.frombuffer(data, kind, whole * dims).reshape(whole, dims)
                     found = run[run - run[0] < whole]
-                    with np.errstate(over="ignore"):  # what is beyond float32 is told of as such
+                    with np.errstate(over="ignore", invalid="ignore"):  # what is no float32 is told of as such
                         wanted.append(values[found - run[0]].astype(np.float32))
                     there[np.searchsorted(numbers, found)] = True
         vectors = pl.Series(VECTOR, np.concatenate(wanted), dtype=pl.Array(pl.Float32, dims))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -146,7 +147,7 @@ def test_a_resume_adds_trials_and_repeats_none_and_one_that_fails_leaves_the_res
     second = ablate(more, folder=folder, resume=True)
     [(name, reason)] = second["failures"].items()
     assert name == "blobs-margin-1" and "is not empty and holds no run" in reason and "\n" not in reason
-    assert read_json(folder / "failures.json") == [{"trial": name, "reason": reason}]
+    assert json.loads((folder / "failures.json").read_text()) == [{"trial": name, "reason": reason}]
     assert "is not empty" in (folder / "failures" / f"{name}.txt").read_text()
     assert table(tmp_path)["trial"].unique().sort().to_list() == ["blobs-margin-0", "blobs-random-0", "blobs-random-1"]
     assert stray.read_text() == "mine"

@@ -22,7 +22,7 @@ from adde_ray.config import Config
 from adde_ray.export import export
 from adde_ray.export.originals import Images
 from adde_ray.loop import run
-from adde_ray.rundir import RunDir, write_json
+from adde_ray.rundir import RunDir
 from adde_ray.sources import SOURCES
 from adde_ray.sources.rows import identify
 
@@ -67,13 +67,10 @@ def kept(tmp_path_factory):
 
 @pytest.fixture
 def moved(kept, tmp_path):
-    """The same run on a copy of its source that may be spoilt."""
-    run_, source = kept
-    shutil.copytree(run_.root, tmp_path / "run")
-    shutil.copytree(source, tmp_path / "source")
+    """Such a run of a copy of its source, which may be spoilt."""
+    shutil.copytree(kept[1], tmp_path / "source")
     config = settings({"source": "image_folder", "path": str(tmp_path / "source")})
-    write_json(tmp_path / "run/config.json", config.model_dump(mode="json"))
-    return RunDir.at(tmp_path / "run"), tmp_path / "source"
+    return finished(config, tmp_path / "run"), tmp_path / "source"
 
 
 def test_images_of_a_folder_are_the_files_byte_for_byte(kept, tmp_path):
