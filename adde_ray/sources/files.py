@@ -134,32 +134,42 @@ def open_file(path: AnyPath) -> BinaryIO:
     """
     if isinstance(path, RemotePath):
         return path.open()
-    _check_regular(os.stat(path))
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    try:
-        _check_regular(os.fstat(descriptor))  # it may be another by now
-        return open(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
+    return open(_descriptor(path), "rb")
 
 
 def read_bytes(path: AnyPath, at_most: int = MAX_BYTES) -> bytes:
     """All of a user's file. Raises OSError: as `open_file`, or it is longer than that many bytes."""
     if isinstance(path, RemotePath):
         return path.read(at_most)
-    with open_file(path) as file:
-        _check_size(os.fstat(file.fileno()).st_size, at_most)
-        # The size of what the kernel makes up, as below /proc, says nothing; what waits for more gives None.
-        data = file.read(at_most + 1) or b""
-        _check_size(len(data), at_most)
-        return data
+    descriptor = _descriptor(path)
+    try:
+        size = os.fstat(descriptor).st_size
+        _check_size(size, at_most)
+        parts, length = [], 0
+        while part := os.read(descriptor, max(size - length, 0) + (1 << 16)):
+            parts.append(part)
+            length += len(part)
+            _check_size(length, at_most)  # the size of what the kernel makes up, as below /proc, says nothing
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+    finally:
+        os.close(descriptor)
 
 
 def size_of(path: AnyPath) -> int:
     """Bytes of a user's file. Raises OSError: as `open_file`."""
     with open_file(path) as file:
         return file.seek(0, os.SEEK_END)
+
+
+def _descriptor(path: Path) -> int:
+    _check_regular(os.stat(path))
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        _check_regular(os.fstat(descriptor))  # it may be another by now
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _check_regular(found: os.stat_result) -> None:
