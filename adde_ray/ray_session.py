@@ -170,7 +170,8 @@ def _keep_token() -> None:
     """A local Ray asks its processes for a token, and would leave one in the home folder, which from then on every
     `ray start` there asks for. This one is forgotten with the process."""
     if not os.environ.keys() & {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}:
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        # The mode is left to `ray.init`, which has this process know of it as well.
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def _mute() -> None:

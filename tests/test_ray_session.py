@@ -91,7 +91,7 @@ def elsewhere():
     folder = tempfile.mkdtemp(prefix="adde", dir="/tmp")  # short: Ray's socket names below it have a limit
     Path(folder, "ray").mkdir()
     Path(folder, "ray", "ray_current_cluster").write_text("127.0.0.1:1")
-    env = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    env = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}  # nor what a Ray in this process has set
     yield env | {"RAY_TMPDIR": folder, "PYTHONPATH": str(ROOT), "HOME": folder}
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -106,6 +106,7 @@ def test_a_cluster_that_is_gone_is_not_looked_for(elsewhere):
     code = "import ray; from adde_ray.ray_session import ensure_ray; ensure_ray(); print(ray.get(ray.put('its own')))"
     text, seconds = told(code, elsewhere)
     assert text == "its own\n" and seconds < 100
+    assert not Path(elsewhere["HOME"], ".ray", "auth_token").exists()
 
 
 def test_the_cluster_of_this_machine_is_one_line_where_it_is_gone(elsewhere):
