@@ -93,9 +93,13 @@ def is_whole(path: Path) -> bool:
 def _find(root: Path, deep: bool) -> list[Damage]:
     found: dict[str, Damage] = {}
     gaps, leftovers = _structure(root)
+    recorded, last = list(_recorded(root, deep)), num_done(root) - 1
+    if any(damage.file == manifest_name(last) for damage in recorded):
+        # It cannot tell whether the run ended there: then nothing was to follow.
+        gaps = [damage for damage in gaps if damage.file != part_name(last + 1)]
     for damage in (
         *gaps,
-        *_recorded(root, deep),
+        *recorded,
         *_provenance(root),
         *leftovers,
         *_shared(root, deep),
