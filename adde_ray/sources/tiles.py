@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +22,9 @@ from adde_ray.sources.pictures import REMOTE_THREADS
 from adde_ray.sources.room import ROOM
 from adde_ray.sources.rows import why
 from adde_ray.sources.views import VIEW_SIDE, View
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile
 
 PLANE_BYTES = 24
 """What a pixel of one band takes while it is scaled: three copies in float64."""
@@ -70,11 +75,7 @@ def _read_one(
     if not data:
         return "is empty"
     try:
-        need = _memory(data)
-        if not ROOM.holds(need):
-            return "is too large for a tile; cut it"
-        with ROOM.take(need):
-            planes = _planes(data)
+        with _decoded(data) as planes:
             if isinstance(planes, str):
                 return planes
             if lacking := [band for band in bands if band > len(planes)]:
@@ -87,39 +88,42 @@ def _read_one(
     return encode_images(np.stack(chosen)[None])[0]
 
 
-def _memory(data: bytes) -> int:
-    """Bytes that decoding a file takes."""
+@contextmanager
+def _decoded(data: bytes) -> Iterator[list[np.ndarray] | str]:
+    """`_planes` of a file, with room in memory for them and for scaling one; or that there is none."""
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         plane = max((page.imagewidth * page.imagelength for page in file.pages), default=0)
-        return len(data) + sum(series.nbytes for series in file.series) + PLANE_BYTES * plane
+        need = len(data) + sum(series.nbytes for series in file.series) + PLANE_BYTES * plane
+        if not ROOM.holds(need):
+            yield "is too large for a tile; cut it"
+            return
+        with ROOM.take(need):
+            yield _planes(file)
 
 
-def _planes(data: bytes) -> list[np.ndarray] | str:
+def _planes(file: TiffFile) -> list[np.ndarray] | str:
     """Every band as (h, w), in the order of the file, NaN where it has no data; or why there is none.
 
     No data: where GDAL's tag says so, a mask or an alpha band. Overviews and masks are no bands.
     """
-    import tifffile
-
     planes, masks = [], []
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        nodata = _nodata(file.pages.first)
-        for series in file.series:
-            if series.dtype is None or series.dtype.kind not in "uifb":
-                return f"holds {series.dtype}, no plain numbers"
-            if not {"Y", "X"} <= set(series.axes):
-                return "holds no plane of pixels"
-            page = series.keyframe
-            if page.is_reduced and not page.is_mask and planes:
-                continue
-            values = np.moveaxis(series.asarray(), (series.axes.index("Y"), series.axes.index("X")), (-2, -1))
-            values = values.reshape(-1, *values.shape[-2:])
-            if page.is_mask:
-                masks += [mask > 0 for mask in values]
-            else:
-                planes += _with_gaps(values, nodata, page.extrasamples if "S" in series.axes else ())
+    nodata = _nodata(file.pages.first)
+    for series in file.series:
+        if series.dtype is None or series.dtype.kind not in "uifb":
+            return f"holds {series.dtype}, no plain numbers"
+        if not {"Y", "X"} <= set(series.axes):
+            return "holds no plane of pixels"
+        page = series.keyframe
+        if page.is_reduced and not page.is_mask and planes:
+            continue
+        values = np.moveaxis(series.asarray(), (series.axes.index("Y"), series.axes.index("X")), (-2, -1))
+        values = values.reshape(-1, *values.shape[-2:])
+        if page.is_mask:
+            masks += [mask > 0 for mask in values]
+        else:
+            planes += _with_gaps(values, nodata, page.extrasamples if "S" in series.axes else ())
     planes = [_masked(plane, [mask for mask in masks if mask.shape == plane.shape]) for plane in planes]
     if planes and all(plane.dtype.kind == "f" and np.isnan(plane).all() for plane in planes):
         return "holds no data, only what stands for none"
@@ -202,18 +206,11 @@ def check_scale(paths: Sequence[AnyPath], bands: tuple[int, ...], ranges: tuple[
     lowest, highest = np.inf, -np.inf
     for path in [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, PROBES).astype(int))] if paths else []:
         try:
-            data = read_bytes(path)
-            need = _memory(data)
-            if not ROOM.holds(need):
-                continue
-            with ROOM.take(need):
-                planes = _planes(data)
+            with _decoded(read_bytes(path)) as planes:
+                probed = [] if isinstance(planes, str) else [_some_values(planes, band) for band in bands]
         except Exception:  # it is told of when it is read
             continue
-        for band, (low, high) in zip(bands, ranges, strict=True):
-            plane = planes[band - 1].ravel() if not isinstance(planes, str) and band <= len(planes) else np.zeros(0)
-            values = plane[:: -(-plane.size // PROBED) or 1]
-            values = values[np.isfinite(values)]
+        for values, (low, high) in zip(probed, ranges, strict=False):
             if values.size:
                 lowest, highest = min(lowest, float(values.min())), max(highest, float(values.max()))
                 seen.append((values.astype(np.float64) - low) / (high - low))
@@ -229,3 +226,10 @@ def check_scale(paths: Sequence[AnyPath], bands: tuple[int, ...], ranges: tuple[
                 f"pixels are from {lowest:.6g} to {highest:.6g}: from {low:g} to {high:g} nearly all would be {shade}",
                 where="data.scale", value=[low, high], remedy=f"Set data.scale = [{bottom}, {top}], say",
             )  # fmt: skip
+
+
+def _some_values(planes: list[np.ndarray], band: int) -> np.ndarray:
+    """At most `PROBED` of a band's values that are data; none where there is no such band."""
+    plane = planes[band - 1].ravel() if band <= len(planes) else np.zeros(0)
+    values = plane[:: -(-plane.size // PROBED) or 1]
+    return values[np.isfinite(values)]

@@ -70,10 +70,8 @@ class Walk:
 
     def matching(self, pattern: AnyPath) -> tuple[AnyPath, list[str]]:
         """Folder without wildcards, and the files below it that a pattern with *, ? and ** matches."""
-        pieces = pattern.parts
-        fixed = next((i for i, piece in enumerate(pieces) if any(c in piece for c in "*?[")), len(pieces) - 1)
-        root = folder_of(pattern)
-        translated = re.escape("/".join(pieces[fixed:]))
+        root, below = folder_of(pattern), pattern.parts[_num_fixed(pattern) :]
+        translated = re.escape("/".join(below))
         for glob, regex in ((r"\*\*/", "(?:.*/)?"), (r"\*\*", ".*"), (r"\*", "[^/]*"), (r"\?", "[^/]")):
             translated = translated.replace(glob, regex)
         return root, [name for name in self.below(root) if re.fullmatch(translated, name)] if root.is_dir() else []
@@ -84,11 +82,14 @@ class Walk:
 
 def folder_of(pattern: AnyPath) -> AnyPath:
     """Its part before the first wildcard."""
-    pieces = pattern.parts
-    fixed = next((i for i, piece in enumerate(pieces) if any(c in piece for c in "*?[")), len(pieces) - 1)
-    if isinstance(pattern, RemotePath):
-        return replace(pattern, path="/".join(pieces[:fixed]))
-    return Path(*pieces[:fixed])
+    fixed = pattern.parts[: _num_fixed(pattern)]
+    return replace(pattern, path="/".join(fixed)) if isinstance(pattern, RemotePath) else Path(*fixed)
+
+
+def _num_fixed(pattern: AnyPath) -> int:
+    """Parts before the first with a wildcard; all but the last where there is none."""
+    wild = (i for i, part in enumerate(pattern.parts) if any(c in part for c in "*?["))
+    return next(wild, len(pattern.parts) - 1)
 
 
 def walk_of(pool: AnyPath, roots: tuple[str | Path, ...]) -> Walk:
