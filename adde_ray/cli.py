@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
-from adde_ray import signals
+from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.config import Config, schema_json
+from adde_ray.distributed import signals
 from adde_ray.errors import UserError, escaped
-from adde_ray.rundir import RunDir
 
 
 class Printable(TyperGroup):
@@ -177,7 +177,7 @@ def run(
     panel="Build",
 )
 def check(config: ConfigFile, set_: Overrides = None) -> None:
-    from adde_ray.check import check_data, check_names
+    from adde_ray.config_check import check_data, check_names
     from adde_ray.stages.ingest import prepare
 
     parsed = Config.load(config, set_ or ())
@@ -199,8 +199,8 @@ def config() -> None:
 @command("Show a run: status, labels bought, quality and diversity by round.", "adde summary runs/digits --json")
 def summary(run: RunFolder, json_: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
     from adde_ray.progress import summary_table
+    from adde_ray.report.summary import summarise
     from adde_ray.review import actions
-    from adde_ray.summary import summarise
 
     record = summarise(RunDir.at(run))
     if json_:
@@ -386,9 +386,9 @@ def _tell_failures(record: dict) -> None:
 
 def _waits(config: Config, folder: Path) -> bool:
     """Take the answers people have given, and say so; whether some are still open. Seconds before the loop is there."""
-    from adde_ray.resuming import resume
+    from adde_ray.report.summary import summarise
     from adde_ray.review import actions
-    from adde_ray.summary import summarise
+    from adde_ray.stages.resuming import resume
 
     with RunDir.start(folder, config, resume=True) as run_:
         resumed = resume(run_, config)
@@ -456,7 +456,7 @@ def _tell_rehearsal(record: dict, folder: Path) -> None:
 
 
 def _tell_plan(config: Config, prepared) -> None:
-    from adde_ray import outlook
+    from adde_ray.report import outlook
 
     meta = prepared.meta
     rows = ", ".join(f"{split} {count}" for split, count in meta.num_rows.items())

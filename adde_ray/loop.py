@@ -12,21 +12,23 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from adde_ray import provenance, resuming
-from adde_ray.asked import asked_before
-from adde_ray.check import check_data, check_names
+from adde_ray.artifacts import provenance
+from adde_ray.artifacts.queries import asked_before
+from adde_ray.artifacts.run_dir import RoundDir, RunDir
 from adde_ray.config import Config
-from adde_ray.data import Data, load_dataset, seed_part
-from adde_ray.methods import stopping
-from adde_ray.methods.adaptation import Policy
-from adde_ray.ray_session import ensure_ray
-from adde_ray.rundir import RoundDir, RunDir
+from adde_ray.config_check import check_data, check_names
+from adde_ray.dataset import Data, load_dataset, seed_part
+from adde_ray.distributed.encoders import EncoderPool
+from adde_ray.distributed.generators import GeneratorPool
+from adde_ray.distributed.session import ensure_ray
+from adde_ray.methods.policy import stopping
+from adde_ray.methods.policy.adaptation import Policy
+from adde_ray.report.summary import summarise
+from adde_ray.stages import resuming
 from adde_ray.stages.acquire import acquire
 from adde_ray.stages.adapt import adapt
 from adde_ray.stages.analyse import Spaces, analyse, history
 from adde_ray.stages.embed import embed
-from adde_ray.stages.encoder_pool import EncoderPool
-from adde_ray.stages.generate import GeneratorPool
 from adde_ray.stages.grow import grow
 from adde_ray.stages.ingest import ingest
 from adde_ray.stages.leave_out import leave_out
@@ -36,7 +38,6 @@ from adde_ray.stages.score import score
 from adde_ray.stages.select import select
 from adde_ray.stages.train import train
 from adde_ray.strategies import strategy
-from adde_ray.summary import summarise
 
 Watcher = Callable[[RunDir, dict, dict], None]
 """Called after every round with the run, the round's metrics and its manifest."""

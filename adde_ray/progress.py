@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from adde_ray.rundir import RunDir
+from adde_ray.artifacts.run_dir import RunDir
 
 if TYPE_CHECKING:
     from rich.progress import Progress

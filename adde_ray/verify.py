@@ -19,16 +19,16 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 from safetensors import safe_open
 
-from adde_ray import damage, digests
+from adde_ray.artifacts import damage, digests
+from adde_ray.artifacts.damage import ARTIFACT, CONFIG, DECISIONS, LINKED, PROVENANCE, Damage, find
+from adde_ray.artifacts.digests import LEDGER, Digest
+from adde_ray.artifacts.run_dir import RunDir, atomic, halted_by_disk, locked, readable
 from adde_ray.config import Config
-from adde_ray.damage import ARTIFACT, CONFIG, DECISIONS, LINKED, PROVENANCE, Damage, find
-from adde_ray.data import Data, seed_part
-from adde_ray.digests import LEDGER, Digest
+from adde_ray.dataset import Data, seed_part
 from adde_ray.errors import UserError, first_line
 from adde_ray.loop import actors, one_round, policy_before, prepare
-from adde_ray.measures import corrupted_val
-from adde_ray.rundir import RunDir, atomic, halted_by_disk, locked, readable
 from adde_ray.stages.analyse import Spaces
+from adde_ray.stages.metrics import corrupted_val
 from adde_ray.stages.review import make_annotator
 
 BESIDE = ".repair"

@@ -25,13 +25,13 @@ from common import arguments, finish, show
 from protocols import data_dir
 from sklearn.datasets import load_digits
 
+from adde_ray.artifacts.images import encode_images
+from adde_ray.artifacts.run_dir import write_table
+from adde_ray.artifacts.schema import sample_id
 from adde_ray.config import Encoder
-from adde_ray.encoding import Encoding
-from adde_ray.methods.images import encode_images
-from adde_ray.ray_session import ensure_ray
-from adde_ray.rundir import write_table
-from adde_ray.schema import sample_id
-from adde_ray.streaming import embed_parts
+from adde_ray.distributed.session import ensure_ray
+from adde_ray.pool.embed import embed_parts
+from adde_ray.pool.fitted_encoder import Encoding
 
 PART_ROWS = 1024
 

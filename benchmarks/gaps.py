@@ -23,12 +23,13 @@ from common import arguments, finish, show
 from large_pool import CLASSES, CONFIG, SAMPLE_ROWS, draw, mixture, write_pool
 from sklearn.metrics import adjusted_rand_score
 
-from adde_ray.methods import census, gaps
-from adde_ray.methods.census import Census
-from adde_ray.methods.clustering import Space, fit_space
-from adde_ray.pool import Pool
-from adde_ray.schema import UNLABELLED, Population
-from adde_ray.workers import each
+from adde_ray.artifacts.schema import UNLABELLED, Population
+from adde_ray.distributed.tasks import each
+from adde_ray.methods.space import gaps
+from adde_ray.methods.space import region_counts as census
+from adde_ray.methods.space.clustering import Space, fit_space
+from adde_ray.methods.space.region_counts import Census
+from adde_ray.pool.shards import Pool
 
 DIMS = 64
 

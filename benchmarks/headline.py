@@ -22,8 +22,8 @@ from grids import compared, grid_arguments
 
 from adde_ray.experiments.compare.figures import DROPS
 from adde_ray.experiments.compare.verdicts import middle
-from adde_ray.methods.statistics import mean_interval
-from adde_ray.report.drawing import BLUE, GREY, ORANGE, RED
+from adde_ray.methods.stats.statistics import mean_interval
+from adde_ray.web.chart_style import BLUE, GREY, ORANGE, RED
 
 GRID = protocols.CONFIGS / "headline.toml"
 

@@ -25,9 +25,9 @@ from protocols import config as protocol_config
 from rich.progress import track
 
 from adde_ray import Config, run
-from adde_ray.report.drawing import BLUE, GREEN, GREY, ORANGE
-from adde_ray.rundir import write_json
+from adde_ray.artifacts.run_dir import write_json
 from adde_ray.strategies import FIXED, NO_SYNTHESIS, PLAIN, Strategy, strategy
+from adde_ray.web.chart_style import BLUE, GREEN, GREY, ORANGE
 
 ALONE = ["compare.random=false"]
 NOVELTY = {"alpha": 0.0, "beta": 1.0, "gamma": 0.0, "diversity": {"novelty": 1.0}, "redundancy": 1.0}

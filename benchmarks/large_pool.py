@@ -8,16 +8,18 @@ import numpy as np
 import polars as pl
 import torch
 
+from adde_ray.artifacts.features import write_features
+from adde_ray.artifacts.run_dir import write_table
+from adde_ray.artifacts.schema import UNLABELLED, Population, Split
 from adde_ray.config import Clustering, Config
 from adde_ray.config import Diversity as DiversityTargets
-from adde_ray.features import write_features
-from adde_ray.methods import gaps, learner, terms
-from adde_ray.methods.clustering import fit_space
-from adde_ray.methods.gap_tracking import track
-from adde_ray.methods.scoring import Scorer
-from adde_ray.pool import FileShard, Pool
-from adde_ray.rundir import write_table
-from adde_ray.schema import UNLABELLED, Population, Split
+from adde_ray.methods.model import learner
+from adde_ray.methods.query import terms
+from adde_ray.methods.query.scoring import Scorer
+from adde_ray.methods.space import gaps
+from adde_ray.methods.space.clustering import fit_space
+from adde_ray.methods.space.gap_tracking import track
+from adde_ray.pool.shards import FileShard, Pool
 
 SHARD_ROWS = 8192
 CLASSES = tuple(f"c{i:02d}" for i in range(20))

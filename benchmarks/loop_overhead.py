@@ -20,35 +20,27 @@ import torch
 from common import arguments, finish, show
 
 from adde_ray import Config, run
-from adde_ray.data import Data
-from adde_ray.measures import Yardstick
-from adde_ray.methods import (
-    adaptation,
-    amplification,
-    diversity,
-    drift,
-    fairness,
-    gaps,
-    learner,
-    locality,
-    losses,
-    selectors,
-    stopping,
-    terms,
-)
-from adde_ray.methods.acquisition import aim, plan_requests, quality_control, quality_scores
-from adde_ray.methods.adaptation import Evidence, Policy
-from adde_ray.methods.annotators import Judges, SimulatedAnnotator
-from adde_ray.methods.clustering import fit_space
+from adde_ray.annotators.simulated import Judges, SimulatedAnnotator
+from adde_ray.artifacts.run_dir import RunDir, derive_rng, derive_seed
+from adde_ray.artifacts.schema import QUERY, UNLABELLED, Population, Split, frame, payload_series, sample_id
+from adde_ray.dataset import Data
 from adde_ray.methods.encoders import decode_images, make
-from adde_ray.methods.evaluation import evaluate
-from adde_ray.methods.gap_tracking import track
-from adde_ray.methods.generators import GENERATORS, FitData, to_payload
-from adde_ray.pool import MemoryShard, Pool
-from adde_ray.rundir import RunDir, derive_rng, derive_seed
-from adde_ray.schema import QUERY, UNLABELLED, Population, Split, frame, payload_series, sample_id
+from adde_ray.methods.metrics import amplification, fairness
+from adde_ray.methods.metrics.evaluation import evaluate
+from adde_ray.methods.model import learner, losses
+from adde_ray.methods.policy import adaptation, stopping
+from adde_ray.methods.policy.adaptation import Evidence, Policy
+from adde_ray.methods.query import local_scale as locality
+from adde_ray.methods.query import selectors, terms
+from adde_ray.methods.space import diversity, drift, gaps
+from adde_ray.methods.space.clustering import fit_space
+from adde_ray.methods.space.gap_tracking import track
+from adde_ray.methods.synthesis.acquisition import aim, plan_requests, quality_control, quality_scores
+from adde_ray.methods.synthesis.generators import GENERATORS, FitData, to_payload
+from adde_ray.pool.shards import MemoryShard, Pool
+from adde_ray.report.summary import stage_seconds
 from adde_ray.stages.ingest import prepare
-from adde_ray.summary import stage_seconds
+from adde_ray.stages.metrics import Yardstick
 
 CONFIG = Path(__file__).parents[1] / "jobs" / "configs" / "digits.toml"
 

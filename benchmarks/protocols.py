@@ -20,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from adde_ray import Config
-from adde_ray.rundir import derive_rng
+from adde_ray.artifacts.run_dir import derive_rng
 from adde_ray.sources.rows import draw
 
 CONFIGS = Path(__file__).parents[1] / "jobs" / "configs"

@@ -27,11 +27,11 @@ import torch
 from common import arguments, console, finish, show
 from large_pool import CONFIG, LABELLED, SAMPLE_ROWS, knowledge, write_pool
 
-from adde_ray.features import read_features
-from adde_ray.methods import selectors
-from adde_ray.methods.locality import Locality
-from adde_ray.methods.scoring import Scorer
-from adde_ray.pool import Pool
+from adde_ray.artifacts.features import read_features
+from adde_ray.methods.query import selectors
+from adde_ray.methods.query.local_scale import Locality
+from adde_ray.methods.query.scoring import Scorer
+from adde_ray.pool.shards import Pool
 from adde_ray.stages.score import best_of_pool
 
 BLOCK = 4096

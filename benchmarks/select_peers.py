@@ -29,7 +29,7 @@ from sklearn.linear_model import LogisticRegression
 
 from adde_ray import config
 from adde_ray.methods.encoders import make
-from adde_ray.methods.selectors import SELECTORS, Candidates
+from adde_ray.methods.query.selectors import SELECTORS, Candidates
 
 SEED = 0
 SLOW = 2.0  # seconds; what takes longer is measured once

@@ -26,12 +26,12 @@ from common import arguments, finish, show
 from large_pool import CONFIG, SHARD_ROWS, knowledge, write_pool
 from ray.cluster_utils import Cluster
 
+from adde_ray.artifacts.run_dir import write_table
 from adde_ray.config import Encoder
-from adde_ray.encoding import Encoding
-from adde_ray.pool import Pool
-from adde_ray.rundir import write_table
+from adde_ray.pool.embed import embed_parts
+from adde_ray.pool.fitted_encoder import Encoding
+from adde_ray.pool.shards import Pool
 from adde_ray.stages import score
-from adde_ray.streaming import embed_parts
 
 NODES = (1, 2, 4)
 

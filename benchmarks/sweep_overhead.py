@@ -20,9 +20,9 @@ from pathlib import Path
 
 from common import arguments, finish, show
 
+from adde_ray.artifacts.run_dir import RunDir, read_json
 from adde_ray.experiments.space import Sweep
 from adde_ray.experiments.trial import Shared, prepare_data, run_trial
-from adde_ray.rundir import RunDir, read_json
 
 CONFIGS = Path(__file__).parents[1] / "jobs" / "configs"
 PROCESSES = 2

@@ -46,3 +46,19 @@ def browser(tmp_path_factory):
     started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     yield started
     started.quit()
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch):
+    """A folder that is the bucket "ours", and the query to reach it with."""
+    from fake_bucket import serve
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "buckets" / "ours").mkdir(parents=True)
+    (tmp_path / "buckets" / "private").mkdir()
+    with serve(tmp_path / "buckets") as query:
+        yield tmp_path / "buckets" / "ours", query

@@ -16,8 +16,8 @@ from typer.testing import CliRunner, Result
 
 import adde_ray
 from adde_ray import cli
+from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.loop import run
-from adde_ray.rundir import RunDir
 
 COMMANDS = ("run", "check", "config", "summary", "report", "export", "verify", "ablate", "sweep", "compare")
 

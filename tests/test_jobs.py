@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from adde_ray.rundir import RunDir, read_table
-from adde_ray.summary import summarise
+from adde_ray.artifacts.run_dir import RunDir, read_table
+from adde_ray.report.summary import summarise
 
 JOBS = Path(__file__).parents[1] / "jobs"
 RAY = Path(sys.executable).with_name("ray")

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from adde_ray import labels as codec
+from adde_ray.artifacts.schema import Meta
 from adde_ray.errors import UserError
-from adde_ray.schema import Meta
 
 CLASSES = ("a", "b", "c")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-import json
 import re
 import sys
 from pathlib import Path
@@ -12,49 +11,26 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from finished import SYNTHETIC, finish, queries
 from PIL import Image
 from small import CLASSES, blobs, config, row, rows, tree, write
 
+from adde_ray.artifacts.run_dir import RunDir, read_table
 from adde_ray.config import Config
 from adde_ray.errors import UserError
 from adde_ray.loop import run
-from adde_ray.methods.adaptation import RULES
-from adde_ray.methods.learner import LEARNERS
-from adde_ray.methods.selectors import SELECTORS
-from adde_ray.methods.stopping import STOPPING
-from adde_ray.methods.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY
-from adde_ray.rundir import RunDir, read_table
+from adde_ray.methods.model.learner import LEARNERS
+from adde_ray.methods.policy.adaptation import RULES
+from adde_ray.methods.policy.stopping import STOPPING
+from adde_ray.methods.query.selectors import SELECTORS
+from adde_ray.methods.query.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY
 
 DRY = "the pool is dry"
-SYNTHETIC = {  # many synthetic samples, of whatever quality: what is tested is what becomes of them
-    "generate": {"generator": "cvae", "steps": 20, "per_round": 16, "max_share": 0.4},
-    "quality_control": {"min_confidence": 0, "min_agreement": 0, "near_copy": 0},
-    "gaps": {"tolerance": 1.0},
-    "select": {"batch": 5, "selector": "random"},
-}
 
 
 @pytest.fixture
 def data(tmp_path) -> Path:
     return write(tmp_path / "data.parquet", rows())
-
-
-def finish(folder: Path, settings, **options) -> dict:
-    """Run to the end. Whatever the data: a reason, no NaN in any artifact, and every sample once."""
-    summary = run(settings, folder, **options)
-    assert summary["status"] == "finished" and summary["stop_reason"]
-    json.dumps(summary, allow_nan=False)
-    for path in folder.rglob("*.parquet"):
-        table = read_table(path)
-        numbers = table.select(pl.selectors.float()).fill_null(0)
-        assert np.isfinite(numbers.to_numpy()).all(), path
-    ids = RunDir(folder).dataset()["sample_id"]
-    assert ids.n_unique() == len(ids) == summary["num_samples"]
-    return summary
-
-
-def queries(folder: Path) -> list[pl.DataFrame]:
-    return [q for r in RunDir(folder).rounds() if (q := r.read("query.parquet")) is not None and len(q)]
 
 
 # --- data at the edge ---------------------------------------------------------------------------------

@@ -11,23 +11,22 @@ import numpy as np
 import polars as pl
 import pytest
 import xrays
+from finished import SYNTHETIC, finish
 from PIL import Image
 from small import config as small_config
 from small import write
-from test_loop import SYNTHETIC, finish
-from test_source_files import bucket  # noqa: F401
 from typer.testing import CliRunner
 
 from adde_ray import labels as codec
+from adde_ray.artifacts.run_dir import RunDir, read_json
+from adde_ray.artifacts.schema import Meta
 from adde_ray.cli import app
 from adde_ray.config import Config
-from adde_ray.data_config import ChexpertData, CsvData, HubData
+from adde_ray.config.data import ChexpertData, CsvData, HubData
 from adde_ray.errors import UserError
 from adde_ray.loop import run
-from adde_ray.methods.learner import LEARNERS
-from adde_ray.methods.terms import OF_MEMBERS, UNCERTAINTY
-from adde_ray.rundir import RunDir, read_json
-from adde_ray.schema import Meta
+from adde_ray.methods.model.learner import LEARNERS
+from adde_ray.methods.query.terms import OF_MEMBERS, UNCERTAINTY
 from adde_ray.sources import SOURCES, WHERE
 from adde_ray.stages.ingest import prepare
 from adde_ray.strategies import STRATEGIES, strategy
@@ -156,7 +155,7 @@ def test_the_folder_may_be_renamed(tmp_path):
     assert not labels_of(renamed)[1].rejected
 
 
-def test_in_a_bucket_and_in_chunks_that_travel(bucket):  # noqa: F811
+def test_in_a_bucket_and_in_chunks_that_travel(bucket):
     ours, query = bucket
     small(ours, [(f"patient{i}", ["1"] * 6) for i in range(9)])
     config = ChexpertData(source="chexpert", path=f"s3://ours/{xrays.ROOT}?{query}", size=8)

@@ -11,10 +11,10 @@ from rich.console import Console
 from small import config, rows, write
 
 from adde_ray import progress
+from adde_ray.artifacts.run_dir import MANIFEST, RunDir, read_json, write_json
 from adde_ray.loop import run
 from adde_ray.progress import AtWork, RoundTable, summary_table
-from adde_ray.rundir import MANIFEST, RunDir, read_json, write_json
-from adde_ray.summary import summarise
+from adde_ray.report.summary import summarise
 
 STAGES = ["train", "analyse", "acquire", "score", "select", "review", "grow", "adapt"]
 

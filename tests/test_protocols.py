@@ -1,14 +1,9 @@
 """The benchmarks' protocols, on made-up tables with the columns of the real ones."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import polars as pl
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import protocols
+import pytest
 
 from adde_ray import Config
 

@@ -13,12 +13,13 @@ import pytest
 import typer
 
 import adde_ray
-from adde_ray.check import check_names
 from adde_ray.cli import app
 from adde_ray.config import Config
+from adde_ray.config_check import check_names
 from adde_ray.experiments.grid import Grid
 from adde_ray.experiments.space import Sweep
-from adde_ray.methods import generators, terms
+from adde_ray.methods.query import terms
+from adde_ray.methods.synthesis import generators
 from adde_ray.review import actions
 
 ROOT = Path(__file__).parents[1]

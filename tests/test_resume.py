@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from adde_ray.rundir import RunDir
-from adde_ray.summary import summarise
+from adde_ray.artifacts.run_dir import RunDir
+from adde_ray.report.summary import summarise
 
 CONFIG = Path(__file__).parents[1] / "jobs" / "configs" / "digits.toml"
 SMALL = ["stop.labels=30", "generate.steps=30", "generate.per_round=8", "train.steps=40", "compare.random=true"]

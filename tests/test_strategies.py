@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 import tiny
-from test_loop import finish, queries
+from finished import finish, queries
 
-from adde_ray.check import check_names
+from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.config import Config
+from adde_ray.config_check import check_names
 from adde_ray.errors import UserError
-from adde_ray.rundir import RunDir
 from adde_ray.strategies import STRATEGIES, strategy
 
 BASE = Config.parse({"data": {"source": "digits"}, "select": {"batch": 7}, "stop": {"labels": 70}, "run": {"seed": 3}})

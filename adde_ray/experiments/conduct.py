@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 from rich.console import Console
 
+from adde_ray.distributed.session import ensure_ray
 from adde_ray.errors import UserError
 from adde_ray.experiments.folder import ExperimentDir
 from adde_ray.experiments.grid import Grid
@@ -21,7 +22,6 @@ from adde_ray.experiments.halving import Halving
 from adde_ray.experiments.live import TrialTable
 from adde_ray.experiments.space import Sweep
 from adde_ray.experiments.trial import Trial, write_result
-from adde_ray.ray_session import ensure_ray
 
 if TYPE_CHECKING:
     from ray import ObjectRef

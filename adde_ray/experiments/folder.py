@@ -17,12 +17,13 @@ from pathlib import Path
 
 import polars as pl
 
-from adde_ray import damage, digests, kept_config
-from adde_ray.digests import LEDGER
+from adde_ray.artifacts import damage, digests
+from adde_ray.artifacts.digests import LEDGER
+from adde_ray.artifacts.run_dir import REMEDY, halted_by_disk, locked, read_json, write_json, write_table
+from adde_ray.artifacts.schema import RESULT_KEYS
+from adde_ray.config import kept as kept_config
 from adde_ray.errors import Halted, UserError
 from adde_ray.experiments.trial import RESULT, Trial
-from adde_ray.rundir import REMEDY, halted_by_disk, locked, read_json, write_json, write_table
-from adde_ray.schema import RESULT_KEYS
 
 EXPERIMENT, RESULTS, FAILURES = "experiment.json", "results.parquet", "failures.json"
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from adde_ray.check import check_names
-from adde_ray.data_config import FolderName, FolderPath, Name, Section
+from adde_ray.config.data import FolderName, FolderPath, Name, Section
+from adde_ray.config_check import check_names
 from adde_ray.errors import UserError
 from adde_ray.experiments.spec import Changes, Spec, StrategyEntry, base_config, refuse_twice
 from adde_ray.experiments.trial import Trial

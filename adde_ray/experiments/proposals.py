@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune.search import Searcher
 
+from adde_ray.artifacts.run_dir import derive_seed, read_json, write_json
 from adde_ray.errors import UserError
 from adde_ray.experiments.folder import ExperimentDir
 from adde_ray.experiments.space import Dimension, Sweep
 from adde_ray.experiments.trial import Trial
-from adde_ray.rundir import derive_seed, read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

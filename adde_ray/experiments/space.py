@@ -10,14 +10,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from adde_ray.check import check_names
+from adde_ray.artifacts.run_dir import derive_rng
 from adde_ray.config import Config, copy_key
-from adde_ray.data_config import FolderPath, Label, Name, Section
+from adde_ray.config.data import FolderPath, Label, Name, Section
+from adde_ray.config_check import check_names
 from adde_ray.errors import UserError
 from adde_ray.experiments.halving import rungs
 from adde_ray.experiments.spec import Changes, Spec, StrategyEntry, base_config
 from adde_ray.experiments.trial import OF_DATA, Trial
-from adde_ray.rundir import derive_rng
 
 DIGITS = 4
 """Drawn numbers keep so many, so that they can be copied by hand."""

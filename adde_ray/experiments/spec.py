@@ -13,11 +13,11 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, ValidationError
 
 from adde_ray.config import Config, resolve_paths
-from adde_ray.data_config import FolderName, FolderPath, Label, Name, Section
-from adde_ray.documents import read_toml
+from adde_ray.config.data import FolderName, FolderPath, Label, Name, Section
+from adde_ray.config.documents import read_toml
+from adde_ray.config.validation import mistakes
 from adde_ray.errors import UserError
 from adde_ray.strategies import STRATEGIES, Strategy, strategy
-from adde_ray.validation import mistakes
 
 Changes = Annotated[dict[Name, Annotated[dict[Name, Any], Field(max_length=1000)]], Field(max_length=100)]
 """Section → key → value, laid over a config. Whole values are replaced, tables included."""

@@ -21,13 +21,13 @@ from ray import tune
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from adde_ray.check import check_data
-from adde_ray.data import Data
+from adde_ray.artifacts.run_dir import RoundDir, RunDir
+from adde_ray.artifacts.schema import Meta
+from adde_ray.config_check import check_data
+from adde_ray.dataset import Data
 from adde_ray.errors import UserError
 from adde_ray.experiments.halving import Halving
 from adde_ray.experiments.trial import Shared, Trial, flat, prepare_data, run_trial
-from adde_ray.rundir import RoundDir, RunDir
-from adde_ray.schema import Meta
 
 if TYPE_CHECKING:
     from ray import ObjectRef

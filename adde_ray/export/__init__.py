@@ -27,7 +27,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adde_ray import labels as codec
-from adde_ray.asked import asked_rows
+from adde_ray.artifacts.queries import asked_rows
+from adde_ray.artifacts.run_dir import RunDir, read_json, read_table
+from adde_ray.artifacts.schema import DATASET, DECISIONS, PAYLOAD_TYPES, Meta, frame
 from adde_ray.config import Config
 from adde_ray.errors import UserError
 from adde_ray.export import hf_features
@@ -35,8 +37,6 @@ from adde_ray.export.card import Facts, Round, card, describe, describe_images
 from adde_ray.export.croissant import File, croissant
 from adde_ray.export.labels_csv import write_labels
 from adde_ray.export.originals import Images
-from adde_ray.rundir import RunDir, read_json, read_table
-from adde_ray.schema import DATASET, DECISIONS, PAYLOAD_TYPES, Meta, frame
 
 SPLIT_NAMES = {"val": "validation", "test": "test", "ood": "ood"}
 """ingest/ split -> its name in the export."""

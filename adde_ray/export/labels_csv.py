@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from adde_ray.cells import write_csv
 from adde_ray.labels import SEPARATOR, in_words
+from adde_ray.review.cells import write_csv
 
 COLUMNS = ("sample_id", "file", "label", "round", "origin", "annotators", "split")
 """All text but `round`. `label` is in words, as people write it in review.csv; of several annotators, names are joined

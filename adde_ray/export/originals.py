@@ -14,8 +14,8 @@ import polars as pl
 
 from adde_ray.config import Config
 from adde_ray.sources import ORIGINALS
-from adde_ray.sources.files import at
 from adde_ray.sources.originals import PLACES, Original, find
+from adde_ray.sources.storage.files import at
 
 NAMED = 20
 """Images named at most of those that are not their originals."""

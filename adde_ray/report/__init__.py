@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from adde_ray.artifacts.run_dir import RunDir, atomic
 from adde_ray.errors import Halted, UserError
-from adde_ray.rundir import RunDir, atomic
 
 PICTURE_BUDGET = 2_500_000  # characters of pictures and texts in the page
 
@@ -34,9 +34,10 @@ def write_report(run: RunDir, out: Path | None = None) -> Path:
 def render(story) -> str:
     """The page for a `read.Story`."""
     # The command line imports this module at its start; what takes time to load is loaded here.
-    from adde_ray.methods.fairness import MIN_ROWS
-    from adde_ray.report import fairness, figures, gallery, gates, latent, page, tables
+    from adde_ray.methods.metrics.fairness import MIN_ROWS
+    from adde_ray.report import fairness, figures, gallery, gates, latent, tables
     from adde_ray.report.read import final_labels
+    from adde_ray.web import page
 
     charts, titles = _charts(story)
     selected, generated = gallery.selected(story), gallery.generated(story)
@@ -109,8 +110,8 @@ def _charts(story) -> tuple[dict, dict[str, list]]:
 
 def _samples(story, in_tiles: list[str], points: dict | None) -> tuple[dict, int]:
     # What is looked at most comes first: tiles, then the dataset and what was asked, synthetics, the pool.
-    from adde_ray.report.pictures import show_all
     from adde_ray.report.read import read_payloads
+    from adde_ray.web.pictures import show_all
 
     on_map = []
     if points:

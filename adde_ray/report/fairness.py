@@ -5,9 +5,10 @@ All of it is left out where a run's metrics do not have it.
 
 from __future__ import annotations
 
-from adde_ray.measures import REGIONS
-from adde_ray.methods.diversity import LABEL
-from adde_ray.report.drawing import (
+from adde_ray.methods.space.diversity import LABEL
+from adde_ray.report.read import Story
+from adde_ray.stages.metrics import REGIONS
+from adde_ray.web.chart_style import (
     BLUE,
     GREEN,
     GREY,
@@ -24,7 +25,6 @@ from adde_ray.report.drawing import (
     short,
     small,
 )
-from adde_ray.report.read import Story
 
 MAX_GROUPS = 24  # bars of a chart: the groups with the most rows
 MAX_LINES = 7  # attributes followed over the rounds

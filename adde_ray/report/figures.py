@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import textwrap
 
-from adde_ray.methods.diversity import IN_M_DIV
-from adde_ray.report.drawing import (
+from adde_ray.methods.space.diversity import IN_M_DIV
+from adde_ray.report.read import Round, Story, outcomes
+from adde_ray.web.chart_style import (
     BLUE,
     GREEN,
     GREY,
@@ -28,7 +29,6 @@ from adde_ray.report.drawing import (
     small,
     stacked,
 )
-from adde_ray.report.read import Round, Story, outcomes
 
 STAGES = ("train", "analyse", "acquire", "select", "review", "grow", "adapt")
 

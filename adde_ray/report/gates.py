@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from adde_ray.report.pictures import show
+from adde_ray.artifacts.run_dir import read_json, read_table
 from adde_ray.report.read import Story
-from adde_ray.rundir import read_json, read_table
+from adde_ray.web.pictures import show
 
 NAMES = {
     "read": "cannot be used",

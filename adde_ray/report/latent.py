@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from adde_ray import labels as codec
+from adde_ray.artifacts.run_dir import derive_rng, derive_seed
 from adde_ray.report.read import Story, final_labels, outcomes, read_features
-from adde_ray.rundir import derive_rng, derive_seed
 
 MAX_POINTS = 5000  # more would be slow to lay out and to draw
 MIN_UMAP = 10  # fewer rows have no neighbourhoods to speak of

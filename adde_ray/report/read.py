@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from adde_ray import features as features_file
-from adde_ray.asked import ASKED
-from adde_ray.digests import unsealed
+from adde_ray.artifacts import features as features_file
+from adde_ray.artifacts.digests import unsealed
+from adde_ray.artifacts.queries import ASKED
+from adde_ray.artifacts.run_dir import MANIFEST, MODEL, RunDir, read_json, read_table
+from adde_ray.artifacts.schema import Meta
 from adde_ray.errors import UserError
 from adde_ray.report.rehearsal import Rehearsal, rehearsal
-from adde_ray.rundir import MANIFEST, MODEL, RunDir, read_json, read_table
-from adde_ray.schema import Meta
-from adde_ray.summary import stage_seconds, summarise
+from adde_ray.report.summary import stage_seconds, summarise
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from adde_ray.artifacts.features import read_features
+from adde_ray.artifacts.run_dir import MODEL, RoundDir, RunDir, derive_seed, read_json, read_table
+from adde_ray.artifacts.schema import Meta
 from adde_ray.config import Config
-from adde_ray.features import read_features
 from adde_ray.labels import count
 from adde_ray.methods.encoders import better, resolve
-from adde_ray.methods.paired_rows import row_difference
-from adde_ray.methods.verdict import Judged, judge, sentence
-from adde_ray.rundir import MODEL, RoundDir, RunDir, derive_seed, read_json, read_table
-from adde_ray.schema import Meta
+from adde_ray.methods.stats.paired_rows import row_difference
+from adde_ray.methods.stats.verdict import Judged, judge, sentence
 from adde_ray.stages.train import load
 
 OURS, RANDOM = "ADDE", "random"

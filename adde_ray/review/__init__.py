@@ -1,1 +1,1 @@
-"""The people's side of a run. Imports only the ground floor."""
+"""The people's side of a run. Imports only what lies below: what people see must not reach hidden labels."""

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import polars as pl
 
+from adde_ray.artifacts.schema import ACTIONS
 from adde_ray.errors import UserError, nearest
 from adde_ray.labels import in_words
-from adde_ray.schema import ACTIONS
 
 
 class Action(NamedTuple):

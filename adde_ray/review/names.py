@@ -13,9 +13,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 
-from adde_ray.cells import MARK, unescape
 from adde_ray.errors import Mistakes, UserError, nearest
 from adde_ray.labels import NONE, SEPARATOR, UNKNOWN, join
+from adde_ray.review.cells import MARK, unescape
 from adde_ray.review.sheet import unscrambled
 
 LISTED = 12

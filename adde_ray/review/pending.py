@@ -10,12 +10,12 @@ from pathlib import Path
 
 import polars as pl
 
+from adde_ray.artifacts.run_dir import RoundDir, RunDir, read_json
+from adde_ray.artifacts.schema import Meta
 from adde_ray.errors import UserError
 from adde_ray.review.actions import describe
 from adde_ray.review.read_review import Answers, read_review
 from adde_ray.review.write_review import HOW_TO, TABLE, is_ours
-from adde_ray.rundir import RoundDir, RunDir, read_json
-from adde_ray.schema import Meta
 
 SUFFIXES = (".csv", ".tsv", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".fods", ".numbers", ".gsheet", ".txt")
 """What tables are called by."""

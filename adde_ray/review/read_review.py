@@ -12,14 +12,14 @@ from pathlib import Path
 
 import polars as pl
 
-from adde_ray.cells import unescape
+from adde_ray.artifacts.schema import DECISIONS, frame
 from adde_ray.errors import Mistakes, UserError
 from adde_ray.labels import in_words
 from adde_ray.review.actions import NOBODY, read_action
+from adde_ray.review.cells import unescape
 from adde_ray.review.names import Names
 from adde_ray.review.sheet import Line, read_sheet
 from adde_ray.review.write_review import COLUMNS
-from adde_ray.schema import DECISIONS, frame
 
 NEEDED = ("sample_id", "action", "label")
 

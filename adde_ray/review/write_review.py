@@ -10,10 +10,10 @@ from pathlib import Path
 
 import polars as pl
 
-from adde_ray.cells import csv_text
+from adde_ray.artifacts.run_dir import atomic
 from adde_ray.labels import NONE, SEPARATOR, UNKNOWN, in_words
 from adde_ray.review import actions
-from adde_ray.rundir import atomic
+from adde_ray.review.cells import csv_text
 
 TABLE, HOW_TO = "review.csv", "review.txt"
 """What lies in a round's folder: the table to fill in, and how to."""

@@ -6,8 +6,11 @@ inputs aside with a reason, and raises UserError when there are too many or the 
 
 from __future__ import annotations
 
-from adde_ray.sources import chexpert, digits, huggingface, image_folder, npy, table
+from adde_ray.sources import chexpert, digits, npy
+from adde_ray.sources.huggingface import source as huggingface
+from adde_ray.sources.images import image_folder
 from adde_ray.sources.rows import WHERE, Rows
+from adde_ray.sources.tables import table
 
 SOURCES = {
     "digits": digits.read,

@@ -16,17 +16,17 @@ from functools import partial
 
 import polars as pl
 
-from adde_ray.data_config import ChexpertData
+from adde_ray.artifacts.run_dir import derive_rng
+from adde_ray.config.data import ChexpertData
 from adde_ray.errors import UserError
 from adde_ray.labels import canonical, check_classes, join
-from adde_ray.rundir import derive_rng
-from adde_ray.sources.files import AnyPath, at
+from adde_ray.sources.images.pictures import read_images
 from adde_ray.sources.originals import Finder, reached
-from adde_ray.sources.paths import resolve
-from adde_ray.sources.pictures import read_images
-from adde_ray.sources.reach import Reach
-from adde_ray.sources.readers import read_file
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, listing
+from adde_ray.sources.storage.files import AnyPath, at
+from adde_ray.sources.storage.paths import resolve
+from adde_ray.sources.storage.reach import Reach
+from adde_ray.sources.tables.readers import read_file
 
 ABOUT = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA")
 """The columns that are no observation."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from adde_ray.data_config import DigitsData
+from adde_ray.artifacts.images import encode_images
+from adde_ray.artifacts.run_dir import derive_rng
+from adde_ray.config.data import DigitsData
 from adde_ray.errors import UserError
-from adde_ray.methods.images import encode_images
-from adde_ray.rundir import derive_rng
 from adde_ray.sources.rows import WHERE, Rows, draw, identify
 
 LEVELS = 16

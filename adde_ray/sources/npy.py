@@ -15,16 +15,16 @@ from typing import BinaryIO
 import numpy as np
 import polars as pl
 
-from adde_ray.data_config import CsvData, NpyData
+from adde_ray.config.data import CsvData, NpyData
 from adde_ray.errors import UserError, first_line
-from adde_ray.sources import leftovers
-from adde_ray.sources.files import AnyPath, at, open_file, read_bytes
-from adde_ray.sources.parts import TableFile
-from adde_ray.sources.readers import READERS, read_file
 from adde_ray.sources.rows import WHERE, Reject, Rows, why
-from adde_ray.sources.spelling import canonical, notes_on, without_missing
-from adde_ray.sources.table import assemble
-from adde_ray.sources.walking import Walk, walk_of
+from adde_ray.sources.storage import leftovers
+from adde_ray.sources.storage.files import AnyPath, at, open_file, read_bytes
+from adde_ray.sources.storage.walking import Walk, walk_of
+from adde_ray.sources.tables.parts import TableFile
+from adde_ray.sources.tables.readers import READERS, read_file
+from adde_ray.sources.tables.spelling import canonical, notes_on, without_missing
+from adde_ray.sources.tables.table import assemble
 
 ROWS = 8192
 """Rows of a part."""

@@ -15,15 +15,15 @@ from typing import TypeVar
 
 import polars as pl
 
+from adde_ray.artifacts.schema import sample_id as identity
 from adde_ray.errors import UserError
-from adde_ray.schema import sample_id as identity
-from adde_ray.sources.files import AnyPath, RemotePath, read_bytes
-from adde_ray.sources.paths import resolve
-from adde_ray.sources.pictures import REMOTE_THREADS
-from adde_ray.sources.reach import Reach
+from adde_ray.sources.images.pictures import REMOTE_THREADS
+from adde_ray.sources.images.views import View, view_image
 from adde_ray.sources.rows import SOURCE_ROW, why
-from adde_ray.sources.table_cells import read_cells
-from adde_ray.sources.views import View, view_image
+from adde_ray.sources.storage.files import AnyPath, RemotePath, read_bytes
+from adde_ray.sources.storage.paths import resolve
+from adde_ray.sources.storage.reach import Reach
+from adde_ray.sources.tables.cells import read_cells
 
 PLACES = ("file", SOURCE_ROW)
 """Columns that say where an original was."""

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
+from adde_ray.artifacts.schema import sample_id
 from adde_ray.errors import UserError, first_line
-from adde_ray.schema import sample_id
 
 WHERE = "_where"
 """Private column: where a row came from (file, file:line), for messages. Ingest drops it."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from adde_ray.artifacts.run_dir import derive_rng, fingerprint
 from adde_ray.config import Simulate
 from adde_ray.errors import UserError
-from adde_ray.rundir import derive_rng, fingerprint
 from adde_ray.sources.rows import listing
 
 

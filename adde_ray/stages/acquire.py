@@ -7,15 +7,15 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from adde_ray.analysis import Analysis
+from adde_ray.artifacts.run_dir import RoundDir, derive_rng, derive_seed
+from adde_ray.artifacts.schema import SYNTHETIC, frame, payload_series, sample_id, with_payload
 from adde_ray.config import Config
-from adde_ray.data import Data
-from adde_ray.methods.acquisition import Request, plan_requests, quality_control, untargeted_requests
-from adde_ray.methods.adaptation import Policy
+from adde_ray.dataset import Data
 from adde_ray.methods.encoders import decode_images
-from adde_ray.methods.generators import FitData, to_payload
-from adde_ray.rundir import RoundDir, derive_rng, derive_seed
-from adde_ray.schema import SYNTHETIC, frame, payload_series, sample_id, with_payload
+from adde_ray.methods.policy.adaptation import Policy
+from adde_ray.methods.synthesis.acquisition import Request, plan_requests, quality_control, untargeted_requests
+from adde_ray.methods.synthesis.generators import FitData, to_payload
+from adde_ray.stages.round_state import Analysis
 
 
 class Synthesiser(Protocol):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from adde_ray.analysis import Analysis
-from adde_ray.asked import read_asked
+from adde_ray.artifacts.queries import read_asked
+from adde_ray.artifacts.run_dir import RoundDir
 from adde_ray.config import Config
-from adde_ray.data import Data, query_features
-from adde_ray.methods import adaptation, multilabel
-from adde_ray.methods.adaptation import Evidence, Policy
-from adde_ray.rundir import RoundDir
+from adde_ray.dataset import Data, query_features
+from adde_ray.methods.policy import adaptation
+from adde_ray.methods.policy.adaptation import Evidence, Policy
+from adde_ray.methods.query import multilabel
+from adde_ray.stages.round_state import Analysis
 
 
 def adapt(

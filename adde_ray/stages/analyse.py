@@ -6,21 +6,23 @@ import numpy as np
 import polars as pl
 
 from adde_ray import labels
-from adde_ray.analysis import Analysis
+from adde_ray.artifacts.run_dir import RoundDir, RunDir, derive_rng, derive_seed, read_kept
+from adde_ray.artifacts.schema import UNLABELLED, Population
 from adde_ray.config import Config
-from adde_ray.data import Data, Dataset
-from adde_ray.measures import Yardstick, measure
-from adde_ray.methods import census, diversity, drift, gaps, locality
-from adde_ray.methods.census import Census, Places
-from adde_ray.methods.clustering import Space, fit_space
-from adde_ray.methods.gap_tracking import track
-from adde_ray.methods.learner import Model
-from adde_ray.methods.locality import Locality
-from adde_ray.methods.selectors import BY_LENGTH
-from adde_ray.pool import Shard
-from adde_ray.rundir import RoundDir, RunDir, derive_rng, derive_seed, read_kept
-from adde_ray.schema import UNLABELLED, Population
-from adde_ray.workers import each
+from adde_ray.dataset import Data, Dataset
+from adde_ray.distributed.tasks import each
+from adde_ray.methods.model.learner import Model
+from adde_ray.methods.query import local_scale as locality
+from adde_ray.methods.query.local_scale import Locality
+from adde_ray.methods.query.selectors import BY_LENGTH
+from adde_ray.methods.space import diversity, drift, gaps
+from adde_ray.methods.space import region_counts as census
+from adde_ray.methods.space.clustering import Space, fit_space
+from adde_ray.methods.space.gap_tracking import track
+from adde_ray.methods.space.region_counts import Census, Places
+from adde_ray.pool.shards import Shard
+from adde_ray.stages.metrics import Yardstick, measure
+from adde_ray.stages.round_state import Analysis
 
 ROWS = 8192
 """Rows embedded and counted at a time."""

@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from adde_ray import digests
+from adde_ray.artifacts import digests
+from adde_ray.artifacts.digests import LEDGER
+from adde_ray.artifacts.features import read_features, write_features
+from adde_ray.artifacts.run_dir import REMEDY, RunDir, derive_seed, fingerprint, read_json, read_table
+from adde_ray.artifacts.schema import SPLITS, Meta, Split
 from adde_ray.config import Config
-from adde_ray.digests import LEDGER
-from adde_ray.encoding import SETTINGS, Encoding
 from adde_ray.errors import Halted
-from adde_ray.features import read_features, write_features
 from adde_ray.methods import encoders
-from adde_ray.pool import FileShard, MemoryShard, Pool
-from adde_ray.pool_files import part_files
-from adde_ray.rundir import REMEDY, RunDir, derive_seed, fingerprint, read_json, read_table
-from adde_ray.schema import SPLITS, Meta, Split
-from adde_ray.streaming import PARTS, embed_parts
+from adde_ray.pool.embed import PARTS, embed_parts
+from adde_ray.pool.files import part_files
+from adde_ray.pool.fitted_encoder import SETTINGS, Encoding
+from adde_ray.pool.shards import FileShard, MemoryShard, Pool
 
 SAMPLE = "pool-sample"
 """The sample of a streamed pool that stays in memory."""

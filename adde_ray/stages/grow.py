@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from adde_ray.asked import payloads, read_asked
-from adde_ray.rundir import RoundDir
-from adde_ray.schema import DATASET, frame, with_payload
+from adde_ray.artifacts.queries import payloads, read_asked
+from adde_ray.artifacts.run_dir import RoundDir
+from adde_ray.artifacts.schema import DATASET, frame, with_payload
 
 
 def grow(

@@ -14,22 +14,23 @@ from pathlib import Path
 
 import polars as pl
 
-from adde_ray import digests, sharding
+from adde_ray.artifacts import digests
+from adde_ray.artifacts.digests import Ledger
+from adde_ray.artifacts.run_dir import RunDir, read_json, write_json, write_table
+from adde_ray.artifacts.schema import REJECTED, SPLITS, Meta, frame
 from adde_ray.config import Config, Simulate
-from adde_ray.digests import Ledger
+from adde_ray.distributed.session import ensure_ray
 from adde_ray.errors import UserError, choose
 from adde_ray.labels import count as count_labels
 from adde_ray.methods import gates
 from adde_ray.methods.gates.expectations import add_nulls, check_nulls
 from adde_ray.methods.gates.gatekeeper import least_alike
-from adde_ray.ray_session import ensure_ray
-from adde_ray.rundir import RunDir, read_json, write_json, write_table
-from adde_ray.schema import REJECTED, SPLITS, Meta, frame
-from adde_ray.sharding import arranged
-from adde_ray.source_mark import mark
+from adde_ray.pool import build as sharding
+from adde_ray.pool.build import arranged
 from adde_ray.sources import SOURCES, WHERE, Rows
 from adde_ray.sources.rows import count, identify, listing, read_all
 from adde_ray.sources.simulate import thin
+from adde_ray.sources.storage.source_mark import mark
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from adde_ray.artifacts.run_dir import RunDir, derive_seed
+from adde_ray.artifacts.schema import SEMANTIC, frame
 from adde_ray.config import Config
+from adde_ray.distributed.session import ensure_ray
+from adde_ray.distributed.tasks import each, together
 from adde_ray.methods.gates.semantic import Cells, fit_cells, pieces, sweep
-from adde_ray.pool import Pool, Shard
-from adde_ray.ray_session import ensure_ray
-from adde_ray.rundir import RunDir, derive_seed
-from adde_ray.schema import SEMANTIC, frame
-from adde_ray.workers import each, together
+from adde_ray.pool.shards import Pool, Shard
 
 BYTES = 128 * 2**20
 """Features that are gathered at a time, about."""

@@ -12,17 +12,17 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from adde_ray.asked import asked_before
+from adde_ray.artifacts.features import read_features, write_features
+from adde_ray.artifacts.queries import asked_before
+from adde_ray.artifacts.run_dir import TUNED, RoundDir, derive_seed
+from adde_ray.artifacts.schema import Split
 from adde_ray.config import Config
-from adde_ray.data import Data, load_dataset
-from adde_ray.encoding import CHUNK, Tuned
-from adde_ray.features import read_features, write_features
-from adde_ray.methods.finetune import Recipe
-from adde_ray.methods.shortlist import shortlist
-from adde_ray.pool import Block, FileShard, MemoryShard, Pool
-from adde_ray.rundir import TUNED, RoundDir, derive_seed
-from adde_ray.schema import Split
-from adde_ray.streaming import PARTS, embed_parts
+from adde_ray.dataset import Data, load_dataset
+from adde_ray.methods.encoders.finetune import Recipe
+from adde_ray.methods.query.shortlist import shortlist
+from adde_ray.pool.embed import PARTS, embed_parts
+from adde_ray.pool.fitted_encoder import CHUNK, Tuned
+from adde_ray.pool.shards import Block, FileShard, MemoryShard, Pool
 
 
 class Actors(Protocol):

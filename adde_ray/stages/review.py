@@ -11,21 +11,21 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from adde_ray.asked import payloads, read_asked
+from adde_ray.annotators.simulated import Judges, SimulatedAnnotator, pseudo_labels
+from adde_ray.artifacts.images import viewable
+from adde_ray.artifacts.queries import payloads, read_asked
+from adde_ray.artifacts.run_dir import ORACLE, RoundDir, RunDir, derive_seed, readable
+from adde_ray.artifacts.schema import Split
 from adde_ray.config import Config
-from adde_ray.data import Data
+from adde_ray.dataset import Data
 from adde_ray.errors import choose
 from adde_ray.labels import foreign
-from adde_ray.methods.annotators import Judges, SimulatedAnnotator, pseudo_labels
-from adde_ray.methods.generators import generator_for
-from adde_ray.methods.images import viewable
+from adde_ray.methods.synthesis.generators import generator_for
 from adde_ray.review.read_review import read_review
 from adde_ray.review.write_review import TABLE, write_review
-from adde_ray.rundir import ORACLE, RoundDir, RunDir, derive_seed, readable
-from adde_ray.schema import Split
 from adde_ray.sources import ORIGINALS
+from adde_ray.sources.images.views import View
 from adde_ray.sources.originals import Finder, Original, find
-from adde_ray.sources.views import View
 
 
 class Annotator(Protocol):

@@ -11,17 +11,17 @@ import numpy as np
 import polars as pl
 
 from adde_ray import labels
-from adde_ray.analysis import Analysis, Shortlist
+from adde_ray.artifacts.run_dir import RoundDir, derive_seed
+from adde_ray.artifacts.schema import CANDIDATES, frame
 from adde_ray.config import Config
-from adde_ray.data import Data, synthetic_rows
-from adde_ray.methods import selectors, terms
-from adde_ray.methods.acquisition import quality_scores
-from adde_ray.methods.adaptation import Policy
-from adde_ray.methods.scoring import Best, Scorer, merge
-from adde_ray.pool import Pool, Shard
-from adde_ray.rundir import RoundDir, derive_seed
-from adde_ray.schema import CANDIDATES, frame
-from adde_ray.workers import each
+from adde_ray.dataset import Data, synthetic_rows
+from adde_ray.distributed.tasks import each
+from adde_ray.methods.policy.adaptation import Policy
+from adde_ray.methods.query import selectors, terms
+from adde_ray.methods.query.scoring import Best, Scorer, merge
+from adde_ray.methods.synthesis.acquisition import quality_scores
+from adde_ray.pool.shards import Pool, Shard
+from adde_ray.stages.round_state import Analysis, Shortlist
 
 SIGNALS = ("confidence", "agreement", "nn_ratio")
 """What quality control measured of a synthetic sample; Q is learned on it."""

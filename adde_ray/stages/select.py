@@ -7,15 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from adde_ray.analysis import Analysis, Shortlist
-from adde_ray.asked import keep_asked
+from adde_ray.artifacts.queries import keep_asked
+from adde_ray.artifacts.run_dir import RoundDir, derive_rng
+from adde_ray.artifacts.schema import QUERY, Split, frame
 from adde_ray.config import Config
-from adde_ray.data import Data
-from adde_ray.methods import gaps, selectors
-from adde_ray.methods.adaptation import Policy
-from adde_ray.pool import Pool
-from adde_ray.rundir import RoundDir, derive_rng
-from adde_ray.schema import QUERY, Split, frame
+from adde_ray.dataset import Data
+from adde_ray.methods.policy.adaptation import Policy
+from adde_ray.methods.query import selectors
+from adde_ray.methods.space import gaps
+from adde_ray.pool.shards import Pool
+from adde_ray.stages.round_state import Analysis, Shortlist
 
 
 def select(

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save
 
+from adde_ray.artifacts.run_dir import MODEL, TUNED, RoundDir, atomic, derive_seed, read_json, readable, write_json
 from adde_ray.config import Config, Train
-from adde_ray.data import Data, Dataset
-from adde_ray.fitting import BACKBONE, Tuning, fit
-from adde_ray.methods import learner
-from adde_ray.methods.finetune import Tunable
-from adde_ray.methods.losses import Loss
-from adde_ray.methods.model_selection import favoured
-from adde_ray.rundir import MODEL, TUNED, RoundDir, atomic, derive_seed, read_json, readable, write_json
+from adde_ray.dataset import Data, Dataset
+from adde_ray.distributed.training import BACKBONE, Tuning, fit
+from adde_ray.methods.encoders.finetune import Tunable
+from adde_ray.methods.model import learner
+from adde_ray.methods.model.losses import Loss
+from adde_ray.methods.model.model_selection import favoured
 
 WEIGHTS, MEMBERS = "model/model.safetensors", "model/members.safetensors"
 

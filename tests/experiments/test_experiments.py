@@ -20,15 +20,15 @@ import small
 from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
+from adde_ray.artifacts.run_dir import RunDir, read_json
+from adde_ray.artifacts.schema import RESULT_KEYS
 from adde_ray.cli import app
 from adde_ray.errors import UserError
 from adde_ray.experiments import tuning
 from adde_ray.experiments.conduct import ablate, sweep
 from adde_ray.experiments.trial import Trial, flat, prepare_data
 from adde_ray.loop import run
-from adde_ray.rundir import RunDir, read_json
-from adde_ray.schema import RESULT_KEYS
-from adde_ray.summary import summarise
+from adde_ray.report.summary import summarise
 
 DIGITS = Path(__file__).parents[2] / "jobs" / "configs" / "digits.toml"
 TINY = ("stop.labels=20", "train.steps=40", "generate.steps=30", "generate.per_round=8")

@@ -4,12 +4,12 @@ import polars as pl
 import pytest
 import yaml
 
+from adde_ray.artifacts.schema import DATASET, DECISIONS, GAPS, frame
 from adde_ray.export import hf_features
 from adde_ray.export.card import MAX_GAPS, Facts, Round, describe
 from adde_ray.export.card import card as render
 from adde_ray.export.hf_features import SplitSize
 from adde_ray.export.originals import Images
-from adde_ray.schema import DATASET, DECISIONS, GAPS, frame
 
 ADAPTED = [
     {"rule": "reweigh", "what": "alpha", "from": 0.6, "to": 0.55, "reason": "payoff"},

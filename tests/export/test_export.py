@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
-import hashlib
 import io
 import json
 import os
@@ -16,13 +15,14 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from exports import digests, load
 from fake_run import HOSTILE, SIZES, add_columns, make_run
 from PIL import Image
 
+from adde_ray.artifacts.run_dir import read_table, write_table
+from adde_ray.artifacts.schema import MODALITIES
 from adde_ray.errors import UserError
 from adde_ray.export import _common_type, _without_clashes, export
-from adde_ray.rundir import read_table, write_table
-from adde_ray.schema import MODALITIES
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
 
@@ -34,17 +34,6 @@ def exported(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     run = make_run(folder / "run", modality=request.param)
     return run, export(run, folder / "out"), request.param
-
-
-def load(out, cache):
-    datasets = pytest.importorskip("datasets")
-    datasets.disable_progress_bars()
-    return datasets.load_dataset(str(out), cache_dir=str(cache))
-
-
-def digests(folder) -> dict[str, str]:
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 def test_datasets_reads_it_without_a_script(exported, tmp_path):

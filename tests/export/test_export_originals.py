@@ -13,16 +13,16 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import tifffile
+from exports import digests, load
 from PIL import Image
-from test_export import digests, load
 from typer.testing import CliRunner
 
+from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.cli import app
 from adde_ray.config import Config
 from adde_ray.export import export
 from adde_ray.export.originals import Images
 from adde_ray.loop import run
-from adde_ray.rundir import RunDir
 from adde_ray.sources import SOURCES
 from adde_ray.sources.rows import identify
 

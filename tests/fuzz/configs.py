@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from adde_ray.check import check_names
 from adde_ray.config import Config
+from adde_ray.config_check import check_names
 from adde_ray.errors import UserError
 from adde_ray.experiments.grid import Grid
 from adde_ray.experiments.space import Sweep

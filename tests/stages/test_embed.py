@@ -8,14 +8,14 @@ import rich
 from rich.console import Console
 
 from adde_ray import progress
+from adde_ray.artifacts.features import read_features
+from adde_ray.artifacts.run_dir import RunDir
+from adde_ray.artifacts.schema import sample_id
 from adde_ray.config import Config
-from adde_ray.encoding import in_chunks
 from adde_ray.errors import UserError
-from adde_ray.features import read_features
 from adde_ray.methods import encoders
 from adde_ray.methods.encoders import encode_images
-from adde_ray.rundir import RunDir
-from adde_ray.schema import sample_id
+from adde_ray.pool.fitted_encoder import in_chunks
 from adde_ray.stages import embed as stage
 from adde_ray.stages.embed import embed
 from adde_ray.stages.ingest import ingest

@@ -5,10 +5,10 @@ import sys
 import polars as pl
 import pytest
 
+from adde_ray.artifacts.run_dir import RunDir, read_json, read_table
+from adde_ray.artifacts.schema import REJECTED, SPLITS, Meta
 from adde_ray.config import Config
 from adde_ray.errors import UserError
-from adde_ray.rundir import RunDir, read_json, read_table
-from adde_ray.schema import REJECTED, SPLITS, Meta
 from adde_ray.sources import SOURCES, WHERE, Rows
 from adde_ray.stages import ingest as stage
 from adde_ray.stages.ingest import ingest, load_meta, prepare

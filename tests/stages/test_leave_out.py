@@ -3,13 +3,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from adde_ray.artifacts.features import write_features
+from adde_ray.artifacts.run_dir import RunDir, read_table
+from adde_ray.artifacts.schema import SEMANTIC, Split
 from adde_ray.config import Config
-from adde_ray.features import write_features
 from adde_ray.loop import run
 from adde_ray.methods.gates import semantic
-from adde_ray.pool import FileShard, MemoryShard, Pool
-from adde_ray.rundir import RunDir, read_table
-from adde_ray.schema import SEMANTIC, Split
+from adde_ray.pool.shards import FileShard, MemoryShard, Pool
 from adde_ray.stages import leave_out as stage
 from adde_ray.stages.leave_out import leave_out
 

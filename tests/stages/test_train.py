@@ -4,8 +4,8 @@ import pytest
 from safetensors.numpy import load_file
 from small import CLASSES, blobs, config, rows, write
 
+from adde_ray.artifacts.run_dir import RunDir, read_json
 from adde_ray.loop import run
-from adde_ray.rundir import RunDir, read_json
 from adde_ray.stages import train as stage
 
 

@@ -1,7 +1,7 @@
 """What has been tried for a gap: made for it, asked about near it and in it, and confirmed as what it lacks."""
 
-from adde_ray.rundir import RunDir, read_table, write_table
-from adde_ray.schema import DATASET, GAPS, QUERY, SYNTHETIC, frame
+from adde_ray.artifacts.run_dir import RunDir, read_table, write_table
+from adde_ray.artifacts.schema import DATASET, GAPS, QUERY, SYNTHETIC, frame
 from adde_ray.stages.analyse import tried
 
 

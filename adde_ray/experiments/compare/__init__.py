@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from adde_ray.artifacts.run_dir import atomic, write_json
 from adde_ray.errors import UserError
-from adde_ray.rundir import atomic, write_json
 
 NAME = "compare"
 REFERENCE, SUBJECT = "random", "adde"
@@ -93,7 +93,7 @@ def _render(title: str, found: dict, notes: list[str], failures: list) -> tuple[
     """The page and the Markdown file."""
     from adde_ray.experiments.compare.document import markdown
     from adde_ray.experiments.compare.outline import outline
-    from adde_ray.report.page import assemble
+    from adde_ray.web.page import assemble
 
     told = outline(found, notes, failures)
     page = assemble(

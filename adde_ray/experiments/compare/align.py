@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from adde_ray.artifacts.schema import RESULT_KEYS
 from adde_ray.errors import UserError
 from adde_ray.experiments.compare.read import SETTING
-from adde_ray.methods.curves import on_grid
-from adde_ray.schema import RESULT_KEYS
+from adde_ray.methods.stats.curves import on_grid
 
 SPLITS = ("test", "ood", "val")
 """Where a figure is looked for: val steers the run, so it comes last."""

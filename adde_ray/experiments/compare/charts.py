@@ -7,7 +7,7 @@ import math
 from statistics import mean, median
 
 from adde_ray.experiments.compare.words import title
-from adde_ray.report.drawing import (
+from adde_ray.web.chart_style import (
     BLUE,
     GREEN,
     GREY,

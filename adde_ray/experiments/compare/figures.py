@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from adde_ray.experiments.compare.align import Dataset
-from adde_ray.methods import curves, statistics
-from adde_ray.methods.diversity import IN_M_DIV
-from adde_ray.methods.verdict import judge
+from adde_ray.methods.space.diversity import IN_M_DIV
+from adde_ray.methods.stats import curves, statistics
+from adde_ray.methods.stats.verdict import judge
 from adde_ray.strategies import OWN
 
 MEASURES = ("area", "final")

@@ -15,10 +15,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adde_ray.damage import is_whole
-from adde_ray.documents import read_json
+from adde_ray.artifacts.damage import is_whole
+from adde_ray.artifacts.schema import RESULT_KEYS
+from adde_ray.config.documents import read_json
 from adde_ray.errors import UserError, first_line
-from adde_ray.schema import RESULT_KEYS
 from adde_ray.strategies import OWN
 
 SETTING = "config."

@@ -13,8 +13,8 @@ import polars as pl
 
 from adde_ray.experiments.compare.align import check_wanted, metric_of
 from adde_ray.experiments.compare.read import SETTING, Experiment
-from adde_ray.methods.curves import area, on_grid
-from adde_ray.methods.sensitivity import MIN_CONFIGS, sensitivity
+from adde_ray.methods.stats.curves import area, on_grid
+from adde_ray.methods.stats.sensitivity import MIN_CONFIGS, sensitivity
 
 
 def sweep_figures(experiment: Experiment, wanted: str | None) -> dict:

@@ -11,7 +11,7 @@ from adde_ray.experiments.compare import words
 from adde_ray.experiments.compare.charts import MANY
 from adde_ray.experiments.compare.document import Section, Table
 from adde_ray.experiments.compare.figures import DROPS, MEASURES, less_is_better
-from adde_ray.methods.verdict import Judged, interval, sentence
+from adde_ray.methods.stats.verdict import Judged, interval, sentence
 
 MAX_FIGURES = 12  # of fairness and amplification, in the table beside
 

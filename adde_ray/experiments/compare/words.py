@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from adde_ray.experiments.compare.align import SPLITS
-from adde_ray.methods.statistics import LEVEL
+from adde_ray.methods.stats.statistics import LEVEL
 from adde_ray.report.figures import name_of
 
 NEVER = "never"

@@ -6,7 +6,7 @@ what is labelled, and holds one of each set of near copies. What resembles by me
 (`semantic`).
 
 A pool that is read in parts passes a `Guard`, part by part. Which of its rows copy each other is found when all parts
-are there (`adde_ray.copies`), from the signatures the guard leaves.
+are there (`adde_ray.pool.dedup`), from the signatures the guard leaves.
 """
 
 from __future__ import annotations

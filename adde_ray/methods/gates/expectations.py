@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 
 import polars as pl
 
+from adde_ray.artifacts.images import planes
 from adde_ray.config import Expectation, Gates
 from adde_ray.errors import UserError
-from adde_ray.methods.images import planes
 
 CHARS, WORDS, LINES = 20, 10, 5
 """Shares of characters, words and lines are judged in texts of at least so many."""

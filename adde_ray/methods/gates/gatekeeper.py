@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from adde_ray.artifacts.schema import PAYLOAD_KINDS
 from adde_ray.config import Gates
 from adde_ray.errors import UserError
 from adde_ray.methods.gates import expectations, near_copies
 from adde_ray.methods.gates.expectations import Nulls
 from adde_ray.methods.gates.index import Index, as_found, sign
-from adde_ray.schema import PAYLOAD_KINDS
 
 LEARNED, HELD_OUT = ("seed", "pool"), ("val", "test", "ood")
 

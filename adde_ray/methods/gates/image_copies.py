@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from adde_ray.artifacts.images import open_images, planes
 from adde_ray.config import Gates
-from adde_ray.methods.images import open_images, planes
 
 SIDE = 64
 """Images are shrunk to at most this many pixels a side before their pixels are compared."""

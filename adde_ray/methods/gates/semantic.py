@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from adde_ray.methods.products import product
+from adde_ray.methods.numerics.matmul import product
 
 CELL = 1000
 """Rows of a cell, on average, …"""

@@ -3,6 +3,7 @@ import polars as pl
 import pytest
 from sklearn.datasets import load_digits
 
+from adde_ray.artifacts.images import encode_images
 from adde_ray.config import Expectation, Gates
 from adde_ray.errors import UserError
 from adde_ray.methods.gates.expectations import (
@@ -14,7 +15,6 @@ from adde_ray.methods.gates.expectations import (
     count_nulls,
     reasons,
 )
-from adde_ray.methods.images import encode_images
 
 ORDINARY = [
     "hi",

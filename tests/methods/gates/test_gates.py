@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 from sklearn.datasets import load_digits
 
+from adde_ray.artifacts.images import encode_images
+from adde_ray.artifacts.schema import REJECTED, frame
 from adde_ray.config import Gates
 from adde_ray.errors import UserError
 from adde_ray.methods import gates
 from adde_ray.methods.gates.gatekeeper import least_alike
-from adde_ray.methods.images import encode_images
-from adde_ray.schema import REJECTED, frame
 from adde_ray.sources.rows import identify
 
 LONG = "please tell me where the parcel is that i have ordered from your shop"

@@ -8,9 +8,9 @@ from pairing import digits as read_digits
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from adde_ray.artifacts.images import encode_images
 from adde_ray.config import Gates
 from adde_ray.methods.gates.near_copies import candidates, likeness
-from adde_ray.methods.images import encode_images
 
 
 @pytest.fixture(scope="module")

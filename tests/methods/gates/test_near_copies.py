@@ -4,8 +4,8 @@ import pytest
 from pairing import CONFIG, matches, pairs
 from pairing import digits as read_digits
 
+from adde_ray.artifacts.images import encode_images
 from adde_ray.methods.gates.near_copies import ALIKE, Pairs, keep_first, likeness, within
-from adde_ray.methods.images import encode_images
 
 
 @pytest.fixture(scope="module")

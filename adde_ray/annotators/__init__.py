@@ -1,0 +1,1 @@
+"""Who answers a query: annotators that are no people."""

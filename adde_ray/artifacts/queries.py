@@ -1,0 +1,60 @@
+"""What people were asked about, round by round: the pool's rows in each query, kept with the round.
+
+What the pool has been asked for once is never looked for again: the dataset, its features, the review and the export
+are made from these rows, however large the pool is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from adde_ray.artifacts.run_dir import RoundDir, RunDir, write_table
+from adde_ray.artifacts.schema import Split, payload_series
+
+ASKED = "asked.parquet"
+"""In rounds/t/: the pool's rows in the query, sorted by sample_id, with all their columns and `FEATURES`."""
+
+FEATURES = "adde:features"
+"""No user's column is called that."""
+
+
+def keep_asked(split: Split, round_: RoundDir) -> None:
+    """Write the round's `asked.parquet`."""
+    features = pl.Series(FEATURES, split.features, dtype=pl.Array(pl.Float32, split.features.shape[1]))
+    write_table(round_.root / ASKED, split.table.with_columns(features.cast(pl.List(pl.Float32))))
+
+
+def read_asked(round_: RoundDir) -> Split | None:
+    """The pool's rows in this round's query, sorted by sample_id; None before there is one."""
+    table = round_.read(ASKED)
+    if table is None:
+        return None
+    dims = table[FEATURES].list.len().max() or 0
+    features = np.array(table[FEATURES].to_list(), dtype=np.float32).reshape(len(table), dims)
+    return Split(table.drop(FEATURES), features)
+
+
+def asked_rows(run: RunDir, before: int) -> list[Split]:
+    """`read_asked` of the rounds < `before` that asked."""
+    return [asked for t in range(before) if (asked := read_asked(run.round(t))) is not None]
+
+
+def asked_before(run: RunDir, t: int) -> set[str]:
+    """Ids of every sample people were asked about in rounds < t, synthetic ones included."""
+    queries = [run.round(r).read("query.parquet", "sample_id") for r in range(t)]
+    return {i for query in queries if query is not None for i in query["sample_id"]}
+
+
+def payloads(sample_ids: list[str], synthetic: pl.DataFrame, asked: Split, modality: str) -> pl.Series:
+    """The payload column of a query's samples: `asked` has the pool's, SYNTHETIC rows the synthetic ones."""
+    found = dict(synthetic.select("sample_id", modality).iter_rows())
+    found |= dict(asked.table.select("sample_id", modality).iter_rows())
+    return payload_series([found[i] for i in sample_ids], modality)
+
+
+def features_of(sample_ids: list[str], synthetic: pl.DataFrame, asked: Split) -> np.ndarray:
+    """(n, d) features of a query's n >= 1 samples, from where `payloads` has them."""
+    found = dict(synthetic.select("sample_id", "features").iter_rows())
+    found |= dict(zip(asked.ids, asked.features, strict=True))
+    return np.array([found[i] for i in sample_ids], dtype=np.float32)

@@ -1,0 +1,135 @@
+"""Everything about a config that can be wrong without its types being wrong; cheap, and before any training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from adde_ray.artifacts.schema import Meta
+from adde_ray.config import Config
+from adde_ray.errors import UserError, choose
+from adde_ray.methods.encoders import ENCODERS, resolve
+from adde_ray.methods.encoders.transformer import location
+from adde_ray.methods.metrics.corruptions import CORRUPTIONS, check_fit
+from adde_ray.methods.model.learner import LEARNERS
+from adde_ray.methods.policy.adaptation import RULES
+from adde_ray.methods.query.selectors import SELECTORS, WHATEVER_SCORE
+from adde_ray.methods.query.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY
+from adde_ray.methods.space.diversity import class_target
+from adde_ray.methods.synthesis.acquisition import QUALITY_MODELS
+from adde_ray.methods.synthesis.generators import GENERATORS, generator_for
+from adde_ray.stages.review import ANNOTATORS
+
+
+def check_names(config: Config) -> None:
+    """Every name of a part is known, and the parts fit together. Raises UserError."""
+    named = [
+        ("encoder.name", {**ENCODERS, "auto": None}, [config.encoder.name]),
+        ("train.learner", LEARNERS, [config.train.learner]),
+        ("generate.generator", {**GENERATORS, "auto": None, "none": None}, [config.generate.generator]),
+        ("quality_control.models", QUALITY_MODELS, config.quality_control.models),
+        ("select.uncertainty", UNCERTAINTY, [config.select.uncertainty]),
+        ("select.diversity", DIVERSITY, config.select.diversity),
+        ("select.selector", SELECTORS, [config.select.selector]),
+        ("review.annotator", ANNOTATORS, [config.review.annotator]),
+        ("adapt.rules", RULES, config.adapt.rules),
+        ("measure.corruptions", CORRUPTIONS, config.measure.corruptions),
+    ]
+    for where, registry, names in named:
+        for name in names:
+            choose(registry, name, where=where)
+    _check_members(config)
+    _check_tuning(config)
+    _check_processes(config)
+    weights = config.select.alpha + config.select.beta + config.select.gamma
+    if config.select.selector not in WHATEVER_SCORE and weights == 0:
+        raise UserError("every weight is 0", where="select", remedy="Give alpha, beta or gamma a value above 0")
+    if config.compare.random and config.review.annotator != "simulated":
+        raise UserError(
+            "needs the simulated annotator: people would be asked twice", where="compare.random", value=True,
+            remedy="Set compare.random = false",
+        )  # fmt: skip
+
+
+def _check_members(config: Config) -> None:
+    train = config.train
+    if config.select.uncertainty in OF_MEMBERS and train.ensemble < 2:
+        raise UserError(
+            "needs an ensemble", where="select.uncertainty", value=config.select.uncertainty,
+            remedy="Set train.ensemble to 5, say",
+        )  # fmt: skip
+    if train.ensemble > 1 and config.select.uncertainty not in OF_MEMBERS:
+        raise UserError(
+            f"would be ignored by select.uncertainty = {config.select.uncertainty!r}", where="train.ensemble",
+            value=train.ensemble, remedy='Set select.uncertainty = "bald", or train.ensemble = 1',
+        )  # fmt: skip
+    if train.dropout and train.learner != "mlp":
+        raise UserError(
+            f"would be ignored by the learner {train.learner}", where="train.dropout", value=train.dropout,
+            remedy='Set train.learner = "mlp", or train.dropout = 0',
+        )  # fmt: skip
+
+
+def _check_processes(config: Config) -> None:
+    """What one machine can hold; of a cluster, Ray knows."""
+    if os.environ.get("RAY_ADDRESS", "local") not in ("", "local"):
+        return
+    asked = {
+        "train.workers": config.train.workers,
+        "generate.actors": config.generate.actors,
+        "stream.workers": config.stream.workers or 0,
+    }
+    most = max(16, 4 * (os.cpu_count() or 1))
+    for where, count in asked.items():
+        if count > most:
+            remedy = f"Set it to {most} at most, or name a cluster with RAY_ADDRESS"
+            raise UserError("more processes than this machine holds", where=where, value=count, remedy=remedy)
+
+
+def _check_tuning(config: Config) -> None:
+    mode, encoder = config.train.mode, config.encoder
+    tunable = {"lora": ("transformer",), "full": ("transformer", "convnet")}
+    if mode == "head":
+        if encoder.name == "convnet":
+            raise UserError(
+                "is random until it is trained", where="encoder.name", value="convnet",
+                remedy='Set train.mode = "full", or take another encoder',
+            )  # fmt: skip
+        return
+    if encoder.name not in tunable[mode]:
+        raise UserError(
+            f"the encoder {encoder.name} cannot be trained so", where="train.mode", value=mode,
+            remedy=f"Set encoder.name to {' or '.join(tunable[mode])}, or train.mode = \"head\"",
+        )  # fmt: skip
+    if encoder.dims:
+        raise UserError(
+            "features that are reduced cannot be trained", where="encoder.dims", value=encoder.dims,
+            remedy=f'Set encoder.dims = 0, or train.mode = "head" instead of "{mode}"',
+        )  # fmt: skip
+
+
+def check_data(config: Config, meta: Meta) -> None:
+    """What the config says fits the data: encoder, generator, classes, subgroups, annotator. Raises UserError."""
+    resolve(config.encoder, meta.modality)
+    if config.encoder.model:
+        location(config.encoder.model)
+    generator_for(config.generate.generator, meta.modality)
+    class_target(meta.classes, config.diversity)
+    _known("diversity.subgroup_target", config.diversity.subgroup_target, meta.subgroups, "subgroup column")
+    _known("measure.rare_classes", config.measure.rare_classes, meta.classes, "class")
+    check_fit(config.measure.corruptions, meta.modality, where="measure.corruptions")
+    if isinstance(config.review.error_rate, dict):
+        _known("review.error_rate", config.review.error_rate, meta.classes, "class")
+    if config.review.annotator == "simulated" and not meta.has_oracle:
+        raise UserError(
+            "the pool's true labels are not known", where="review.annotator", value="simulated",
+            remedy='Set review.annotator = "file" and answer through review.csv',
+        )  # fmt: skip
+
+
+def _known(where: str, given: Iterable[str], known: tuple[str, ...], noun: str) -> None:
+    for name in given:
+        if name not in known:
+            raise UserError(
+                f"no such {noun}", where=where, value=name, remedy=f"There are: {', '.join(known) or 'none'}"
+            )

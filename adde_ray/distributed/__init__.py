@@ -1,0 +1,1 @@
+"""What runs on Ray: the session, tasks, training with its checkpoint, and pools of actors."""

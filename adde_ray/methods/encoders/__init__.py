@@ -1,0 +1,238 @@
+"""Frozen encoders: payloads (image, text or vector) → features (n, d) float32, of typical distance about 1.
+
+An encoder is fitted once per run, on pool and seed together, without labels; its state is arrays and JSON, so
+that a later process encodes new samples the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+
+from adde_ray import config
+from adde_ray.artifacts.images import decode_images, encode_images
+from adde_ray.errors import UserError, choose
+from adde_ray.methods.encoders.convnet import Convnet
+from adde_ray.methods.encoders.patches import Patches
+from adde_ray.methods.encoders.transformer import Transformer
+
+AUTO = {"image": "pixels", "text": "tfidf", "vector": "raw"}
+
+_CHUNK = 4096  # rows held decoded at a time
+_FARTHEST = 1e6  # root mean squares from the mean
+_MAX_PCA_ROWS = 5_000  # components are fitted on at most this many rows, drawn by the seed
+
+
+class Encoder(Protocol):
+    """Built as `ENCODERS[name](config.encoder, modality)`."""
+
+    modalities: tuple[str, ...]
+
+    def fit(self, payloads: pl.Series, *, seed: int) -> None:
+        """Learn what encoding needs (a mean, a vocabulary), or nothing."""
+
+    def encode(self, payloads: pl.Series) -> np.ndarray:
+        """(n, d) float32, finite. A row's features do not depend on the others (a transformer's: but for rounding)."""
+
+    def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The fitted state: arrays, and settings that JSON can hold."""
+
+    def load(self, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> None:
+        """Take the state that `save` gave."""
+
+
+def resolve(settings: config.Encoder, modality: str) -> str:
+    """The encoder's name, "auto" resolved. Raises UserError: unknown, of another modality, model missing or unused."""
+    name = AUTO[modality] if settings.name == "auto" else settings.name
+    encoder = choose(ENCODERS, name, where="encoder.name")
+    if modality not in encoder.modalities:
+        fit = ", ".join(n for n, e in ENCODERS.items() if modality in e.modalities)
+        raise UserError(
+            f"encodes {' and '.join(encoder.modalities)} data, but the data is {modality}",
+            where="encoder.name",
+            value=name,
+            remedy=f"Choose one of: auto, {fit}",
+        )
+    for key, owner in (("symmetry", "patches"), ("model", "transformer")):
+        if (value := getattr(settings, key)) is not None and name != owner:
+            raise UserError(
+                f"would be ignored by the encoder {name}",
+                where=f"encoder.{key}",
+                value=value,
+                remedy=f'Set encoder.name = "{owner}", or drop the {key}',
+            )
+    if name == "transformer" and settings.model is None:
+        raise UserError(
+            "transformer needs a model",
+            where="encoder.model",
+            remedy="Give a Hugging Face model id or a local folder",
+        )
+    return name
+
+
+def better(name: str, *, sized: bool = True) -> str | None:
+    """Settings of an encoder that tells more than this one, as a user writes them; None where none is known.
+
+    sized: the data says how large its images are.
+    """
+    size = " and data.size = 224" if sized else ""
+    images = f'encoder.name = "transformer" with encoder.model = "facebook/dinov2-small"{size}'
+    texts = 'encoder.name = "transformer" with encoder.model = "sentence-transformers/all-MiniLM-L6-v2"'
+    return {
+        "pixels": f'{images}, or encoder.name = "patches" where no model can be had',
+        "patches": images,
+        "convnet": images,
+        "tfidf": texts,
+        "transformer": 'train.mode = "lora", which trains the encoder as well',
+    }.get(name)
+
+
+def make(settings: config.Encoder, modality: str) -> Encoder:
+    """The configured encoder, not fitted yet. Raises UserError as `resolve` does."""
+    name = resolve(settings, modality)
+    encoder = ENCODERS[name](settings, modality)
+    reduces = hasattr(encoder, "default_dims")  # by itself, so that settings.dims is its own affair
+    return Reduced(encoder, settings.dims) if settings.dims and not reduces else encoder
+
+
+class Raw:
+    """Vectors as they are: centred on the fit's mean and divided by their root mean square distance from it."""
+
+    modalities: tuple[str, ...] = ("vector",)
+
+    def __init__(self, settings: config.Encoder, modality: str):
+        self.mean = np.zeros(0)
+        self.scale = 1.0
+
+    def fit(self, payloads: pl.Series, *, seed: int) -> None:
+        count, mean, spread = 0, np.zeros(1), 0.0
+        for start in range(0, len(payloads), _CHUNK):  # moments merged chunk by chunk (Chan et al. 1979)
+            x = self._matrix(payloads[start : start + _CHUNK])
+            shift = x.mean(axis=0) - mean
+            spread += np.square(x - x.mean(axis=0)).sum() + np.square(shift).sum() * count * len(x) / (count + len(x))
+            mean = mean + shift * len(x) / (count + len(x))
+            count += len(x)
+        self.mean = mean
+        self.scale = float(np.sqrt(spread / count)) if spread > 0 else 1.0
+
+    def encode(self, payloads: pl.Series) -> np.ndarray:
+        if not len(payloads):
+            return np.zeros((0, len(self.mean)), np.float32)
+        x = self._matrix(payloads)
+        assert x.shape[1] == len(self.mean), (x.shape, len(self.mean))
+        # No row of the fit is farther than √n; what comes later may be, and would leave float32's range in a product.
+        return np.clip((x - self.mean) / self.scale, -_FARTHEST, _FARTHEST).astype(np.float32)
+
+    def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        return {"mean": self.mean}, {"scale": self.scale}
+
+    def load(self, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> None:
+        self.mean, self.scale = arrays["mean"], settings["scale"]
+
+    def _matrix(self, payloads: pl.Series) -> np.ndarray:
+        return payloads.list.to_array(len(payloads[0])).to_numpy().astype(np.float64)
+
+
+class Pixels(Raw):
+    """Flattened pixels, channels first, scaled as vectors are."""
+
+    modalities = ("image",)
+
+    def _matrix(self, payloads: pl.Series) -> np.ndarray:
+        return decode_images(payloads).reshape(len(payloads), -1).astype(np.float64)
+
+
+class Tfidf:
+    """Latent semantic analysis of character n-grams, of unit length (a text of unknown n-grams only is 0).
+
+    Characters within words, not words: better on short texts, and it works where no space divides words.
+    Deerwester et al. 1990.
+    """
+
+    modalities = ("text",)
+    default_dims = 128
+    max_terms = 10_000
+
+    def __init__(self, settings: config.Encoder, modality: str):
+        self.dims = settings.dims or self.default_dims
+        self.components = np.zeros((0, 0))
+        self.vectorizer = self._make_vectorizer()
+
+    def fit(self, payloads: pl.Series, *, seed: int) -> None:
+        from sklearn.utils.extmath import randomized_svd
+
+        self.vectorizer = self._make_vectorizer(max_features=self.max_terms)
+        counts = self.vectorizer.fit_transform(payloads.to_list())
+        _, _, self.components = randomized_svd(counts, min(self.dims, *counts.shape), random_state=seed)
+
+    def encode(self, payloads: pl.Series) -> np.ndarray:
+        if not len(payloads):
+            return np.zeros((0, len(self.components)), np.float32)
+        z = self.vectorizer.transform(payloads.to_list()) @ self.components.T
+        norms = np.linalg.norm(z, axis=1, keepdims=True)
+        return np.divide(z, norms, out=np.zeros_like(z), where=norms > 1e-9).astype(np.float32)
+
+    def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        terms = self.vectorizer.get_feature_names_out().tolist()
+        return {"components": self.components, "idf": self.vectorizer.idf_}, {"terms": terms}
+
+    def load(self, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> None:
+        self.components = arrays["components"]
+        self.vectorizer = self._make_vectorizer(vocabulary=settings["terms"])
+        self.vectorizer.idf_ = arrays["idf"]
+
+    def _make_vectorizer(self, **kwargs: Any) -> Any:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        return TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, **kwargs)
+
+
+class Reduced:
+    """The first principal components of another encoder's features."""
+
+    modalities = ("image", "text", "vector")
+
+    def __init__(self, encoder: Encoder, dims: int):
+        self.encoder, self.dims = encoder, dims
+        self.mean = np.zeros(0)
+        self.components = np.zeros((0, 0))
+
+    def fit(self, payloads: pl.Series, *, seed: int) -> None:
+        from sklearn.decomposition import PCA
+
+        self.encoder.fit(payloads, seed=seed)
+        if len(payloads) > _MAX_PCA_ROWS:
+            rows = np.random.default_rng(seed).choice(len(payloads), _MAX_PCA_ROWS, replace=False)
+            payloads = payloads[np.sort(rows)]
+        x = np.concatenate([self.encoder.encode(payloads[i : i + _CHUNK]) for i in range(0, len(payloads), _CHUNK)])
+        with np.errstate(invalid="ignore"):  # shares of a variance of 0, which nobody reads
+            pca = PCA(min(self.dims, *x.shape), random_state=seed).fit(x)
+        self.mean, self.components = pca.mean_.astype(np.float64), pca.components_.astype(np.float64)
+
+    def encode(self, payloads: pl.Series) -> np.ndarray:
+        # In float64, so that rounding to float32 hides that a product of matrices varies with the batch.
+        return ((self.encoder.encode(payloads) - self.mean) @ self.components.T).astype(np.float32)
+
+    def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        arrays, settings = self.encoder.save()
+        inner = {f"inner.{name}": array for name, array in arrays.items()}
+        return {**inner, "pca.mean": self.mean, "pca.components": self.components}, settings
+
+    def load(self, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> None:
+        self.mean, self.components = arrays["pca.mean"], arrays["pca.components"]
+        inner = {n.removeprefix("inner."): array for n, array in arrays.items() if n.startswith("inner.")}
+        self.encoder.load(inner, settings)
+
+
+ENCODERS: dict[str, Any] = {
+    "pixels": Pixels,
+    "patches": Patches,
+    "raw": Raw,
+    "tfidf": Tfidf,
+    "transformer": Transformer,
+    "convnet": Convnet,
+}
+
+__all__ = ["AUTO", "ENCODERS", "Encoder", "better", "decode_images", "encode_images", "make", "resolve"]

@@ -1,0 +1,1 @@
+"""The model f: what it is, how it is trained, and which of several is kept."""

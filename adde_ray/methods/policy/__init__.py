@@ -1,0 +1,1 @@
+"""How a run reacts to what it measured: adaptation and stopping rules."""

@@ -1,0 +1,1 @@
+"""What a few seeds, or the rows of one run, can tell."""

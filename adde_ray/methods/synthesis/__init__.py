@@ -1,0 +1,1 @@
+"""What to synthesise, and how: requests, quality, generators."""

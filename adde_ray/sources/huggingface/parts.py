@@ -1,0 +1,101 @@
+"""Pieces of a dataset folder's files, with labels as everywhere else: a class's name, or several in one string.
+
+The folder keeps them as numbers of a ClassLabel feature, as strings, or as lists of either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from adde_ray.labels import canonical as label_of
+from adde_ray.labels import in_words, join
+from adde_ray.sources.rows import WHERE, Reject
+from adde_ray.sources.storage.files import AnyPath
+from adde_ray.sources.tables.parts import Part, TableFile
+from adde_ray.sources.tables.spelling import canonical, with_plain_names
+
+UNKNOWN = "unknown"
+"""Column of the classes nobody could tell, in a multi-label dataset as `adde export` writes it."""
+
+
+@dataclass(frozen=True)
+class HubPart:
+    """Some rows of a split."""
+
+    part: Part
+    label_column: str
+    classes: tuple[str, ...]  # names of the ClassLabel feature, if it is one
+    labelled: bool = False  # leaves out the rows without a label
+    without: tuple[str, ...] = ()  # rows that are left out, by name (`WHERE`)
+
+    @property
+    def path(self) -> AnyPath:
+        return self.part.path
+
+    @property
+    def name(self) -> str:
+        return self.part.name
+
+    @property
+    def num_rows(self) -> int:
+        return self.part.num_rows - len(self.without)
+
+    def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        table, rejected = self.part.read()
+        table = with_names(table, self.label_column, self.classes)
+        if self.labelled and self.label_column in table.columns:
+            table = table.filter(pl.col(self.label_column).is_not_null())
+        if self.without and len(table):
+            table = table.filter(~pl.col(WHERE).is_in(self.without))
+        return table, rejected
+
+
+def hub_file(file: TableFile, folder: AnyPath, label_column: str, classes: tuple[str, ...]) -> TableFile:
+    """A file of the dataset in `folder`, its parts as `HubPart`s."""
+    parts = tuple(HubPart(part, label_column, classes) for part in file.parts)
+    return replace(file, parts=parts, head=with_names(file.head, label_column, classes), folder=folder)
+
+
+def with_names(table: pl.DataFrame, label_column: str, classes: tuple[str, ...]) -> pl.DataFrame:
+    """With labels as text, where there are any."""
+    table = with_plain_names(table)
+    if label_column not in table.columns:
+        return table
+    if isinstance(table.schema[label_column], pl.List):
+        return _of_several(table, label_column, classes)
+    return table.with_columns(_names(table[label_column], classes))
+
+
+def _names(column: pl.Series, classes: tuple[str, ...]) -> pl.Series:
+    """Names of classes; null where there is none. A number beyond the classes stays one, to be told of."""
+    if column.dtype.is_nested() or column.dtype == pl.Binary:
+        return column  # to be told of
+    texts, names = canonical(column), {str(number): name for number, name in enumerate(classes)}
+    if column.dtype.is_numeric():
+        return texts.set(texts.str.contains(r"^-\d+$"), None).replace(names)
+    # CSV and JSON Lines may hold either.
+    return texts.replace(
+        {number: name for number, name in (names | {"-1": None}).items() if number not in classes} if classes else {}
+    )
+
+
+def _of_several(table: pl.DataFrame, label_column: str, classes: tuple[str, ...]) -> pl.DataFrame:
+    """Lists of classes as the one string a label is everywhere else; see `labels`."""
+
+    def named(column: str) -> list[list[str] | None]:
+        if not isinstance(table.schema.get(column), pl.List):
+            return [[]] * len(table)
+        values = table[column].to_list()
+        return [None if row is None else [_name(value, classes) for value in row] for row in values]
+
+    pairs = zip(named(label_column), named(UNKNOWN), strict=True)
+    labels = [None if holds is None else in_words(join(holds, unknown or ())) for holds, unknown in pairs]
+    kept = table.drop(UNKNOWN) if isinstance(table.schema.get(UNKNOWN), pl.List) else table
+    return kept.with_columns(pl.Series(label_column, labels, dtype=pl.String))
+
+
+def _name(value: int | str, classes: tuple[str, ...]) -> str:
+    known = isinstance(value, int) and 0 <= value < len(classes)
+    return classes[value] if known else label_of(value) or str(value)

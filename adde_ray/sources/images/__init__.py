@@ -1,0 +1,1 @@
+"""Images and satellite tiles in folders."""

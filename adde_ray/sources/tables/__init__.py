@@ -1,0 +1,1 @@
+"""Texts, vectors and pictures in tables: CSV, JSON Lines, Parquet."""

@@ -1,0 +1,45 @@
+"""What the steps of a round hand to each other, besides files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from adde_ray.dataset import Dataset
+from adde_ray.methods.model.learner import Model
+from adde_ray.methods.query.local_scale import Locality
+from adde_ray.methods.space.clustering import Space
+from adde_ray.methods.space.gaps import Gap
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a round knows before it acts: its dataset, its model, and what they show of the latent space.
+
+    Reference rows are those of `Data.reference`.
+    """
+
+    dataset: Dataset  # D_t
+    model: Model  # f, trained on it
+    asked: set[str]  # ids people have been asked about before
+    space: Space
+    embedding: np.ndarray  # (n, e) of the reference rows
+    dataset_embedding: np.ndarray  # (m, e)
+    proba: np.ndarray  # (n, C) calibrated, of the reference rows
+    open_gaps: list[Gap]  # those to act on now
+    locality: Locality | None  # where the selector asks how far is far enough
+
+
+@dataclass(frozen=True)
+class Shortlist:
+    """What the query is chosen from: CANDIDATES sorted by sample_id, and row-aligned with it the features and the row
+    of the pool's shard each lies in."""
+
+    table: pl.DataFrame
+    features: np.ndarray  # (n, d)
+    shards: np.ndarray  # (n,), -1 for synthetic ones
+
+    def __len__(self) -> int:
+        return len(self.table)
