@@ -25,10 +25,9 @@ from sklearn.metrics import adjusted_rand_score
 
 from adde_ray.artifacts.schema import UNLABELLED, Population
 from adde_ray.distributed.tasks import each
-from adde_ray.methods.space import gaps
-from adde_ray.methods.space import region_counts as census
+from adde_ray.methods.space import gaps, region_counts
 from adde_ray.methods.space.clustering import Space, fit_space
-from adde_ray.methods.space.region_counts import Census
+from adde_ray.methods.space.region_counts import RegionCounts
 from adde_ray.pool.shards import Pool
 
 DIMS = 64
@@ -41,7 +40,7 @@ def find(pool: Pool, missing: np.ndarray) -> tuple[Space, list[gaps.Gap], dict[s
     space = fit_space(pool.sample.features, CONFIG.clustering, seed=0)
     seconds["fit on the sample"] = time.perf_counter() - at
     at = time.perf_counter()
-    real = census.total(space, (found for _, found in each(_places, pool.shards, space, workers=0)))
+    real = region_counts.total(space, (found for _, found in each(_places, pool.shards, space, workers=0)))
     seconds["assign all rows"] = time.perf_counter() - at
     at = time.perf_counter()
     features, group = draw(2_000, DIMS, np.random.default_rng(2))
@@ -50,19 +49,19 @@ def find(pool: Pool, missing: np.ndarray) -> tuple[Space, list[gaps.Gap], dict[s
     labels = group % len(CLASSES)
     reference = Population(pool.sample.ids, space.points, np.full(len(pool.sample), UNLABELLED))
     dataset = Population([f"{i:032x}" for i in range(len(labels))], points, labels)
-    taken = census.count(space, points)
-    nothing = census.total(space, [])
+    taken = region_counts.count(space, points)
+    nothing = region_counts.total(space, [])
     proba = np.full((len(reference), len(CLASSES)), 1 / len(CLASSES))
     found = gaps.find_gaps(
         space, reference, dataset, asked=np.zeros(len(reference), dtype=bool), proba=proba, classes=CLASSES,
-        config=CONFIG.gaps, diversity=CONFIG.diversity, census=Census(real, taken, nothing),
+        config=CONFIG.gaps, diversity=CONFIG.diversity, counts=RegionCounts(real, taken, nothing),
     )  # fmt: skip
     seconds["find the gaps"] = time.perf_counter() - at
     return space, found, seconds
 
 
-def _places(shard, space: Space) -> census.Places:
-    return census.count(space, space.reduce(shard.read().features.astype(np.float32)))
+def _places(shard, space: Space) -> region_counts.Places:
+    return region_counts.count(space, space.reduce(shard.read().features.astype(np.float32)))
 
 
 def by_hdbscan(points: np.ndarray) -> np.ndarray:

@@ -30,8 +30,7 @@ from adde_ray.methods.metrics.evaluation import evaluate
 from adde_ray.methods.model import learner, losses
 from adde_ray.methods.policy import adaptation, stopping
 from adde_ray.methods.policy.adaptation import Evidence, Policy
-from adde_ray.methods.query import local_scale as locality
-from adde_ray.methods.query import selectors, terms
+from adde_ray.methods.query import local_scale, selectors, terms
 from adde_ray.methods.space import diversity, drift, gaps
 from adde_ray.methods.space.clustering import fit_space
 from adde_ray.methods.space.gap_tracking import track
@@ -40,7 +39,7 @@ from adde_ray.methods.synthesis.generators import GENERATORS, FitData, to_payloa
 from adde_ray.pool.shards import MemoryShard, Pool
 from adde_ray.report.summary import stage_seconds
 from adde_ray.stages.ingest import prepare
-from adde_ray.stages.metrics import Yardstick
+from adde_ray.stages.metrics import MetricsReference
 
 CONFIG = Path(__file__).parents[1] / "jobs" / "configs" / "digits.toml"
 
@@ -86,10 +85,10 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
     all_labels = np.array([classes.index(known[i]) for i in sorted(known)])
     judges = Judges(reference.features[at], all_labels, seed=derive_seed(seed, "annotator"))
     annotator = SimulatedAnnotator(classes, judges=judges, seed=derive_seed(seed, "annotator"))
-    by = Yardstick.of(data, config)
+    by = MetricsReference.of(data, config)
     val, said = data.splits["val"].features, data.labels("val")
-    exponent = locality.exponent(val, said, reference.features, seed=derive_seed(seed, "locality"))
-    local = locality.Locality(exponent, locality.unit(reference.features, seed=derive_seed(seed, "unit")))
+    exponent = local_scale.exponent(val, said, reference.features, seed=derive_seed(seed, "locality"))
+    local = local_scale.LocalScale(exponent, local_scale.unit(reference.features, seed=derive_seed(seed, "unit")))
     generator = GENERATORS["cvae"](config.generate)
 
     ids = list(splits["seed"]["sample_id"])
@@ -186,11 +185,11 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
         member = gaps.membership(points, p, {}, to_fill, classes)
         counts = np.bincount(y, minlength=len(classes))
         scale = terms.novelty_scale(reference.features[real], x)
-        situation = terms.Situation(p, embedding, x, counts, member, scale)
+        batch = terms.CandidateBatch(p, embedding, x, counts, member, scale)
         sharpness = terms.sharpness(terms.uncertainty(proba[real], config.select.uncertainty))
         u = terms.uncertainty(p, config.select.uncertainty)
-        u = terms.weighted(u, situation, sharpness=sharpness, rarity=config.select.rarity)
-        div = terms.diversity(situation, config.select.diversity)
+        u = terms.weighted(u, batch, sharpness=sharpness, rarity=config.select.rarity)
+        div = terms.diversity(batch, config.select.diversity)
         q = np.ones(len(p), dtype=np.float32)
         if kept:
             q[len(real) :] = quality_scores(

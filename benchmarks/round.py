@@ -29,14 +29,14 @@ from large_pool import CONFIG, LABELLED, SAMPLE_ROWS, knowledge, write_pool
 
 from adde_ray.artifacts.features import read_features
 from adde_ray.methods.query import selectors
-from adde_ray.methods.query.local_scale import Locality
+from adde_ray.methods.query.local_scale import LocalScale
 from adde_ray.methods.query.scoring import Scorer
 from adde_ray.pool.shards import Pool
 from adde_ray.stages.score import best_of_pool
 
 BLOCK = 4096
 
-LOCAL = Locality(exponent=1.0, unit=1.0)
+LOCAL = LocalScale(exponent=1.0, unit=1.0)
 """As local as can be, which costs the most."""
 
 

@@ -339,22 +339,22 @@ def test_the_report_tells_several_classes(finished, tmp_path):
     from adde_ray.report.figures import quality
     from adde_ray.report.gallery import selected
     from adde_ray.report.latent import latent_map
-    from adde_ray.report.read import read_story
+    from adde_ray.report.read import read_run_record
 
     adde("report", finished.root, "--out", tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert "of which several may hold at once" in page and "colour of the rarest" in page
-    story = read_story(finished)
-    assert {"Macro-AUROC, val", "Micro-F1, val"} <= {title for title, _ in quality(story)}
-    points, labels = latent_map(story), dict(story.dataset.select("sample_id", "label").iter_rows())
+    record = read_run_record(finished)
+    assert {"Macro-AUROC, val", "Micro-F1, val"} <= {title for title, _ in quality(record)}
+    points, labels = latent_map(record), dict(record.dataset.select("sample_id", "label").iter_rows())
     assert len(points["classes"]) == len(points["colours"]) == 7 and points["classes"][-1] == "none"
     for sample_id, name, row in zip(points["ids"], points["names"], points["label"], strict=True):
         label = labels.get(sample_id)
         assert name == codec.in_words(label)
         assert (row == -1) if label is None else points["classes"][row] in (codec.split(label)[0] or ["none"])
-    tiles = [tile for part in selected(story) for tile in part["tiles"]]
+    tiles = [tile for part in selected(record) for tile in part["tiles"]]
     told = {tile["decided"].replace(" | ", "|").replace("none", "") for tile in tiles}
-    assert told == set(story.dataset.filter(pl.col("round") > 0)["label"])
+    assert told == set(record.dataset.filter(pl.col("round") > 0)["label"])
 
 
 def test_the_export_is_read_by_those_it_is_for(finished, tmp_path, monkeypatch):

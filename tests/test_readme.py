@@ -170,7 +170,7 @@ def test_the_term_of_the_readme():
     typicality, rng = scope["typicality"], np.random.default_rng(0)
     for n in (0, 1, 40):
         x = rng.normal(size=(n, 3))
-        div = typicality(terms.Situation(np.ones((n, 2)) / 2, x, x, np.ones(2), None, 1.0))
+        div = typicality(terms.CandidateBatch(np.ones((n, 2)) / 2, x, x, np.ones(2), None, 1.0))
         assert div.shape == (n,) and np.isfinite(div).all() and ((div >= 0) & (div <= 1)).all()
     assert div.max() > 0.5 > div.min()
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
 
-class Keeper:
+class Checkpoint:
     """Runs in a process of its own, on the driver's machine."""
 
     def __init__(self):
@@ -35,8 +35,8 @@ class Keeper:
 
 
 @contextlib.contextmanager
-def kept_state(config: Train) -> Iterator[ActorHandle | None]:
-    """A keeper for as long as a fit lasts; None where no worker can be lost."""
+def held_checkpoint(config: Train) -> Iterator[ActorHandle | None]:
+    """A checkpoint for as long as a fit lasts; None where no worker can be lost."""
     if config.workers == 0:
         yield None
         return
@@ -45,29 +45,31 @@ def kept_state(config: Train) -> Iterator[ActorHandle | None]:
 
     # A soft wish is not heard of an actor that needs no resources: Ray would put it on any machine, and lose it there.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    keeper = ray.remote(Keeper).options(num_cpus=0, scheduling_strategy=here).remote()
+    checkpoint = ray.remote(Checkpoint).options(num_cpus=0, scheduling_strategy=here).remote()
     try:
-        yield keeper
+        yield checkpoint
     finally:
-        stop([keeper])
+        stop([checkpoint])
 
 
 def keep(
-    keeper: ActorHandle, step: int, weights: dict[str, torch.Tensor], optimiser: Optimizer, schedule: LRScheduler
+    checkpoint: ActorHandle, step: int, weights: dict[str, torch.Tensor], optimiser: Optimizer, schedule: LRScheduler
 ) -> None:
     """Hand over what a fit is after `step` steps."""
     import ray
 
     state = {"step": step, "weights": weights, "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
     # Waiting holds a step up for a moment, and states from queueing up in memory.
-    ray.get(keeper.put.remote(_on_cpu(state)))
+    ray.get(checkpoint.put.remote(_on_cpu(state)))
 
 
-def take_up(keeper: ActorHandle, weights: dict[str, torch.Tensor], optimiser: Optimizer, schedule: LRScheduler) -> int:
+def take_up(
+    checkpoint: ActorHandle, weights: dict[str, torch.Tensor], optimiser: Optimizer, schedule: LRScheduler
+) -> int:
     """Put the kept state, if there is one, into these. Returns the steps that are done."""
     import ray
 
-    state = ray.get(keeper.get.remote())
+    state = ray.get(checkpoint.get.remote())
     if state is None:
         return 0
     with torch.no_grad():

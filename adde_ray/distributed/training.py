@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from adde_ray.config import Train
-from adde_ray.distributed.checkpoint import keep, kept_state, take_up
+from adde_ray.distributed.checkpoint import held_checkpoint, keep, take_up
 from adde_ray.errors import UserError
 from adde_ray.methods.encoders import finetune
 from adde_ray.methods.encoders.finetune import Recipe
@@ -72,7 +72,7 @@ def fit(
 
     # Ray Train's log says at every fit what the config chose; a run trains every round.
     logging.getLogger("ray.train").setLevel(logging.WARNING)
-    with tempfile.TemporaryDirectory(prefix="adde-train-") as storage, kept_state(config) as keeper:
+    with tempfile.TemporaryDirectory(prefix="adde-train-") as storage, held_checkpoint(config) as checkpoint:
         result = TorchTrainer(
             _train_function,
             train_loop_config={
@@ -84,7 +84,7 @@ def fit(
                 "seed": seed,
                 "train": config.model_dump(),
                 "tuning": tuning,
-                "keeper": keeper,
+                "checkpoint": checkpoint,
             },
             scaling_config=ScalingConfig(
                 num_workers=(config.min_workers, config.workers) if config.min_workers else config.workers,
@@ -131,8 +131,8 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
         len(labels), part.batch_size, part.steps,
         seed=settings["seed"], rehearsed=settings["rehearsed"], share=config.rehearsal,
     )  # fmt: skip
-    keeper = settings["keeper"]
-    begun = take_up(keeper, part.result(), optimiser, schedule) if keeper else 0
+    checkpoint = settings["checkpoint"]
+    begun = take_up(checkpoint, part.result(), optimiser, schedule) if checkpoint else 0
     with threads_for(part.work):
         for step, rows in itertools.islice(enumerate(batches), begun, None):
             masks = learner.draw_masks(drops, network, len(rows), seed=settings["seed"] + step)
@@ -155,8 +155,8 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
                     loss.backward()
             optimiser.step()
             schedule.step()
-            if keeper and rank == 0 and (step + 1) % config.checkpoint_steps == 0:
-                keep(keeper, step + 1, part.result(), optimiser, schedule)
+            if checkpoint and rank == 0 and (step + 1) % config.checkpoint_steps == 0:
+                keep(checkpoint, step + 1, part.result(), optimiser, schedule)
     ray.train.report({"steps": part.steps})
     return {name: value.detach().cpu().numpy() for name, value in part.result().items()}
 

@@ -94,7 +94,7 @@ class Shared:
         if mark not in self._spaces:
             spaces = Spaces()
             with locked(self._prepared.root, wait=10 * WAIT_S):  # one worker encodes corrupted samples, for all
-                spaces.yardstick(self.data, config)
+                spaces.reference(self.data, config)
             self._spaces[mark] = spaces
         return self._spaces[mark]
 

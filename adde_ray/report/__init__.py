@@ -19,10 +19,10 @@ def write_report(run: RunDir, out: Path | None = None) -> Path:
 
     Raises UserError when the run has not analysed its first round yet.
     """
-    from adde_ray.report.read import read_story
+    from adde_ray.report.read import read_run_record
 
     out = Path(out) if out is not None else run.root / "report.html"
-    page = render(read_story(run))
+    page = render(read_run_record(run))
     try:
         with atomic(out, recorded=False) as temporary:
             temporary.write_text(page, encoding="utf-8")
@@ -31,40 +31,40 @@ def write_report(run: RunDir, out: Path | None = None) -> Path:
     return out
 
 
-def render(story) -> str:
-    """The page for a `read.Story`."""
+def render(record) -> str:
+    """The page for a `read.RunRecord`."""
     # The command line imports this module at its start; what takes time to load is loaded here.
     from adde_ray.methods.metrics.fairness import MIN_ROWS
     from adde_ray.report import fairness, figures, gallery, gates, latent, tables
     from adde_ray.report.read import final_labels
     from adde_ray.web import page
 
-    charts, titles = _charts(story)
-    selected, generated = gallery.selected(story), gallery.generated(story)
-    points = latent.latent_map(story)
-    samples, left_out = _samples(story, gallery.tile_ids(selected) + gallery.tile_ids(generated), points)
-    gaps, falls = tables.gap_rows(story), tables.regression_rows(story)
-    set_aside, near_copies = gates.gate_rows(story), gates.pairs(story)
+    charts, titles = _charts(record)
+    selected, generated = gallery.selected(record), gallery.generated(record)
+    points = latent.latent_map(record)
+    samples, left_out = _samples(record, gallery.tile_ids(selected) + gallery.tile_ids(generated), points)
+    gaps, falls = tables.gap_rows(record), tables.regression_rows(record)
+    set_aside, near_copies = gates.gate_rows(record), gates.pairs(record)
 
     return page.assemble(
         "report",
         data={"map": points, "samples": samples},
-        story=story,
-        sentence=tables.sentence(story),
-        figures=tables.key_figures(story),
-        saving=figures.reaches_random(story),
+        record=record,
+        sentence=tables.sentence(record),
+        figures=tables.key_figures(record),
+        saving=figures.reaches_random(record),
         charts=charts,
         **titles,
-        grid=fairness.grid(story),
+        grid=fairness.grid(record),
         min_group=MIN_ROWS,
-        leakage=gates.leakage_text(story),
+        leakage=gates.leakage_text(record),
         set_aside=set_aside,
         near_copies=near_copies,
         gaps=gaps[: tables.MAX_GAPS],
         num_gaps=len(gaps),
         spark=tables.SPARK,
-        adaptation=tables.adaptation_rows(story),
-        loss=tables.loss_text(story),
+        adaptation=tables.adaptation_rows(record),
+        loss=tables.loss_text(record),
         regressions=falls[: tables.MAX_REGRESSIONS],
         num_regressions=len(falls),
         points=points,
@@ -73,33 +73,33 @@ def render(story) -> str:
         generated=generated,
         tiles=gallery.MAX_TILES,
         samples=samples,
-        time=tables.time_text(story),
-        config=tables.flat(story.config),
-        provenance=tables.flat(story.provenance),
-        num_dataset=len(final_labels(story)),
+        time=tables.time_text(record),
+        config=tables.flat(record.config),
+        provenance=tables.flat(record.provenance),
+        num_dataset=len(final_labels(record)),
     )
 
 
-def _charts(story) -> tuple[dict, dict[str, list]]:
+def _charts(record) -> tuple[dict, dict[str, list]]:
     from adde_ray.report import fairness, figures
     from adde_ray.report.read import final_labels
 
-    heat = figures.classes(story)
+    heat = figures.classes(record)
     charts = {
-        "first": figures.first_picture(story),
+        "first": figures.first_picture(record),
         "held": heat["held"],
         "recall": heat["recall"],
-        "weights": figures.weights(story),
-        "gaps": figures.gaps(story),
-        "fate": figures.fate_of_synthetics(story, final_labels(story)),
-        "time": figures.time(story),
-        "amplification": fairness.amplification(story),
+        "weights": figures.weights(record),
+        "gaps": figures.gaps(record),
+        "fate": figures.fate_of_synthetics(record, final_labels(record)),
+        "time": figures.time(record),
+        "amplification": fairness.amplification(record),
     }
     many = {
-        "quality": figures.quality(story),
-        "diversity": figures.diversity(story),
-        "drift": figures.drift(story),
-        "fairness": fairness.charts(story),
+        "quality": figures.quality(record),
+        "diversity": figures.diversity(record),
+        "drift": figures.drift(record),
+        "fairness": fairness.charts(record),
     }
     titles = {}
     for group, made in many.items():
@@ -108,7 +108,7 @@ def _charts(story) -> tuple[dict, dict[str, list]]:
     return {k: v for k, v in charts.items() if v is not None}, titles
 
 
-def _samples(story, in_tiles: list[str], points: dict | None) -> tuple[dict, int]:
+def _samples(record, in_tiles: list[str], points: dict | None) -> tuple[dict, int]:
     # What is looked at most comes first: tiles, then the dataset and what was asked, synthetics, the pool.
     from adde_ray.report.read import read_payloads
     from adde_ray.web.pictures import show_all
@@ -122,4 +122,4 @@ def _samples(story, in_tiles: list[str], points: dict | None) -> tuple[dict, int
         ]
         on_map = [points["ids"][i] for i in sorted(range(len(rank)), key=lambda i: (rank[i], i))]
     ids = [*in_tiles, *on_map]
-    return show_all(ids, read_payloads(story, set(ids)), story.meta.modality, PICTURE_BUDGET)
+    return show_all(ids, read_payloads(record, set(ids)), record.meta.modality, PICTURE_BUDGET)

@@ -1,4 +1,4 @@
-"""The section on fairness and robustness: a `Story` in, charts as plain plotly dicts and a table out.
+"""The section on fairness and robustness: a `RunRecord` in, charts as plain plotly dicts and a table out.
 
 All of it is left out where a run's metrics do not have it.
 """
@@ -6,7 +6,7 @@ All of it is left out where a run's metrics do not have it.
 from __future__ import annotations
 
 from adde_ray.methods.space.diversity import LABEL
-from adde_ray.report.read import Story
+from adde_ray.report.read import RunRecord
 from adde_ray.stages.metrics import REGIONS
 from adde_ray.web.chart_style import (
     BLUE,
@@ -37,9 +37,9 @@ GAPS = {
 }
 
 
-def charts(story: Story) -> list[tuple[str, dict]]:
+def charts(record: RunRecord) -> list[tuple[str, dict]]:
     """(title, chart) of the section, in the order they are shown; empty where nothing is known."""
-    found = [*groups(story), *gaps(story), reliability(story), drops(story), forgetting(story)]
+    found = [*groups(record), *gaps(record), reliability(record), drops(record), forgetting(record)]
     return [titled for titled in found if titled is not None]
 
 
@@ -48,15 +48,15 @@ def name_of(attribute: str) -> str:
     return {REGIONS: "region", LABEL: "class"}.get(attribute, attribute)
 
 
-def groups(story: Story) -> list[tuple[str, dict]]:
+def groups(record: RunRecord) -> list[tuple[str, dict]]:
     """Accuracy by group in the last round, the worst in red, all groups' mean dotted."""
     found = []
-    for attribute, record in _by_attribute(story.last.metrics, "groups", story.headline).items():
-        rows, accuracy = record["rows"], record["accuracy"]
+    for attribute, measured in _by_attribute(record.last.metrics, "groups", record.headline).items():
+        rows, accuracy = measured["rows"], measured["accuracy"]
         if len(rows) < 2:
             continue
         shown = sorted(sorted(rows, key=lambda g: (-rows[g], g))[:MAX_GROUPS], key=lambda g: (accuracy[g], g))
-        worst, mean = record["worst_group"], sum(accuracy[g] * n for g, n in rows.items()) / sum(rows.values())
+        worst, mean = measured["worst_group"], sum(accuracy[g] * n for g, n in rows.items()) / sum(rows.values())
         names = [plain(short(f"region {g}" if attribute == REGIONS else g, 18)) for g in shown]
         bars = {
             "type": "bar",
@@ -77,28 +77,30 @@ def groups(story: Story) -> list[tuple[str, dict]]:
             yaxis={"range": [0, 1], "nticks": 5},
             shapes=[dotted(-0.5, len(shown) - 0.5, mean, mean, GREY)],
         )
-        found.append((f"Accuracy by {name_of(attribute)}, {story.headline}", chart))
+        found.append((f"Accuracy by {name_of(attribute)}, {record.headline}", chart))
     return found
 
 
-def gaps(story: Story) -> list[tuple[str, dict]]:
+def gaps(record: RunRecord) -> list[tuple[str, dict]]:
     """The gaps between groups by round, a line for each attribute."""
-    rounds = [r.t for r in story.rounds]
-    attributes = list(_by_attribute(story.last.metrics, "fairness", story.headline))[:MAX_LINES]
+    rounds = [r.t for r in record.rounds]
+    attributes = list(_by_attribute(record.last.metrics, "fairness", record.headline))[:MAX_LINES]
     found = []
     for key, title in GAPS.items():
         data = []
         for attribute, colour in zip(attributes, SERIES, strict=False):
-            y = [_by_attribute(r.metrics, "fairness", story.headline).get(attribute, {}).get(key) for r in story.rounds]
+            y = [
+                _by_attribute(r.metrics, "fairness", record.headline).get(attribute, {}).get(key) for r in record.rounds
+            ]
             if any(v is not None for v in y):
                 name = plain(short(name_of(attribute), 18))
                 data.append(line(rounds, y, name, {"color": colour, "width": 2}, name + ": %{y:.3f}"))
         if data:
-            found.append((f"{title}, {story.headline}", small(data, legend=True)))
+            found.append((f"{title}, {record.headline}", small(data, legend=True)))
     return found
 
 
-def amplification(story: Story) -> dict | None:
+def amplification(record: RunRecord) -> dict | None:
     """What has grown since round 0: imbalance of the dataset, gaps of f, misstatement of shares by f."""
     parts = {
         "overall": ("overall", BLUE, 3),
@@ -106,24 +108,24 @@ def amplification(story: Story) -> dict | None:
         "mean_gaps": ("gaps", GREEN, 1.5),
         "mean_misstatement": ("misstatement", PURPLE, 1.5),
     }
-    rounds, data = [r.t for r in story.rounds], []
+    rounds, data = [r.t for r in record.rounds], []
     for key, (name, colour, width) in parts.items():
-        y = story.curve("amplification", key)
+        y = record.curve("amplification", key)
         if any(v is not None for v in y):
             data.append(line(rounds, y, name, {"color": colour, "width": width}, name + ": %{y:+.3f}"))
     if not data:
         return None
-    random = story.random_curve("amplification", "overall")
+    random = record.random_curve("amplification", "overall")
     if any(v is not None for v in random):
-        data.append(line([m["round"] for m in story.random], random, "random", RANDOM, "random, overall: %{y:+.3f}"))
+        data.append(line([m["round"] for m in record.random], random, "random", RANDOM, "random, overall: %{y:+.3f}"))
     yaxis = {"zeroline": True, "zerolinewidth": 2}
     return figure(data, "round", "change", height=320, legend=True, xaxis=round_axis(rounds), yaxis=yaxis)
 
 
-def reliability(story: Story) -> tuple[str, dict] | None:
+def reliability(record: RunRecord) -> tuple[str, dict] | None:
     """How often f is right against how sure it is, in the first round and the last; calibrated is on the diagonal."""
-    data, split = [], story.headline
-    ends = {"round 0": (story.rounds[0], GREY), f"round {story.last.t}": (story.last, BLUE)}
+    data, split = [], record.headline
+    ends = {"round 0": (record.rounds[0], GREY), f"round {record.last.t}": (record.last, BLUE)}
     for name, (r, colour) in ends.items():
         curve = _get(r.metrics, split, "reliability") or {}
         points = zip(*(curve.get(key, []) for key in ("confidence", "accuracy", "rows")), strict=True)
@@ -151,13 +153,13 @@ def reliability(story: Story) -> tuple[str, dict] | None:
     return f"Reliability: share right by confidence, {split}", chart
 
 
-def drops(story: Story) -> tuple[str, dict] | None:
+def drops(record: RunRecord) -> tuple[str, dict] | None:
     """Macro-F1 on val less that on test, on ood, and on each corruption of val."""
-    rounds, data = [r.t for r in story.rounds], []
-    last = story.last.metrics
-    curves = {split: [_get(r.metrics, "drops", split, "macro_f1") for r in story.rounds] for split in ("test", "ood")}
+    rounds, data = [r.t for r in record.rounds], []
+    last = record.last.metrics
+    curves = {split: [_get(r.metrics, "drops", split, "macro_f1") for r in record.rounds] for split in ("test", "ood")}
     for name in last.get("corruptions", {}):
-        curves[name] = [_get(r.metrics, "corruptions", name, "drop") for r in story.rounds]
+        curves[name] = [_get(r.metrics, "corruptions", name, "drop") for r in record.rounds]
     for (name, y), colour in zip(
         curves.items(), (GREEN, RED, *(c for c in SERIES if c not in (GREEN, RED))), strict=False
     ):
@@ -171,35 +173,35 @@ def drops(story: Story) -> tuple[str, dict] | None:
     return "Drop of macro-F1 from val", chart
 
 
-def forgetting(story: Story) -> tuple[str, dict] | None:
+def forgetting(record: RunRecord) -> tuple[str, dict] | None:
     """How far recall lies under the best it has been, the mean over the classes."""
-    y = story.curve("forgetting", "mean")
+    y = record.curve("forgetting", "mean")
     if not any(v is not None for v in y):
         return None
-    data = [line([r.t for r in story.rounds], y, "ADDE", {"color": BLUE, "width": 2}, "ADDE: %{y:.3f}")]
-    random = story.random_curve("forgetting", "mean")
+    data = [line([r.t for r in record.rounds], y, "ADDE", {"color": BLUE, "width": 2}, "ADDE: %{y:.3f}")]
+    random = record.random_curve("forgetting", "mean")
     if any(v is not None for v in random):
-        data.insert(0, line([m["round"] for m in story.random], random, "random", RANDOM, "random: %{y:.3f}"))
+        data.insert(0, line([m["round"] for m in record.random], random, "random", RANDOM, "random: %{y:.3f}"))
     return "Forgetting: recall under its best so far, val", small(data)
 
 
-def grid(story: Story) -> dict | None:
+def grid(record: RunRecord) -> dict | None:
     """The combinations of attributes the dataset has, and the commonest of those it lacks; None without attributes."""
-    found = story.last.metrics.get("grid")
+    found = record.last.metrics.get("grid")
     if not found:
         return None
     rows = [
         {"of": ", ".join(f"{name_of(a)} {v}" for a, v in empty["of"].items()), "share": f"{empty['share']:.1%}"}
         for empty in found["largest_empty"]
     ]
-    first = story.rounds[0].metrics.get("grid", {}).get("covered")
+    first = record.rounds[0].metrics.get("grid", {}).get("covered")
     return {"num": found["num"], "covered": f"{found['covered']:.0%}", "rows": rows} | (
-        {"first": f"{first:.0%}"} if first is not None and len(story.rounds) > 1 else {}
+        {"first": f"{first:.0%}"} if first is not None and len(record.rounds) > 1 else {}
     )
 
 
 def _by_attribute(metrics: dict, what: str, split: str) -> dict[str, dict]:
-    """Attribute -> record, the subgroup columns first."""
+    """Attribute -> measured, the subgroup columns first."""
     found = metrics.get(what, {}).get(split, {})
     return dict(sorted(found.items(), key=lambda item: (item[0] == REGIONS, item[0])))
 

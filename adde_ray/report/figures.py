@@ -1,4 +1,4 @@
-"""The charts, as plain plotly figures (`{"data": […], "layout": {…}}`): a `Story` in, JSON-able dicts out.
+"""The charts, as plain plotly figures (`{"data": […], "layout": {…}}`): a `RunRecord` in, JSON-able dicts out.
 
 Every user's string goes through `plain`: plotly reads a small HTML of its own in labels.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 
 from adde_ray.methods.space.diversity import IN_M_DIV
-from adde_ray.report.read import Round, Story, outcomes
+from adde_ray.report.read import Round, RunRecord, outcomes
 from adde_ray.web.chart_style import (
     BLUE,
     GREEN,
@@ -57,11 +57,11 @@ def name_of(key: str) -> str:
 # --- quality -------------------------------------------------------------------------------------------
 
 
-def first_picture(story: Story) -> dict:
+def first_picture(record: RunRecord) -> dict:
     """Macro-F1 against labels bought: this run, random selection, and where this run reaches random's last level."""
-    split = story.headline
-    ours = _points([r.metrics for r in story.rounds], split)
-    random = _points(story.random, split)
+    split = record.headline
+    ours = _points([r.metrics for r in record.rounds], split)
+    random = _points(record.random, split)
     data, notes, shapes = [], [], []
     above = not random or not ours or ours[-1][1] >= random[-1][1]
     if random:
@@ -71,7 +71,7 @@ def first_picture(story: Story) -> dict:
         style = {"color": BLUE, "width": 3}
         data.append(line(*zip(*ours, strict=True), "ADDE", style, "ADDE: %{y:.3f} with %{x} labels"))
         notes.append(_end_label(ours[-1], "ADDE", BLUE, up=above))
-    saving = reaches_random(story)
+    saving = reaches_random(record)
     if saving and saving["labels"] is not None:
         mark, note, shapes = _reached(saving)
         data.append(mark)
@@ -80,10 +80,10 @@ def first_picture(story: Story) -> dict:
     low = max(0.0, min(values, default=0.0) - 0.05)
     most = max((x for x, _ in ours + random), default=0)
     pad = max(0.5, 0.04 * most)
-    spent = "labels bought" if story.by_people else "samples the model was asked about"
+    spent = "labels bought" if record.by_people else "samples the model was asked about"
     return figure(
         data,
-        f"{spent} (seed set of {_seed_rows(story)} not counted)",
+        f"{spent} (seed set of {_seed_rows(record)} not counted)",
         f"macro-F1 on {split}",
         height=420,
         annotations=notes,
@@ -106,10 +106,10 @@ def _reached(saving: dict) -> tuple[dict, dict, list[dict]]:
     return mark, note, shapes
 
 
-def reaches_random(story: Story) -> dict | None:
+def reaches_random(record: RunRecord) -> dict | None:
     """Where this run first reaches random's last level; `labels` is None while it does not. None without random."""
-    ours = _points([r.metrics for r in story.rounds], story.headline)
-    random = _points(story.random, story.headline)
+    ours = _points([r.metrics for r in record.rounds], record.headline)
+    random = _points(record.random, record.headline)
     if not ours or not random:
         return None
     random_labels, level = random[-1]
@@ -117,41 +117,41 @@ def reaches_random(story: Story) -> dict | None:
     return {"level": level, "random_labels": random_labels, "labels": labels, "value": value}
 
 
-def quality(story: Story) -> list[tuple[str, dict]]:
+def quality(record: RunRecord) -> list[tuple[str, dict]]:
     """(title, chart) per measure on val, random's dashed; the last one compares the splits."""
     keys = ["macro_f1", "worst_class_recall", "rare_recall", "accuracy", "ece", "macro_auroc", "macro_auprc"]
-    keys += ["micro_f1"] if story.meta.multi else []  # where one class holds, it is the accuracy
-    keys = [k for k in keys if any(_known(story.curve("val", k)))]
-    charts = [(f"{name_of(k)}, val", _versus_random(story, "val", k)) for k in keys]
-    splits = [s for s in ("val", "test", "ood") if any(_known(story.curve(s, "macro_f1")))]
+    keys += ["micro_f1"] if record.meta.multi else []  # where one class holds, it is the accuracy
+    keys = [k for k in keys if any(_known(record.curve("val", k)))]
+    charts = [(f"{name_of(k)}, val", _versus_random(record, "val", k)) for k in keys]
+    splits = [s for s in ("val", "test", "ood") if any(_known(record.curve(s, "macro_f1")))]
     if len(splits) > 1:
-        rounds = [r.t for r in story.rounds]
+        rounds = [r.t for r in record.rounds]
         colours = dict(zip(("val", "test", "ood"), (BLUE, GREEN, RED), strict=True))
         data = [
-            line(rounds, story.curve(s, "macro_f1"), s, {"color": colours[s], "width": 2}, s + ": %{y:.3f}")
+            line(rounds, record.curve(s, "macro_f1"), s, {"color": colours[s], "width": 2}, s + ": %{y:.3f}")
             for s in splits
         ]
         charts.append(("Macro-F1 on each split", small(data, legend=True)))
     return charts
 
 
-def diversity(story: Story) -> list[tuple[str, dict]]:
+def diversity(record: RunRecord) -> list[tuple[str, dict]]:
     """(title, chart) for M_div, each of its parts, then what else was measured; random's dashed."""
-    keys = {k for r in story.rounds for k, v in r.metrics.get("diversity", {}).items() if _number(v)}
+    keys = {k for r in record.rounds for k, v in r.metrics.get("diversity", {}).items() if _number(v)}
     parts = [k for k in ("m_div", *IN_M_DIV) if k in keys]
-    charts = [(name_of(k), _versus_random(story, "diversity", k)) for k in parts]
+    charts = [(name_of(k), _versus_random(record, "diversity", k)) for k in parts]
     beside = sorted(keys.difference(parts))
-    return charts + [(f"{name_of(k)} (not in M_div)", _versus_random(story, "diversity", k)) for k in beside]
+    return charts + [(f"{name_of(k)} (not in M_div)", _versus_random(record, "diversity", k)) for k in beside]
 
 
-def drift(story: Story) -> list[tuple[str, dict]]:
+def drift(record: RunRecord) -> list[tuple[str, dict]]:
     """(title, chart) of how far the dataset is from the pool and from val; empty when it was not measured."""
-    rounds = [r.t for r in story.rounds]
+    rounds = [r.t for r in record.rounds]
     measures = {"mmd2": "Drift: MMD²", "p": "Its p-value", "moved": "Share that lies in other cells"}
     ends = {"pool_dataset": ("dataset from pool", BLUE), "dataset_val": ("dataset from val", GREEN)}
     charts = []
     for measure, title in measures.items():
-        curves = {end: [r.metrics.get("drift", {}).get(end, {}).get(measure) for r in story.rounds] for end in ends}
+        curves = {end: [r.metrics.get("drift", {}).get(end, {}).get(measure) for r in record.rounds] for end in ends}
         data = [
             line(rounds, values, ends[end][0], {"color": ends[end][1], "width": 2}, ends[end][0] + ": %{y:.3f}")
             for end, values in curves.items()
@@ -162,15 +162,15 @@ def drift(story: Story) -> list[tuple[str, dict]]:
     return charts
 
 
-def classes(story: Story, limit: int = 40) -> dict[str, dict]:
+def classes(record: RunRecord, limit: int = 40) -> dict[str, dict]:
     """Heat maps by class and round: labels held, and recall. At most `limit` classes: those with the fewest labels."""
-    last = story.last.metrics.get("per_class", {})
-    names = sorted(story.meta.classes, key=lambda c: (-(last.get(c) or 0), c))[-limit:][::-1]
-    rounds = [r.t for r in story.rounds]
-    held = [[r.metrics.get("per_class", {}).get(c, 0) for r in story.rounds] for c in names]
+    last = record.last.metrics.get("per_class", {})
+    names = sorted(record.meta.classes, key=lambda c: (-(last.get(c) or 0), c))[-limit:][::-1]
+    rounds = [r.t for r in record.rounds]
+    held = [[r.metrics.get("per_class", {}).get(c, 0) for r in record.rounds] for c in names]
     most = max([1, *(n for row in held for n in row)])
-    split = story.headline
-    recall = [[r.metrics.get(split, {}).get("recall", {}).get(c) for r in story.rounds] for c in names]
+    split = record.headline
+    recall = [[r.metrics.get(split, {}).get("recall", {}).get(c) for r in record.rounds] for c in names]
     return {
         "held": heat(rounds, names, held, "rows", "%{text}, round %{x}: %{z} rows", zmin=0, zmax=most),
         "recall": heat(rounds, names, recall, "recall", "%{text}, round %{x}: recall %{z:.2f}", zmin=0, zmax=1),
@@ -180,19 +180,19 @@ def classes(story: Story, limit: int = 40) -> dict[str, dict]:
 # --- what adapts ---------------------------------------------------------------------------------------
 
 
-def weights(story: Story) -> dict:
+def weights(record: RunRecord) -> dict:
     """α, β, γ per round; a triangle where a rule changed something, with its reason on hover."""
-    used = {r.t: r.manifest["weights"] for r in story.rounds if r.manifest and r.manifest.get("weights")}
-    if story.last.manifest is None:  # a round that is not over uses what the one before decided
-        decided = story.rounds[-2].manifest["policy"] if len(story.rounds) > 1 else story.config.get("select", {})
-        used[story.last.t] = decided
+    used = {r.t: r.manifest["weights"] for r in record.rounds if r.manifest and r.manifest.get("weights")}
+    if record.last.manifest is None:  # a round that is not over uses what the one before decided
+        decided = record.rounds[-2].manifest["policy"] if len(record.rounds) > 1 else record.config.get("select", {})
+        used[record.last.t] = decided
     x = list(used)
     data = []
     for key, symbol, colour in (("alpha", "α", BLUE), ("beta", "β", ORANGE), ("gamma", "γ", GREEN)):
         name = f"{symbol} ({ {'alpha': 'uncertainty', 'beta': 'diversity', 'gamma': 'quality'}[key] })"
         y = [w.get(key) for w in used.values()]
         data.append(line(x, y, name, {"color": colour, "width": 2, "shape": "hv"}, symbol + " = %{y:.3f}"))
-    changed = [r for r in story.rounds if r.manifest and r.manifest.get("adaptation")]
+    changed = [r for r in record.rounds if r.manifest and r.manifest.get("adaptation")]
     top = max((y for trace in data for y in trace["y"] if y is not None), default=1.0) * 1.12
     if changed:
         data.append(
@@ -232,12 +232,12 @@ def _changes(r: Round) -> list[str]:
 # --- gaps, synthesis, time -----------------------------------------------------------------------------
 
 
-def gaps(story: Story) -> dict | None:
+def gaps(record: RunRecord) -> dict | None:
     """Open gaps per round by kind, and how many are filled by then. None when the run tracks no gaps."""
-    tables = [r.gaps for r in story.rounds]
+    tables = [r.gaps for r in record.rounds]
     if not any(t is not None and len(t) for t in tables):
         return None
-    rounds = [r.t for r in story.rounds]
+    rounds = [r.t for r in record.rounds]
     kinds = sorted({k for t in tables if t is not None for k in t["kind"].to_list()})
     data = []
     for kind, colour in zip(kinds, SERIES, strict=False):
@@ -253,13 +253,13 @@ def gaps(story: Story) -> dict | None:
     return stacked(data, rounds, "gaps")
 
 
-def fate_of_synthetics(story: Story, labels: dict[str, str]) -> dict | None:
+def fate_of_synthetics(record: RunRecord, labels: dict[str, str]) -> dict | None:
     """Per round, what became of the candidates synthesised in it. None when nothing was synthesised."""
-    if all(r.synthetic is None or r.synthetic.is_empty() for r in story.rounds):
+    if all(r.synthetic is None or r.synthetic.is_empty() for r in record.rounds):
         return None
-    asked = {i: o["state"] for r in story.rounds for i, o in outcomes(r, labels).items()}
-    rounds, counts = [r.t for r in story.rounds], {}
-    for column, r in enumerate(story.rounds):
+    asked = {i: o["state"] for r in record.rounds for i, o in outcomes(r, labels).items()}
+    rounds, counts = [r.t for r in record.rounds], {}
+    for column, r in enumerate(record.rounds):
         for row in [] if r.synthetic is None else r.synthetic.iter_rows(named=True):
             counts.setdefault(fate(row, asked), [0] * len(rounds))[column] += 1
     data = [bar(rounds, counts[name], name, colour, "%{y} " + name) for name, colour in FATES.items() if name in counts]
@@ -288,19 +288,19 @@ def fate(row: dict, asked: dict[str, str]) -> str:
     return "rejected by quality control" if row["status"] == "rejected" else "passed, not asked about"
 
 
-def seconds_per_stage(story: Story) -> dict[str, dict[int, float]]:
+def seconds_per_stage(record: RunRecord) -> dict[str, dict[int, float]]:
     """stage -> round -> seconds, the stages in the order they run."""
     spent: dict[str, dict[int, float]] = {}
-    for t, stages in story.seconds.items():
+    for t, stages in record.seconds.items():
         for stage, seconds in stages.items():
             spent.setdefault(stage, {})[t] = seconds
     order = {name: i for i, name in enumerate(STAGES)}
     return dict(sorted(spent.items(), key=lambda item: (order.get(item[0], len(order)), item[0])))
 
 
-def time(story: Story) -> dict | None:
+def time(record: RunRecord) -> dict | None:
     """Seconds per round, stacked by stage. None when no stage ended."""
-    spent, rounds = seconds_per_stage(story), sorted(story.seconds)
+    spent, rounds = seconds_per_stage(record), sorted(record.seconds)
     data = [
         bar(rounds, [by.get(t, 0.0) for t in rounds], plain(stage), SERIES[i % len(SERIES)], "%{y:.2f} s")
         for i, (stage, by) in enumerate(spent.items())
@@ -308,12 +308,12 @@ def time(story: Story) -> dict | None:
     return stacked(data, rounds, "seconds") if data else None
 
 
-def _versus_random(story: Story, group: str, key: str) -> dict:
+def _versus_random(record: RunRecord, group: str, key: str) -> dict:
     data = []
-    if any(_known(random := story.random_curve(group, key))):
-        data.append(line([m["round"] for m in story.random], random, "random", RANDOM, "random: %{y:.3f}"))
-    rounds = [r.t for r in story.rounds]
-    data.append(line(rounds, story.curve(group, key), "ADDE", {"color": BLUE, "width": 2}, "ADDE: %{y:.3f}"))
+    if any(_known(random := record.random_curve(group, key))):
+        data.append(line([m["round"] for m in record.random], random, "random", RANDOM, "random: %{y:.3f}"))
+    rounds = [r.t for r in record.rounds]
+    data.append(line(rounds, record.curve(group, key), "ADDE", {"color": BLUE, "width": 2}, "ADDE: %{y:.3f}"))
     return small(data)
 
 
@@ -328,8 +328,8 @@ def _points(metrics: list[dict], split: str) -> list[tuple[int, float]]:
     return [(x, y) for x, y in pairs if y is not None]
 
 
-def _seed_rows(story: Story) -> int:
-    return len(story.dataset.filter(story.dataset["round"] == 0))
+def _seed_rows(record: RunRecord) -> int:
+    return len(record.dataset.filter(record.dataset["round"] == 0))
 
 
 def _known(values: list) -> list[bool]:

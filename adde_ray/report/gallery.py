@@ -6,15 +6,15 @@ from collections import Counter
 
 from adde_ray.labels import SEPARATOR, in_words
 from adde_ray.report.figures import FATES, fate
-from adde_ray.report.read import Round, Story, final_labels, gap_names, outcomes
+from adde_ray.report.read import Round, RunRecord, final_labels, gap_names, outcomes
 
 MAX_TILES = 200  # in each gallery
 
 
-def selected(story: Story) -> list[dict]:
+def selected(record: RunRecord) -> list[dict]:
     """Per round: `t`, `tiles` (best rank first), `total` asked and a `note` that counts the outcomes."""
-    labels, gaps = final_labels(story), gap_names(story)
-    asked = [r for r in story.rounds if r.query is not None and len(r.query)]
+    labels, gaps = final_labels(record), gap_names(record)
+    asked = [r for r in record.rounds if r.query is not None and len(r.query)]
     shares = _shares([len(r.query) for r in asked], MAX_TILES)
     sections = []
     for r, share in zip(asked, shares, strict=True):
@@ -23,23 +23,23 @@ def selected(story: Story) -> list[dict]:
         counts = Counter(o["state"] for o in states.values())
         note = ", ".join(f"{n} {state}" for state, n in counts.most_common())
         tiles = [_asked_tile(row, states[row["sample_id"]], gaps) for row in rows]
-        _spell(tiles, story)
+        _spell(tiles, record)
         sections.append({"t": r.t, "tiles": tiles, "total": len(r.query), "note": note})
     return sections
 
 
-def generated(story: Story) -> list[dict]:
+def generated(record: RunRecord) -> list[dict]:
     """Per round: `t`, `groups` of tiles by fate, `total` made, a `note` of counts and the `reasons` for rejects."""
-    labels, gaps = final_labels(story), gap_names(story)
+    labels, gaps = final_labels(record), gap_names(record)
     asked: dict[str, dict] = {}
-    for r in story.rounds:
+    for r in record.rounds:
         asked |= outcomes(r, labels)
-    made = [r for r in story.rounds if r.synthetic is not None and len(r.synthetic)]
+    made = [r for r in record.rounds if r.synthetic is not None and len(r.synthetic)]
     sections = []
     for r, share in zip(made, _shares([len(r.synthetic) for r in made], MAX_TILES), strict=True):
         sections.append(_made(r, share, asked, gaps))
         for group in sections[-1]["groups"]:
-            _spell(group["tiles"], story)
+            _spell(group["tiles"], record)
     return sections
 
 
@@ -106,9 +106,9 @@ def _made_tile(row: dict, outcome: dict | None, gaps: dict[str, str]) -> dict:
     }
 
 
-def _spell(tiles: list[dict], story: Story) -> None:
+def _spell(tiles: list[dict], record: RunRecord) -> None:
     # Labels of several classes in words, with room to break between them.
-    for tile in tiles if story.meta.multi else ():
+    for tile in tiles if record.meta.multi else ():
         for key in ("suggested", "decided"):
             tile[key] = tile[key] if tile[key] is None else in_words(tile[key]).replace(SEPARATOR, f" {SEPARATOR} ")
 

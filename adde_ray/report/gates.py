@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adde_ray.artifacts.run_dir import read_json, read_table
-from adde_ray.report.read import Story
+from adde_ray.report.read import RunRecord
 from adde_ray.web.pictures import show
 
 NAMES = {
@@ -24,25 +24,25 @@ NAMES = {
 MAX_PAIRS = 12
 
 
-def gate_rows(story: Story) -> list[dict]:
+def gate_rows(record: RunRecord) -> list[dict]:
     """One row a gate and split: `gate`, `split`, `rows`, `share` of the split as read, `where` and `reason` of one."""
-    told = _report(story)
+    told = _report(record)
     rows = []
     for found in told.get("rejected", []):
         read = told["rows"].get(found["split"], {}).get("read")
         share = f"{found['rows'] / read:.1%}" if read else "–"
         rows.append({**found, "gate": NAMES.get(found["gate"], found["gate"]), "share": share})
-    path = story.root / "ingest" / "semantic.parquet"
+    path = record.root / "ingest" / "semantic.parquet"
     if path.exists() and len(alike := read_table(path)):
-        share = f"{len(alike) / max(story.meta.num_rows.get('pool', 1), 1):.1%}"
+        share = f"{len(alike) / max(record.meta.num_rows.get('pool', 1), 1):.1%}"
         reason = f"most alike: {alike['similarity'].max():.3f}; these stay in the pool and are not asked about"
         rows.append({"gate": NAMES["semantic"], "split": "pool", "rows": len(alike), "share": share, "reason": reason})
     return rows
 
 
-def leakage_text(story: Story) -> str:
+def leakage_text(record: RunRecord) -> str:
     """What was found of held-out samples in pool and seed set, in one sentence; empty when the run kept no report."""
-    told = _report(story)
+    told = _report(record)
     if not told:
         return ""
     leaks = told["leakage"]
@@ -54,10 +54,10 @@ def leakage_text(story: Story) -> str:
     return f"{found}; {done.get(leaks['action'], '')}."
 
 
-def pairs(story: Story) -> list[dict]:
+def pairs(record: RunRecord) -> list[dict]:
     """Near copies to look at, the least alike first: `what`, `similarity`, and both samples as `shown`."""
-    path = story.root / "ingest" / "near_copies.parquet"
-    modality = story.meta.modality
+    path = record.root / "ingest" / "near_copies.parquet"
+    modality = record.meta.modality
     found = read_table(path).head(MAX_PAIRS).to_dicts() if path.exists() else []
     return [
         {
@@ -76,6 +76,6 @@ def pairs(story: Story) -> list[dict]:
     ]
 
 
-def _report(story: Story) -> dict:
-    path = story.root / "ingest" / "gates.json"
+def _report(record: RunRecord) -> dict:
+    path = record.root / "ingest" / "gates.json"
     return read_json(path) if path.exists() else {}

@@ -13,7 +13,7 @@ import polars as pl
 
 from adde_ray import labels as codec
 from adde_ray.artifacts.run_dir import derive_rng, derive_seed
-from adde_ray.report.read import Story, final_labels, outcomes, read_features
+from adde_ray.report.read import RunRecord, final_labels, outcomes, read_features
 
 MAX_POINTS = 5000  # more would be slow to lay out and to draw
 MIN_UMAP = 10  # fewer rows have no neighbourhoods to speak of
@@ -28,7 +28,7 @@ NO_CLASS = "#111111"  # of a multi-label task: none of its classes holds
 STATES = ("accepted", "corrected", "rejected", "flagged", "undecided", "waiting")
 
 
-def latent_map(story: Story) -> dict | None:
+def latent_map(record: RunRecord) -> dict | None:
     """Points, classes and rounds for the page's map; None when there are no features to lay out.
 
     `ids` (n): sample_ids. `x`, `y` (n): positions. `label` (n): row of `classes`, -1 when not in the dataset; of
@@ -36,18 +36,18 @@ def latent_map(story: Story) -> dict | None:
     `entered` (n): first round it is in the dataset, -1 = never. `synthetic` (n): 0 or 1. `rounds`: per round
     `query` (rows), `states` (rows of STATES), `kept` and `dropped` (rows of synthetics that passed or not).
     """
-    table = _rows(story)
+    table = _rows(record)
     if table.is_empty():
         return None
     total = len(table)
-    table = _sample(story, table)
-    points, method = project(_features(table), derive_seed(_seed(story), "report", "map"))
+    table = _sample(record, table)
+    points, method = project(_features(table), derive_seed(_seed(record), "report", "map"))
     row = {sample_id: i for i, sample_id in enumerate(table["sample_id"])}
-    labels, several = final_labels(story), story.meta.multi
+    labels, several = final_labels(record), record.meta.multi
     # A point has one colour: of several classes that of the rarest.
     stands = dict(zip(labels, codec.rarest(list(labels.values())), strict=True)) if several else labels
-    entered = dict(zip(story.dataset["sample_id"], story.dataset["round"], strict=True))
-    class_row = {name: i for i, name in enumerate(story.meta.classes)}
+    entered = dict(zip(record.dataset["sample_id"], record.dataset["round"], strict=True))
+    class_row = {name: i for i, name in enumerate(record.meta.classes)}
     return {
         "ids": table["sample_id"].to_list(),
         "x": [round(float(v), 3) for v in points[:, 0]],
@@ -55,10 +55,10 @@ def latent_map(story: Story) -> dict | None:
         "label": [class_row.get(stands.get(i), len(class_row) if several and i in stands else -1) for i in row],
         "entered": [entered.get(i, -1) for i in row],
         "synthetic": [int(split == "synthetic") for split in table["split"]],
-        "rounds": [_round(r, row, labels) for r in story.rounds],
+        "rounds": [_round(r, row, labels) for r in record.rounds],
         "states": STATES,
-        "classes": [*story.meta.classes, *[codec.NONE] * several],
-        "colours": [*_colours(story), *[NO_CLASS] * several],
+        "classes": [*record.meta.classes, *[codec.NONE] * several],
+        "colours": [*_colours(record), *[NO_CLASS] * several],
         "names": [codec.in_words(labels.get(i)) for i in row] if several else None,
         "total": total,
         "method": method,
@@ -92,10 +92,10 @@ def project(features: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
     return np.nan_to_num(points), "UMAP"
 
 
-def _rows(story: Story) -> pl.DataFrame:
+def _rows(record: RunRecord) -> pl.DataFrame:
     # sample_id, split (pool, seed, synthetic), features; sorted, each sample once.
-    parts = [read_features(story.root)]
-    for r in story.rounds:
+    parts = [read_features(record.root)]
+    for r in record.rounds:
         if r.synthetic is not None and len(r.synthetic):
             made = r.synthetic.select("sample_id", pl.lit("synthetic").alias("split"), "features")
             parts.append(made.with_columns(pl.col("features").cast(pl.List(pl.Float32))))
@@ -107,16 +107,16 @@ def _rows(story: Story) -> pl.DataFrame:
     return table.unique("sample_id", keep="first").sort("sample_id")
 
 
-def _sample(story: Story, table: pl.DataFrame) -> pl.DataFrame:
+def _sample(record: RunRecord, table: pl.DataFrame) -> pl.DataFrame:
     # At most MAX_POINTS rows, with all that is in the dataset or was asked about.
     if len(table) <= MAX_POINTS:
         return table
-    musts = set(story.dataset["sample_id"])
-    for r in story.rounds:
+    musts = set(record.dataset["sample_id"])
+    for r in record.rounds:
         musts.update([] if r.query is None else r.query["sample_id"])
     must = table["sample_id"].is_in(list(musts)).to_numpy()
     rest = np.flatnonzero(~must)
-    rng = derive_rng(_seed(story), "report", "sample")
+    rng = derive_rng(_seed(record), "report", "sample")
     drawn = rng.choice(rest, size=max(0, min(len(rest), MAX_POINTS - int(must.sum()))), replace=False)
     return table[np.sort(np.concatenate([np.flatnonzero(must), drawn])).tolist()]
 
@@ -139,12 +139,12 @@ def _round(r, row: dict[str, int], labels: dict[str, str]) -> dict:
     }
 
 
-def _colours(story: Story) -> list[str]:
+def _colours(record: RunRecord) -> list[str]:
     # One colour a class while they last; of more classes only the commonest have one.
-    names = story.meta.classes
+    names = record.meta.classes
     if len(names) <= len(CLASS_COLOURS):
         return list(CLASS_COLOURS[: len(names)])
-    counts = codec.count(story.dataset["label"], names, multi=story.meta.multi)
+    counts = codec.count(record.dataset["label"], names, multi=record.meta.multi)
     ranked = sorted(names, key=lambda c: (-counts.get(c, 0), c))[: len(CLASS_COLOURS)]
     colour = dict(zip(ranked, CLASS_COLOURS, strict=True))
     return [colour.get(c, OTHER) for c in names]
@@ -163,5 +163,5 @@ def _pad(points: np.ndarray, dims: int) -> np.ndarray:
     return np.pad(points[:, :dims], ((0, 0), (0, max(0, dims - points.shape[1]))))
 
 
-def _seed(story: Story) -> int:
-    return int(story.config.get("run", {}).get("seed", 0))
+def _seed(record: RunRecord) -> int:
+    return int(record.config.get("run", {}).get("seed", 0))

@@ -1,4 +1,4 @@
-"""Reads a run's artifacts into one `Story`, whatever state the run is in.
+"""Reads a run's artifacts into one `RunRecord`, whatever state the run is in.
 
 A run may be finished, wait for people (its last round has a query and no manifest) or have been killed; a
 round counts as soon as it has metrics.
@@ -38,7 +38,7 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Story:
+class RunRecord:
     """All the report tells, as read from the run's folder."""
 
     root: Path
@@ -74,12 +74,12 @@ class Story:
         return "test" if any(x is not None for x in self.curve("test", "macro_f1")) else "val"
 
 
-def read_story(run: RunDir) -> Story:
+def read_run_record(run: RunDir) -> RunRecord:
     """Read `run`. Raises UserError when no round has been analysed yet."""
     rounds = read_rounds(run)
     if not rounds:
         raise UserError("no round is done yet, there is nothing to report", where=run.root, remedy="Continue the run")
-    return Story(
+    return RunRecord(
         root=run.root,
         record=summarise(run),
         config=read_json(run.root / "config.json"),
@@ -122,14 +122,14 @@ def read_features(root: Path, splits: tuple[str, ...] = ("pool", "pool-sample", 
     return pl.concat(found) if found else pl.DataFrame(schema=schema)
 
 
-def read_payloads(story: Story, ids: set[str]) -> dict[str, bytes | str | list[float]]:
+def read_payloads(record: RunRecord, ids: set[str]) -> dict[str, bytes | str | list[float]]:
     """The payloads of `ids`: of what people were asked about, the seed set, the dataset and the synthetic rows, and
     of the pool in memory."""
-    column, found = story.meta.modality, {}
-    paths = [story.root / "ingest" / f"{split}.parquet" for split in ("pool", "pool-sample", "seed")]
-    paths += [story.root / "rounds" / f"{r.t:03d}" / ASKED for r in story.rounds]
+    column, found = record.meta.modality, {}
+    paths = [record.root / "ingest" / f"{split}.parquet" for split in ("pool", "pool-sample", "seed")]
+    paths += [record.root / "rounds" / f"{r.t:03d}" / ASKED for r in record.rounds]
     tables = [read_table(p, "sample_id", column) for p in paths if p.exists()]
-    tables += [story.dataset, *(r.synthetic for r in story.rounds if r.synthetic is not None)]
+    tables += [record.dataset, *(r.synthetic for r in record.rounds if r.synthetic is not None)]
     for table in tables:
         if column in table.columns:
             wanted = table.select("sample_id", column).filter(pl.col("sample_id").is_in(list(ids)))
@@ -137,15 +137,15 @@ def read_payloads(story: Story, ids: set[str]) -> dict[str, bytes | str | list[f
     return found
 
 
-def final_labels(story: Story) -> dict[str, str]:
+def final_labels(record: RunRecord) -> dict[str, str]:
     """sample_id -> label of everything in the dataset."""
-    return dict(zip(story.dataset["sample_id"].to_list(), story.dataset["label"].to_list(), strict=True))
+    return dict(zip(record.dataset["sample_id"].to_list(), record.dataset["label"].to_list(), strict=True))
 
 
-def gap_names(story: Story) -> dict[str, str]:
+def gap_names(record: RunRecord) -> dict[str, str]:
     """gap_id -> what the gap is about, in words."""
     names = {}
-    for r in story.rounds:
+    for r in record.rounds:
         for row in [] if r.gaps is None else r.gaps.iter_rows(named=True):
             names[row["gap_id"]] = gap_name(row)
     return names

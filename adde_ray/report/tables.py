@@ -1,78 +1,78 @@
-"""The words and tables of the report: a `Story` in, plain rows for the template out."""
+"""The words and tables of the report: a `RunRecord` in, plain rows for the template out."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from adde_ray.report.figures import reaches_random, seconds_per_stage
-from adde_ray.report.read import Story, gap_name
+from adde_ray.report.read import RunRecord, gap_name
 
 MAX_GAPS = 150  # rows of the gap table
 MAX_REGRESSIONS = 40  # rows of the table of classes that fell
 SPARK = (96, 22)  # width and height of a severity curve, CSS pixels
 
 
-def sentence(story: Story) -> str:
+def sentence(record: RunRecord) -> str:
     """The run in one sentence."""
-    meta, asked = story.meta, story.record["num_asked"]
+    meta, asked = record.meta, record.summary["num_asked"]
     what = {"image": "images", "text": "texts", "vector": "vectors"}[meta.modality]
-    source = story.config.get("data", {}).get("source", "data")
+    source = record.config.get("data", {}).get("source", "data")
     pool = meta.num_rows.get("pool")
     rows = f", {pool:,} {what} in the pool" if pool is not None else f", {what}"
-    done = sum((r.manifest or {}).get("asked", 0) > 0 for r in story.rounds)
-    bought = f"{_count(asked, 'label')} bought" if story.by_people else f"{_count(asked, 'sample')} looked at"
+    done = sum((r.manifest or {}).get("asked", 0) > 0 for r in record.rounds)
+    bought = f"{_count(asked, 'label')} bought" if record.by_people else f"{_count(asked, 'sample')} looked at"
     spent = f"{bought} in {_count(done, 'round')}" if asked else "no label bought yet"
     ending = {
-        "finished": f"Stopped: {story.record['stop_reason']}.",
-        "awaiting_review": f"Round {story.last.t} waits for people to answer.",
-        "running": f"Round {story.last.t} is not over." if story.last.manifest is None else "Not finished.",
-    }[story.record["status"]]
-    if story.config.get("review", {}).get("annotator") == "simulated":
+        "finished": f"Stopped: {record.summary['stop_reason']}.",
+        "awaiting_review": f"Round {record.last.t} waits for people to answer.",
+        "running": f"Round {record.last.t} is not over." if record.last.manifest is None else "Not finished.",
+    }[record.summary["status"]]
+    if record.config.get("review", {}).get("annotator") == "simulated":
         ending += " The answers are simulated from the pool's hidden labels."
-    if not story.by_people:
+    if not record.by_people:
         ending += " The model answers for itself: no person labels anything."
     classes = f"{len(meta.classes)} classes{', of which several may hold at once' if meta.multi else ''}"
     return f"{source.replace('_', ' ').capitalize()}: {classes}{rows}; {spent}. {ending}"
 
 
-def key_figures(story: Story) -> list[dict]:
+def key_figures(record: RunRecord) -> list[dict]:
     """Tiles of `name`, `value` and a `note` that says what to compare it with; where random selection was run beside
     it, its figure as `beside`. `trend`: better or worse than at the start; `against`: than random selection.
     """
-    split = story.headline
-    tiles = [_change(story, f"macro-F1, {split}", split, "macro_f1")]
-    seeds = int((story.dataset["round"] == 0).sum())
+    split = record.headline
+    tiles = [_change(record, f"macro-F1, {split}", split, "macro_f1")]
+    seeds = int((record.dataset["round"] == 0).sum())
     tiles.append(
-        {"name": "labels bought", "value": f"{story.record['num_labels']:,}", "note": f"and {seeds} in the seed set"}
+        {"name": "labels bought", "value": f"{record.summary['num_labels']:,}", "note": f"and {seeds} in the seed set"}
     )
-    if saving := saving_text(story):
+    if saving := saving_text(record):
         tiles.append(saving)
-    tiles.append(_change(story, "M_div", "diversity", "m_div"))
-    tiles.append(_change(story, f"worst class's recall, {split}", split, "worst_class_recall"))
-    gaps = gap_rows(story)
+    tiles.append(_change(record, "M_div", "diversity", "m_div"))
+    tiles.append(_change(record, f"worst class's recall, {split}", split, "worst_class_recall"))
+    gaps = gap_rows(record)
     if gaps:
         filled = sum(g["status"] == "filled" for g in gaps)
         tiles.append({"name": "gaps filled", "value": str(filled), "note": f"of {len(gaps)} found"})
-    made = int((story.dataset["origin"] == "synthetic").sum())
-    if any(r.synthetic is not None and len(r.synthetic) for r in story.rounds):
-        tiles.append({"name": "synthetic rows", "value": str(made), "note": f"of {len(story.dataset)} in the dataset"})
+    made = int((record.dataset["origin"] == "synthetic").sum())
+    if any(r.synthetic is not None and len(r.synthetic) for r in record.rounds):
+        tiles.append({"name": "synthetic rows", "value": str(made), "note": f"of {len(record.dataset)} in the dataset"})
     return tiles
 
 
-def saving_text(story: Story) -> dict | None:
+def saving_text(record: RunRecord) -> dict | None:
     """What random selection needed and this run did; None without the comparison."""
-    found = reaches_random(story)
+    found = reaches_random(record)
     if found is None:
         return None
     name, rival = "labels to random's level", f"random: {found['random_labels']:,} for {found['level']:.3f}"
     return {"name": name, "value": "–" if found["labels"] is None else f"{found['labels']:,}", "note": rival}
 
 
-def gap_rows(story: Story) -> list[dict]:
+def gap_rows(record: RunRecord) -> list[dict]:
     """One row a gap, as last seen: open ones first, the most severe on top. `spark`: an SVG path of its severity."""
     last: dict[str, dict] = {}
     severity: dict[str, list[tuple[int, float]]] = {}
-    for r in story.rounds:
+    for r in record.rounds:
         for row in [] if r.gaps is None else r.gaps.iter_rows(named=True):
             last[row["gap_id"]] = row
             if row["status"] == "open" or row["filled_round"] == r.t:
@@ -80,7 +80,7 @@ def gap_rows(story: Story) -> list[dict]:
     ordered = sorted(
         last.values(), key=lambda g: (g["status"] != "open", -(g["severity"] or 0), g["opened_round"], g["gap_id"])
     )
-    rounds = len(story.rounds)
+    rounds = len(record.rounds)
     return [
         {
             "id": g["gap_id"],
@@ -100,29 +100,29 @@ def gap_rows(story: Story) -> list[dict]:
     ]
 
 
-def regression_rows(story: Story) -> list[dict]:
+def regression_rows(record: RunRecord) -> list[dict]:
     """Each fall of a class's recall on val from one round to the next: the largest first, with the last recall."""
-    latest = story.last.metrics.get("val", {}).get("recall", {})
+    latest = record.last.metrics.get("val", {}).get("recall", {})
     falls = [
         {"t": r.t, "label": label, "from": fall["from"], "to": fall["to"], "last": latest.get(label)}
-        for r in story.rounds
+        for r in record.rounds
         for label, fall in r.metrics.get("regressions", {}).items()
     ]
     return sorted(falls, key=lambda f: (f["to"] - f["from"], f["t"], f["label"]))
 
 
-def adaptation_rows(story: Story) -> list[dict]:
+def adaptation_rows(record: RunRecord) -> list[dict]:
     """Every change a rule made, in order."""
     return [
         {"t": r.t, **{k: _value(change.get(k)) for k in ("rule", "what", "from", "to", "reason")}}
-        for r in story.rounds
+        for r in record.rounds
         for change in (r.manifest or {}).get("adaptation", [])
     ]
 
 
-def loss_text(story: Story) -> str:
+def loss_text(record: RunRecord) -> str:
     """Which losses val chose in how many rounds, in one sentence; empty where there was no choice."""
-    train, losses = story.config.get("train", {}), [r.loss for r in story.rounds if r.loss]
+    train, losses = record.config.get("train", {}), [r.loss for r in record.rounds if r.loss]
     if not losses or not any(len(train.get(name, ())) > 1 for name in losses[0]):
         return ""
     chosen = Counter(", ".join(f"{name} {value:g}" for name, value in loss.items()) for loss in losses)
@@ -130,9 +130,9 @@ def loss_text(story: Story) -> str:
     return f"The model's loss, as val chose it: {'; '.join(told)}."
 
 
-def time_text(story: Story) -> str:
+def time_text(record: RunRecord) -> str:
     """Where the time went, in one sentence; empty when nothing was timed."""
-    totals = {stage: sum(by.values()) for stage, by in seconds_per_stage(story).items()}
+    totals = {stage: sum(by.values()) for stage, by in seconds_per_stage(record).items()}
     whole = sum(totals.values())
     if not whole:
         return ""
@@ -161,15 +161,15 @@ def _spark(points: list[tuple[int, float]], rounds: int) -> dict | None:
     return {"points": path, "x": f"{x[-1]:.1f}", "y": f"{y[-1]:.1f}"}
 
 
-def _change(story: Story, name: str, split: str, metric: str) -> dict:
-    known = [v for v in story.curve(split, metric) if v is not None]
+def _change(record: RunRecord, name: str, split: str, metric: str) -> dict:
+    known = [v for v in record.curve(split, metric) if v is not None]
     if not known:
         return {"name": name, "value": "–", "note": "not measured"}
     first, last = known[0], known[-1]
     arrow = {"better": "▲ ", "worse": "▼ ", "": ""}[trend := _trend(first, last)]
     tile = {"name": name, "value": f"{last:.3f}", "trend": trend}
     tile["note"] = f"{arrow}from {first:.3f}" if len(known) > 1 else "round 0 only"
-    random = [v for v in story.random_curve(split, metric) if v is not None]
+    random = [v for v in record.random_curve(split, metric) if v is not None]
     if random:
         tile |= {"beside": f"random: {random[-1]:.3f}", "against": _trend(random[-1], last)}
     return tile

@@ -12,16 +12,15 @@ from adde_ray.config import Config
 from adde_ray.dataset import Data, Dataset
 from adde_ray.distributed.tasks import each
 from adde_ray.methods.model.learner import Model
-from adde_ray.methods.query import local_scale as locality
-from adde_ray.methods.query.local_scale import Locality
+from adde_ray.methods.query import local_scale
+from adde_ray.methods.query.local_scale import LocalScale
 from adde_ray.methods.query.selectors import BY_LENGTH
-from adde_ray.methods.space import diversity, drift, gaps
-from adde_ray.methods.space import region_counts as census
+from adde_ray.methods.space import diversity, drift, gaps, region_counts
 from adde_ray.methods.space.clustering import Space, fit_space
 from adde_ray.methods.space.gap_tracking import track
-from adde_ray.methods.space.region_counts import Census, Places
+from adde_ray.methods.space.region_counts import Places, RegionCounts
 from adde_ray.pool.shards import Shard
-from adde_ray.stages.metrics import Yardstick, measure
+from adde_ray.stages.metrics import MetricsReference, measure
 from adde_ray.stages.round_state import Analysis
 
 ROWS = 8192
@@ -36,17 +35,17 @@ class Spaces:
 
     def __init__(self):
         self._fixed: tuple[Space, Places] | None = None
-        self._yardstick: Yardstick | None = None
+        self._reference: MetricsReference | None = None
         self._exponent: float | None = None
         self._unit: float | None = None
 
-    def yardstick(self, data: Data, config: Config) -> Yardstick:
+    def reference(self, data: Data, config: Config) -> MetricsReference:
         """The run's."""
-        if self._yardstick is None:
-            self._yardstick = Yardstick.of(data, config)
-        return self._yardstick
+        if self._reference is None:
+            self._reference = MetricsReference.of(data, config)
+        return self._reference
 
-    def locality(self, model: Model, embedding: np.ndarray, data: Data, config: Config) -> Locality | None:
+    def local_scale(self, model: Model, embedding: np.ndarray, data: Data, config: Config) -> LocalScale | None:
         """For a selector that asks how far is far enough. embedding: of the reference rows.
 
         The exponent is the configured one, or that of the frozen features, which holds for all rounds.
@@ -58,11 +57,11 @@ class Spaces:
             if self._exponent is None:
                 frozen, seed = data.frozen or data, derive_seed(config.run.seed, "locality")
                 val = frozen.splits["val"].features
-                self._exponent = locality.exponent(val, frozen.labels("val"), frozen.reference.features, seed=seed)
+                self._exponent = local_scale.exponent(val, frozen.labels("val"), frozen.reference.features, seed=seed)
             exponent = self._exponent
         if self._unit is None or model.moves:
-            self._unit = locality.unit(embedding, seed=derive_seed(config.run.seed, "unit"))
-        return Locality(exponent, self._unit)
+            self._unit = local_scale.unit(embedding, seed=derive_seed(config.run.seed, "unit"))
+        return LocalScale(exponent, self._unit)
 
     def of(self, model: Model, embedding: np.ndarray, data: Data, config: Config) -> tuple[Space, Places]:
         """embedding: of the reference rows."""
@@ -92,10 +91,10 @@ def analyse(
     def gaps_now() -> pl.DataFrame:
         in_dataset = set(labelled.ids)
         taken = np.array([i in asked or i in in_dataset for i in reference.ids])
-        counted = take_census(space, real, dataset, model, data)
+        counted = count_regions(space, real, dataset, model, data)
         found = gaps.find_gaps(
             space, everyone, labelled, asked=taken, proba=proba, classes=data.meta.classes,
-            config=config.gaps, diversity=config.diversity, census=counted,
+            config=config.gaps, diversity=config.diversity, counts=counted,
         )  # fmt: skip
         before = round_.run.round(round_.t - 1).read("gaps.parquet") if round_.t else None
         previous = gaps.from_frame(before) if before is not None else []
@@ -116,7 +115,7 @@ def analyse(
             "num_samples": len(dataset.table),
             "num_synthetic": dataset.num_synthetic,
             "per_class": dict(zip(data.meta.classes, map(int, dataset.class_counts), strict=True)),
-            **measure(dataset, model, proba, data, config, round_, spaces.yardstick(data, config)),
+            **measure(dataset, model, proba, data, config, round_, spaces.reference(data, config)),
             "diversity": {name: round(float(value), 6) for name, value in spread.items()},
             "drift": drifted(space, labelled.points, model, data, config, round_),
             "gaps": {
@@ -128,7 +127,7 @@ def analyse(
 
     round_.once_json("metrics.json", metrics)
     to_fill = gaps.open_gaps(tracked, config.gaps)
-    local = spaces.locality(model, embedding, data, config)
+    local = spaces.local_scale(model, embedding, data, config)
     return Analysis(dataset, model, asked, space, embedding, dataset_embedding, proba, to_fill, local)
 
 
@@ -146,28 +145,28 @@ def drifted(space: Space, labelled: np.ndarray, model: Model, data: Data, config
 def real_places(space: Space, model: Model, data: Data, *, workers: int | None) -> Places:
     """Where the rows of pool and seed set lie: one pass over a pool that is streamed."""
     if not data.pool.is_streamed:
-        return census.places(space, space.cells, space.clusters)
-    seed = census.count(space, space.reduce(model.embed(data.splits["seed"].features)))
+        return region_counts.places(space, space.cells, space.clusters)
+    seed = region_counts.count(space, space.reduce(model.embed(data.splits["seed"].features)))
     of_shards = each(_places_of_shard, data.pool.shards, space, model, workers=workers)
-    return census.total(space, [seed, *(found for _, found in of_shards)])
+    return region_counts.total(space, [seed, *(found for _, found in of_shards)])
 
 
 def _places_of_shard(shard: Shard, space: Space, model: Model) -> Places:
     found = []
     for part in np.array_split(features := shard.read().features, -(-len(features) // ROWS) or 1):
-        found.append(census.count(space, space.reduce(model.embed(np.asarray(part, dtype=np.float32)))))
-    return census.total(space, found)
+        found.append(region_counts.count(space, space.reduce(model.embed(np.asarray(part, dtype=np.float32)))))
+    return region_counts.total(space, found)
 
 
-def take_census(space: Space, real: Places, dataset: Dataset, model: Model, data: Data) -> Census | None:
+def count_regions(space: Space, real: Places, dataset: Dataset, model: Model, data: Data) -> RegionCounts | None:
     """What is counted where; None when the reference is all there is, and speaks for itself."""
     if not data.pool.is_streamed:
         return None
     in_dataset, seed = set(dataset.table["sample_id"].to_list()), data.splits["seed"].features
     points = space.reduce(model.embed(np.concatenate([seed, dataset.asked_features])))
     rejected = np.array([False] * len(seed) + [i not in in_dataset for i in dataset.asked_ids], dtype=bool)
-    taken, rejected = census.count(space, points), census.count(space, points[rejected])
-    return Census(real, taken, rejected)
+    taken, rejected = region_counts.count(space, points), region_counts.count(space, points[rejected])
+    return RegionCounts(real, taken, rejected)
 
 
 def tried(round_: RoundDir, multi: bool) -> dict[str, tuple[int, ...]]:

@@ -1,7 +1,7 @@
 """What an experiment stands on, measured every round: quality, fairness, amplification, robustness, coverage.
 
-`Yardstick` is what all rounds of a run are measured with; `measure` gives the entries of metrics.json that say how f
-and D_t do by it. The arithmetic is in `methods/`; here is only what is put into it.
+`MetricsReference` is what all rounds of a run are measured with; `measure` gives the entries of metrics.json that say
+how f and D_t do by it. The arithmetic is in `methods/`; here is only what is put into it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Groups = dict[str, list[str | None]]
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class MetricsReference:
     """Made once for a run, of what it was given: the same in every round, for every strategy, and after a resume."""
 
     rare: tuple[str, ...]
@@ -57,7 +57,7 @@ class Yardstick:
     corrupted: dict[str, np.ndarray]  # corruption -> frozen features of val corrupted so; {} where f has its own
 
     @classmethod
-    def of(cls, data: Data, config: Config) -> Yardstick:
+    def of(cls, data: Data, config: Config) -> MetricsReference:
         data, set_ = data.frozen or data, config.measure
         reference, pool, val = data.reference, data.pool.sample, data.splits["val"]
         regions = None
@@ -94,7 +94,13 @@ def groups_of(subgroups: Groups, features: np.ndarray, regions: Regions | None) 
 
 
 def measure(
-    dataset: Dataset, model: Model, proba: np.ndarray, data: Data, config: Config, round_: RoundDir, by: Yardstick
+    dataset: Dataset,
+    model: Model,
+    proba: np.ndarray,
+    data: Data,
+    config: Config,
+    round_: RoundDir,
+    by: MetricsReference,
 ) -> dict:
     """Entries of the round's metrics.json. proba: f's, of the rows of `Data.reference`.
 
@@ -149,7 +155,7 @@ def measure(
 
 
 def imbalance(
-    dataset: Dataset, proba: np.ndarray, data: Data, config: Config, round_: RoundDir, by: Yardstick
+    dataset: Dataset, proba: np.ndarray, data: Data, config: Config, round_: RoundDir, by: MetricsReference
 ) -> dict[str, dict[str, float]]:
     """By attribute that of D_t and of the pool."""
     frozen = dataset if data.frozen is None else load_dataset(round_.run, round_.t, data.frozen)
@@ -166,7 +172,7 @@ def imbalance(
 
 
 def corruptions(
-    model: Model, clean: dict, data: Data, config: Config, round_: RoundDir, by: Yardstick
+    model: Model, clean: dict, data: Data, config: Config, round_: RoundDir, by: MetricsReference
 ) -> dict[str, dict[str, float]]:
     """How f does on val corrupted in each of the ways the config names. clean: how it does on val."""
     found, labels = {}, data.labels("val")

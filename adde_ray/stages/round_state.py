@@ -9,7 +9,7 @@ import polars as pl
 
 from adde_ray.dataset import Dataset
 from adde_ray.methods.model.learner import Model
-from adde_ray.methods.query.local_scale import Locality
+from adde_ray.methods.query.local_scale import LocalScale
 from adde_ray.methods.space.clustering import Space
 from adde_ray.methods.space.gaps import Gap
 
@@ -29,7 +29,7 @@ class Analysis:
     dataset_embedding: np.ndarray  # (m, e)
     proba: np.ndarray  # (n, C) calibrated, of the reference rows
     open_gaps: list[Gap]  # those to act on now
-    locality: Locality | None  # where the selector asks how far is far enough
+    local_scale: LocalScale | None  # where the selector asks how far is far enough
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def best_batch(
     num_asked = len(analysis.asked)
     size = min(config.select.batch, _left(num_asked, config), len(shortlist))
     is_synthetic = (shortlist.table["origin"] == "synthetic").to_numpy()
-    embedding, local = analysis.model.embed(shortlist.features), analysis.locality
+    embedding, local = analysis.model.embed(shortlist.features), analysis.local_scale
     offered = selectors.Candidates(
         score=shortlist.table["score"].to_numpy().astype(np.float64),
         embedding=embedding,

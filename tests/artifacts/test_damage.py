@@ -28,7 +28,7 @@ from adde_ray.experiments.trial import Shared, Trial, prepare_data, run_trial
 from adde_ray.export import export
 from adde_ray.loop import run
 from adde_ray.report import write_report
-from adde_ray.report.read import read_story
+from adde_ray.report.read import read_run_record
 from adde_ray.report.summary import summarise
 from adde_ray.verify import verify
 
@@ -240,7 +240,7 @@ def test_a_trial_copied_elsewhere_is_read_with_its_data_or_says_what_is_lacking(
     root, trial = experiment
     kept = root / "trials" / trial.name
     shutil.copytree(kept, tmp_path / "followed")
-    assert read_story(RunDir.at(tmp_path / "followed")).record["status"] == "finished"
+    assert read_run_record(RunDir.at(tmp_path / "followed")).record["status"] == "finished"
     export(RunDir.at(tmp_path / "followed"), tmp_path / "out")
     shutil.copytree(kept, tmp_path / "links", symlinks=True)
     shutil.copytree(kept, tmp_path / "without", ignore=shutil.ignore_patterns("ingest", "embeddings"))
@@ -302,7 +302,7 @@ def test_runs_of_the_first_release_are_read_and_go_on(old, tmp_path):
     before = contents(old / "finished")
     assert verify(old / "finished") == ([], False)
     assert summarise(RunDir.at(old / "finished"))["num_labels"] == 8
-    assert read_story(RunDir.at(old / "finished")).record["status"] == "finished"
+    assert read_run_record(RunDir.at(old / "finished")).record["status"] == "finished"
     export(RunDir.at(old / "finished"), tmp_path / "out")
     assert run(Config.load("finished.toml"), resume=True)["status"] == "finished"
     assert contents(old / "finished") == before
@@ -406,7 +406,7 @@ def test_a_run_nobody_can_write_to_is_read(finished, tmp_path, monkeypatch):
     assert run(finished.config, root, resume=True)["status"] == "finished"
     assert verify(root) == ([], True)
     export(RunDir.at(root), tmp_path / "out")
-    monkeypatch.setattr("adde_ray.report.render", lambda story: "page")
+    monkeypatch.setattr("adde_ray.report.render", lambda record: "page")
     assert write_report(RunDir.at(root), tmp_path / "report.html").read_text() == "page"
     with pytest.raises(UserError, match=r"report.html: cannot be written: Read-only file system.*--out"):
         write_report(RunDir.at(root))

@@ -68,7 +68,7 @@ def test_sample_id_is_of_the_content():
 def test_a_second_run_into_the_same_folder_is_refused(tmp_path):
     with RunDir.start(tmp_path / "r", CONFIG):
         code = (
-            "from adde_ray.rundir import RunDir; from adde_ray.config import Config; import sys\n"
+            "from adde_ray.artifacts.run_dir import RunDir; from adde_ray.config import Config; import sys\n"
             "with RunDir.start(sys.argv[1], Config.parse({'data': {'source': 'digits'}}), resume=True): pass"
         )
         done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "r")], capture_output=True, text=True)

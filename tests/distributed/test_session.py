@@ -103,7 +103,12 @@ def told(code: str, env: dict[str, str]) -> tuple[str, float]:
 
 
 def test_a_cluster_that_is_gone_is_not_looked_for(elsewhere):
-    code = "import ray; from adde_ray.ray_session import ensure_ray; ensure_ray(); print(ray.get(ray.put('its own')))"
+    code = """
+import ray
+from adde_ray.distributed.session import ensure_ray
+ensure_ray()
+print(ray.get(ray.put('its own')))
+"""
     text, seconds = told(code, elsewhere)
     assert text == "its own\n" and seconds < 100
     assert not Path(elsewhere["HOME"], ".ray", "auth_token").exists()
@@ -111,12 +116,12 @@ def test_a_cluster_that_is_gone_is_not_looked_for(elsewhere):
 
 def test_the_cluster_of_this_machine_is_one_line_where_it_is_gone(elsewhere):
     code = """
-from adde_ray import ray_session
+from adde_ray.distributed import session
 from adde_ray.errors import UserError
 from ray._private import services
 services.find_gcs_addresses = lambda: set()
 try:
-    ray_session.ensure_ray()
+    session.ensure_ray()
 except UserError as error:
     print(error)
 """
@@ -130,7 +135,7 @@ def test_a_lost_raylet_is_one_line(elsewhere, tmp_path):
     code = """
 import os, threading
 from adde_ray import cli
-from adde_ray.ray_session import ensure_ray
+from adde_ray.distributed.session import ensure_ray
 
 def at_work():
     ensure_ray()

@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 
 COMMAND = """
 import sys, threading, hashlib, time
-from adde_ray import cli, signals
+from adde_ray import cli
+from adde_ray.distributed import signals
 from adde_ray.errors import Halted
 signals.GRACE = {grace}
 

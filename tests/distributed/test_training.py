@@ -73,18 +73,18 @@ def test_a_fit_that_loses_a_worker_goes_on_from_what_was_kept(samples, ray_clust
     settings = {"batch_size": 33, "steps": 800, "checkpoint_steps": 10}
     alone = weights(samples, **settings)
     killed, steps = [], []
-    original = fitting.kept_state
+    original = fitting.held_checkpoint
 
     @contextlib.contextmanager
     def watched(config):
-        with original(config) as keeper:
-            threading.Thread(target=strike, args=(keeper,), daemon=True).start()
-            yield keeper
+        with original(config) as checkpoint:
+            threading.Thread(target=strike, args=(checkpoint,), daemon=True).start()
+            yield checkpoint
 
-    def strike(keeper) -> None:
+    def strike(checkpoint) -> None:
         with contextlib.suppress(ray.exceptions.RayActorError):  # the fit is over
             while True:
-                if (state := ray.get(keeper.get.remote())) is not None:
+                if (state := ray.get(checkpoint.get.remote())) is not None:
                     steps.append(state["step"])
                 if steps and not killed:
                     worker = next(p for p in psutil.Process().children(recursive=True) if _is_worker(p))
@@ -92,7 +92,7 @@ def test_a_fit_that_loses_a_worker_goes_on_from_what_was_kept(samples, ray_clust
                     worker.send_signal(signal.SIGKILL)
                 time.sleep(0.1)
 
-    monkeypatch.setattr(fitting, "kept_state", watched)
+    monkeypatch.setattr(fitting, "held_checkpoint", watched)
     survived = weights(samples, **settings, workers=2)
     assert killed and steps[0] < 800 and steps == sorted(steps)
     for name in alone:

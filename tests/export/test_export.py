@@ -133,7 +133,7 @@ def test_a_run_without_dates_gives_none(tmp_path):
 
 def test_same_bytes_in_a_fresh_process(exported, tmp_path):
     run, out, _ = exported
-    code = "import sys; from adde_ray.rundir import RunDir; from adde_ray.export import export;"
+    code = "import sys; from adde_ray.artifacts.run_dir import RunDir; from adde_ray.export import export;"
     code += "export(RunDir.at(sys.argv[1]), sys.argv[2])"
     env = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
     subprocess.run([sys.executable, "-c", code, str(run.root), str(tmp_path / "again")], check=True, env=env)

@@ -22,7 +22,7 @@ from adde_ray.config import Config
 from adde_ray.errors import UserError
 from adde_ray.export import export
 from adde_ray.loop import run
-from adde_ray.report.read import read_story
+from adde_ray.report.read import read_run_record
 from adde_ray.report.summary import summarise
 
 NO_ARTIFACT = {".lock", "events.jsonl"}
@@ -126,7 +126,7 @@ KINDS: dict[str, Callable[[Path, Subject], None]] = {
 
 COMMANDS: dict[str, Callable[[Subject], object]] = {
     "summary": lambda s: summarise(RunDir.at(s.root)),
-    "report": lambda s: read_story(RunDir.at(s.root)),
+    "report": lambda s: read_run_record(RunDir.at(s.root)),
     "export": lambda s: export(RunDir.at(s.root), s.root.parent / "exported"),
     "run --resume": lambda s: run(s.config, s.root, resume=True),
 }

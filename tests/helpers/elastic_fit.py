@@ -1,7 +1,7 @@
 """A fit by Ray Train workers on a Ray cluster that shrinks under it and grows again; `test_elastic.py` runs it.
 
 In a process of its own, with a cluster of its own. Its nodes are simulated (`ray.cluster_utils`): real raylets on this
-machine. The driver's has room for one worker, the other for both. The keeper holds the fit up at two steps, so that
+machine. The driver's has room for one worker, the other for both. The checkpoint holds the fit up at two steps, so that
 what happens to the cluster happens there, however fast or busy the machine is.
 
 Prints one JSON object: the workers there are at the first of these steps, at the second and after it, and how far the
@@ -24,7 +24,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from adde_ray.config import Train
-from adde_ray.distributed import checkpoint as keeper
+from adde_ray.distributed import checkpoint
 from adde_ray.distributed import training as fitting
 
 SHRINK, GROW = 100, 200
@@ -33,8 +33,8 @@ SHRINK, GROW = 100, 200
 CONFIG = Train(batch_size=33, steps=300, checkpoint_steps=10)
 
 
-class Brake(keeper.Keeper):
-    """A keeper that lets nobody past a step until it is told to."""
+class Brake(checkpoint.Checkpoint):
+    """A checkpoint that lets nobody past a step until it is told to."""
 
     def __init__(self):
         super().__init__()
@@ -102,16 +102,16 @@ def shrink_and_grow(cluster: Cluster, large: object, brake, fit: Future) -> list
 
 @contextlib.contextmanager
 def brakes() -> Iterator[Queue]:
-    """Within it, keepers are brakes; each is handed out as it starts. Room for more workers is looked for at once."""
-    waiting, original = Queue(), fitting.kept_state
+    """Checkpoints are brakes, each handed out as it starts. Room for more workers is looked for at once."""
+    waiting, original = Queue(), fitting.held_checkpoint
 
     @contextlib.contextmanager
-    def kept_state(config: Train) -> Iterator:
+    def held_checkpoint(config: Train) -> Iterator:
         with original(config) as brake:
             waiting.put(brake)
             yield brake
 
-    keeper.Keeper, fitting.kept_state, fitting.RESIZE_S = Brake, kept_state, 1.0
+    checkpoint.Checkpoint, fitting.held_checkpoint, fitting.RESIZE_S = Brake, held_checkpoint, 1.0
     yield waiting
 
 

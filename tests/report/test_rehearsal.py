@@ -11,7 +11,7 @@ from adde_ray.artifacts.run_dir import MODEL, RunDir, read_json, write_json
 from adde_ray.cli import _tell
 from adde_ray.loop import run
 from adde_ray.report import tables, write_report
-from adde_ray.report.read import read_story
+from adde_ray.report.read import read_run_record
 from adde_ray.report.rehearsal import rehearsal
 from adde_ray.report.summary import summarise
 
@@ -55,21 +55,21 @@ def test_the_report_says_the_same_with_random_beside_each_figure(rehearsed, tmp_
     for line in rehearsal(rehearsed).lines:
         assert line[1:] in " ".join(page.split())
     random = RunDir.at(rehearsed.root / "baselines" / "random").rounds()[-1].metrics["test"]
-    tile = next(t for t in tables.key_figures(read_story(rehearsed)) if t["name"] == "worst class's recall, test")
+    tile = next(t for t in tables.key_figures(read_run_record(rehearsed)) if t["name"] == "worst class's recall, test")
     assert tile["beside"] == f"random: {random['worst_class_recall']:.3f}"
 
 
 def test_a_figure_that_fell_says_so_by_arrow_and_colour(tmp_path, rehearsed):
-    story = read_story(rehearsed)
-    first, last, random = (m["test"] for m in (story.rounds[0].metrics, story.last.metrics, story.random[-1]))
+    record = read_run_record(rehearsed)
+    first, last, random = (m["test"] for m in (record.rounds[0].metrics, record.last.metrics, record.random[-1]))
     first["worst_class_recall"], last["worst_class_recall"], random["worst_class_recall"] = 0.4, 0.067, 0.4
-    tile = next(t for t in tables.key_figures(story) if t["name"] == "worst class's recall, test")
+    tile = next(t for t in tables.key_figures(record) if t["name"] == "worst class's recall, test")
     assert tile | {"name": ""} == {
         "name": "", "value": "0.067", "note": "▼ from 0.400", "trend": "worse", "beside": "random: 0.400",
         "against": "worse",
     }  # fmt: skip
     last["worst_class_recall"] = 0.4
-    tile = next(t for t in tables.key_figures(story) if t["name"] == "worst class's recall, test")
+    tile = next(t for t in tables.key_figures(record) if t["name"] == "worst class's recall, test")
     assert tile["note"] == "from 0.400" and tile["trend"] == tile["against"] == ""
 
 

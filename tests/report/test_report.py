@@ -22,7 +22,7 @@ from adde_ray.artifacts.schema import DATASET, DECISIONS, GAPS, QUERY, SYNTHETIC
 from adde_ray.config import Config
 from adde_ray.errors import UserError
 from adde_ray.report import fairness, figures, gallery, latent, render, tables, write_report
-from adde_ray.report.read import outcomes, read_story
+from adde_ray.report.read import outcomes, read_run_record
 from adde_ray.web import pictures
 
 NASTY = "</script><script>window.hacked=1</script><img src=x onerror='window.hacked=1'> & \u2028 \"q\""
@@ -356,32 +356,32 @@ def test_importing_the_report_is_cheap():
 
 
 def test_sentence_and_figures_agree_with_the_run(tmp_path):
-    story = read_story(fake_run(tmp_path / "run", Fake()))
-    sentence = tables.sentence(story)
+    record = read_run_record(fake_run(tmp_path / "run", Fake()))
+    sentence = tables.sentence(record)
     assert "60 images" in sentence and "15 labels bought in 3 rounds" in sentence
     assert sentence.endswith("Stopped: the budget of labels is spent.")
-    values = {f["name"]: f["value"] for f in tables.key_figures(story)}
+    values = {f["name"]: f["value"] for f in tables.key_figures(record)}
     assert values["labels bought"] == "15"
     assert values["macro-F1, test"] == f"{0.5 + 0.4 * 3 / 4:.3f}"
     assert values["gaps filled"] == "3"
-    waiting = tables.sentence(read_story(fake_run(tmp_path / "waiting", Fake(waiting=True))))
+    waiting = tables.sentence(read_run_record(fake_run(tmp_path / "waiting", Fake(waiting=True))))
     assert waiting.endswith("Round 3 waits for people to answer.")
 
 
 def test_the_mark_is_where_random_is_reached(tmp_path):
-    story = read_story(fake_run(tmp_path / "run", Fake()))
+    record = read_run_record(fake_run(tmp_path / "run", Fake()))
     # Random ends at 0.5 + 0.25 · 3/4 = 0.6875 with 15 labels; this run passes that in round 2, with 10.
-    assert figures.reaches_random(story) == {"level": 0.6875, "random_labels": 15, "labels": 10, "value": 0.7}
-    assert any(trace["x"] == [10] for trace in figures.first_picture(story)["data"])
-    for metrics in story.random:
+    assert figures.reaches_random(record) == {"level": 0.6875, "random_labels": 15, "labels": 10, "value": 0.7}
+    assert any(trace["x"] == [10] for trace in figures.first_picture(record)["data"])
+    for metrics in record.random:
         metrics["test"]["macro_f1"] = 0.99
-    assert figures.reaches_random(story)["labels"] is None
-    assert not any(trace["mode"] == "markers" for trace in figures.first_picture(story)["data"])
+    assert figures.reaches_random(record)["labels"] is None
+    assert not any(trace["mode"] == "markers" for trace in figures.first_picture(record)["data"])
 
 
 def test_fairness_shows_the_worst_group_and_what_grew(tmp_path):
-    story = read_story(fake_run(tmp_path / "run", Fake()))
-    charts = dict(fairness.charts(story))
+    record = read_run_record(fake_run(tmp_path / "run", Fake()))
+    charts = dict(fairness.charts(record))
     bars = charts["Accuracy by site, test"]["data"][0]
     assert bars["y"] == pytest.approx([0.5, 0.8]) and bars["marker"]["color"] == ["#D55E00", "#0072B2"]
     assert "Accuracy by region, test" not in charts  # one region alone has nothing beside it
@@ -389,26 +389,26 @@ def test_fairness_shows_the_worst_group_and_what_grew(tmp_path):
     drops = {trace["name"]: trace["y"] for trace in charts["Drop of macro-F1 from val"]["data"]}
     assert drops == {"ood": [0.1] * 4, "noise": pytest.approx([0.1, 0.2, 0.3, 0.4])}
     assert charts["Reliability: share right by confidence, test"]["data"][1]["x"] == [0.3, 0.9]
-    grown = {trace["name"]: trace["y"] for trace in fairness.amplification(story)["data"]}
+    grown = {trace["name"]: trace["y"] for trace in fairness.amplification(record)["data"]}
     assert grown.keys() == {"overall", "imbalance", "gaps"} and grown["gaps"] == pytest.approx([0, 0.1, 0.2, 0.3])
-    page = render(story)
+    page = render(record)
     assert (
         "holds 80% of the 12 combinations" in page and "(50% in round 0)" in page and "class class 0, site hand" in page
     )
 
 
 def test_without_such_measures_there_is_no_such_section(tmp_path):
-    story = read_story(fake_run(tmp_path / "run", Fake(measured=False)))
-    assert [title for title, _ in fairness.charts(story)] == ["Reliability: share right by confidence, test"]
-    for r in story.rounds:
+    record = read_run_record(fake_run(tmp_path / "run", Fake(measured=False)))
+    assert [title for title, _ in fairness.charts(record)] == ["Reliability: share right by confidence, test"]
+    for r in record.rounds:
         del r.metrics["test"]["reliability"]
-    assert fairness.charts(story) == [] and 'id="fairness"' not in render(story)
+    assert fairness.charts(record) == [] and 'id="fairness"' not in render(record)
 
 
 @pytest.mark.parametrize("modality", ["image", "text", "vector"])
 def test_what_was_set_aside_is_told_and_shown(tmp_path, modality):
     run = fake_run(tmp_path / "r", Fake(modality=modality, nasty=True))
-    assert 'id="gates"' not in render(read_story(run))  # a run from before there were gates
+    assert 'id="gates"' not in render(read_run_record(run))  # a run from before there were gates
     told = {
         "rows": {"pool": {"read": 50, "kept": 48}},
         "rejected": [
@@ -425,14 +425,14 @@ def test_what_was_set_aside_is_told_and_shown(tmp_path, modality):
         payload[:1].alias(modality), payload[1:].alias(f"other_{modality}")
     )
     write_table(run.root / "ingest" / "near_copies.parquet", table)
-    page = render(read_story(run))
+    page = render(read_run_record(run))
     assert "1 exact and 1 near copies of held-out samples were in pool and seed set; they were taken out." in page
     assert "<td>copy of what is held out</td><td>pool</td>" in page and "4.0%" in page and "b.csv:3" in page
     assert NASTY not in page and page.count('class="near"') == 1
 
 
 def test_gap_table_puts_what_is_open_and_severe_first(tmp_path):
-    rows = tables.gap_rows(read_story(fake_run(tmp_path / "run", Fake())))
+    rows = tables.gap_rows(read_run_record(fake_run(tmp_path / "run", Fake())))
     assert [r["id"] for r in rows[:2]] == ["g003", "g004"] and {r["status"] for r in rows[2:]} == {"filled"}
     assert rows[0]["name"] == "subgroup site=hand" and rows[0]["tried"] == (3, 6, 3)
     filled = next(r for r in rows if r["id"] == "g000")
@@ -441,14 +441,14 @@ def test_gap_table_puts_what_is_open_and_severe_first(tmp_path):
 
 def test_classes_that_fell_are_told_the_largest_fall_first(tmp_path):
     run = fake_run(tmp_path / "run", Fake(nasty=True))
-    assert "Classes that fell" not in render(read_story(run))
+    assert "Classes that fell" not in render(read_run_record(run))
     for t, falls in {1: {"class 0": {"from": 0.9, "to": 0.8}}, 2: {NASTY: {"from": 0.9, "to": 0.1}}}.items():
         write_json(run.round(t).root / "metrics.json", {**run.round(t).metrics, "regressions": falls})
-    story = read_story(run)
-    found = tables.regression_rows(story)
+    record = read_run_record(run)
+    found = tables.regression_rows(record)
     assert [(f["t"], f["label"], f["to"]) for f in found] == [(2, NASTY, 0.1), (1, "class 0", 0.8)]
-    assert found[1]["last"] == story.last.metrics["val"]["recall"]["class 0"]
-    page = render(story)
+    assert found[1]["last"] == record.last.metrics["val"]["recall"]["class 0"]
+    page = render(record)
     assert "Classes that fell" in page and NASTY not in page
 
 
@@ -456,26 +456,26 @@ def test_the_losses_that_val_chose_are_told_where_there_was_a_choice(tmp_path):
     run = fake_run(tmp_path / "run", Fake())
     for t, balance in enumerate((1.0, 0.5, 1.0)):
         write_json(run.round(t).root / "model" / "model.json", {"loss": {"balance": balance, "robustness": 0.0}})
-    assert "as val chose it" not in render(read_story(run))
+    assert "as val chose it" not in render(read_run_record(run))
     settings = {"data": {"source": "digits"}, "train": {"balance": [1, 0.5]}, "review": {"annotator": "file"}}
     write_json(run.root / "config.json", Config.parse(settings).model_dump(mode="json"))
     told = "as val chose it: balance 1, robustness 0 in 2 rounds; balance 0.5, robustness 0 in 1 round."
-    assert told in render(read_story(run))
+    assert told in render(read_run_record(run))
 
 
 def test_weights_of_a_waiting_round_are_those_decided_before(tmp_path):
     run = fake_run(tmp_path / "run", Fake(waiting=True))
     manifest = run.round(2).manifest
     run.round(2).commit(manifest | {"policy": {"alpha": 0.123, "beta": 0.2, "gamma": 0.1}})
-    alpha = figures.weights(read_story(run))["data"][0]
+    alpha = figures.weights(read_run_record(run))["data"][0]
     assert alpha["x"] == [0, 1, 2, 3] and alpha["y"][-1] == 0.123
-    first = read_story(fake_run(tmp_path / "first", Fake(rounds=1, waiting=True)))
+    first = read_run_record(fake_run(tmp_path / "first", Fake(rounds=1, waiting=True)))
     assert figures.weights(first)["data"][0]["y"] == [first.config["select"]["alpha"]]
 
 
 def test_outcomes(tmp_path):
-    story = read_story(fake_run(tmp_path / "run", Fake()))
-    r = story.rounds[0]
+    record = read_run_record(fake_run(tmp_path / "run", Fake()))
+    r = record.rounds[0]
     ids = r.query["sample_id"].to_list()
     acts = ["accept", "correct", "reject", "flag"]
     decisions = [{"sample_id": i, "action": act, "comment": None} for i, act in zip(ids, acts, strict=False)]
@@ -491,15 +491,15 @@ def test_outcomes(tmp_path):
 def test_galleries_are_bounded_and_say_so(tmp_path, monkeypatch):
     monkeypatch.setattr(gallery, "MAX_TILES", 7)
     run = fake_run(tmp_path / "run", Fake())
-    story = read_story(run)
-    for sections in (gallery.selected(story), gallery.generated(story)):
+    record = read_run_record(run)
+    for sections in (gallery.selected(record), gallery.generated(record)):
         assert len(gallery.tile_ids(sections)) == 7
         assert sum(s["total"] for s in sections) > 7
-    assert "shown" in Page(render(story)).text
+    assert "shown" in Page(render(record)).text
 
 
 def test_generated_shows_every_fate_with_its_reason(tmp_path):
-    sections = gallery.generated(read_story(fake_run(tmp_path / "run", Fake())))
+    sections = gallery.generated(read_run_record(fake_run(tmp_path / "run", Fake())))
     names = {g["name"] for s in sections for g in s["groups"]}
     assert names == {"confirmed by people", "passed, not asked about", "rejected by quality control"}
     assert sections[0]["reasons"] == [("near copy", 2)]
@@ -544,15 +544,15 @@ def test_pictures_stop_at_the_budget():
 
 
 def test_map_agrees_with_the_dataset(tmp_path):
-    story = read_story(fake_run(tmp_path / "run", Fake()))
-    points = latent.latent_map(story)
+    record = read_run_record(fake_run(tmp_path / "run", Fake()))
+    points = latent.latent_map(record)
     row = {i: k for k, i in enumerate(points["ids"])}
     assert len(points["x"]) == len(points["y"]) == len(row) == 60 + 8 + 3 * 6
-    for i, label, t in story.dataset.select("sample_id", "label", "round").iter_rows():
+    for i, label, t in record.dataset.select("sample_id", "label", "round").iter_rows():
         assert points["entered"][row[i]] == t and points["classes"][points["label"][row[i]]] == label
-    assert sum(t >= 0 for t in points["entered"]) == len(story.dataset)
+    assert sum(t >= 0 for t in points["entered"]) == len(record.dataset)
     assert sum(points["synthetic"]) == 18
-    for r, found in zip(story.rounds[:3], points["rounds"], strict=False):
+    for r, found in zip(record.rounds[:3], points["rounds"], strict=False):
         assert {points["ids"][k] for k in found["query"]} == set(r.query["sample_id"])
         assert len(found["kept"]) + len(found["dropped"]) == 6 and not set(found["kept"]) & set(found["dropped"])
     assert points["rounds"][3]["query"] == []
@@ -560,14 +560,14 @@ def test_map_agrees_with_the_dataset(tmp_path):
 
 def test_a_large_map_is_a_sample_with_all_that_was_asked(tmp_path, monkeypatch):
     monkeypatch.setattr(latent, "MAX_POINTS", 40)
-    story = read_story(fake_run(tmp_path / "run", Fake()))
-    points = latent.latent_map(story)
-    musts = set(story.dataset["sample_id"]) | {i for r in story.rounds[:3] for i in r.query["sample_id"]}
+    record = read_run_record(fake_run(tmp_path / "run", Fake()))
+    points = latent.latent_map(record)
+    musts = set(record.dataset["sample_id"]) | {i for r in record.rounds[:3] for i in r.query["sample_id"]}
     assert musts <= set(points["ids"]) and len(points["ids"]) == 40 and points["total"] == 86
 
 
 def test_more_classes_than_colours_leave_the_commonest_coloured(tmp_path):
-    points = latent.latent_map(read_story(fake_run(tmp_path / "run", Fake(classes=12))))
+    points = latent.latent_map(read_run_record(fake_run(tmp_path / "run", Fake(classes=12))))
     assert points["colours"].count(latent.OTHER) == 2 and len(set(points["colours"])) == 11
 
 

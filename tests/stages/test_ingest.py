@@ -256,7 +256,7 @@ def test_fresh_processes_write_the_same_bytes(tmp_path):
     ingest(DIGITS, RunDir(tmp_path / "here"))
     code = (
         "import sys; from pathlib import Path; from adde_ray.config import Config\n"
-        "from adde_ray.rundir import RunDir; from adde_ray.stages.ingest import ingest\n"
+        "from adde_ray.artifacts.run_dir import RunDir; from adde_ray.stages.ingest import ingest\n"
         "ingest(Config.parse({'data': {'source': 'digits'}}), RunDir(Path(sys.argv[1])))"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "there")], check=True)

@@ -15,7 +15,7 @@ from adde_ray import run
 from adde_ray.artifacts.features import read_features
 from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.errors import UserError
-from adde_ray.report.read import read_story
+from adde_ray.report.read import read_run_record
 from adde_ray.stages.metrics import REGIONS
 
 SIZES = {"seed": 9, "pool": 90, "val": 150, "test": 150}
@@ -99,11 +99,11 @@ def test_the_report_shows_it(finished, monkeypatch):
     from adde_ray.report import fairness, latent, render
 
     monkeypatch.setattr(latent, "MIN_UMAP", 10**9)  # UMAP takes seconds to load
-    story = read_story(finished)
-    titles = [title for title, _ in fairness.charts(story)]
+    record = read_run_record(finished)
+    titles = [title for title, _ in fairness.charts(record)]
     assert {"Accuracy by site, test", "Accuracy by region, test", "Equalised odds difference, test"} <= set(titles)
-    assert "Drop of macro-F1 from val" in titles and fairness.amplification(story) is not None
-    page = render(story)
+    assert "Drop of macro-F1 from val" in titles and fairness.amplification(record) is not None
+    page = render(record)
     assert 'id="fairness"' in page and "of the 16 combinations of class and subgroup columns" in page
 
 

@@ -33,7 +33,7 @@ FLOOR = 0.2
 
 
 @dataclass(frozen=True)
-class Locality:
+class LocalScale:
     """What decides how far apart two samples must lie. exponent: see `exponent`. unit: see `unit`."""
 
     exponent: float

@@ -73,14 +73,14 @@ class Scorer:
         proba, embedding = self.model.proba(features), self.model.embed(features)
         points = self.space.reduce(embedding)
         membership = gaps.membership(points, proba, subgroups, self.open_gaps, self.classes)
-        situation = terms.Situation(
+        batch = terms.CandidateBatch(
             proba, embedding, self.dataset_embedding, self.class_counts, membership, self.novelty_scale, self.multi
         )
         u = terms.uncertainty(
             proba, self.uncertainty, multi=self.multi, members=lambda: self.model.member_proba(features)
         )
-        u = terms.weighted(u, situation, sharpness=self.sharpness, rarity=self.rarity)
-        return Terms(proba, embedding, membership, u, terms.diversity(situation, self.diversity))
+        u = terms.weighted(u, batch, sharpness=self.sharpness, rarity=self.rarity)
+        return Terms(proba, embedding, membership, u, terms.diversity(batch, self.diversity))
 
     def best(
         self,

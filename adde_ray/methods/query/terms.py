@@ -66,7 +66,7 @@ def bald(members: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Situation:
+class CandidateBatch:
     """What diversity terms look at. n candidates, m dataset rows, g open gaps."""
 
     proba: np.ndarray  # (n, C) calibrated
@@ -78,7 +78,7 @@ class Situation:
     multi: bool = False  # several classes may hold at once
 
 
-def balance(s: Situation, power: float = RARITY) -> np.ndarray:
+def balance(s: CandidateBatch, power: float = RARITY) -> np.ndarray:
     """Expected rarity of the candidate's class: Σ_c p_c · (1 / (1 + labelled_c))^power, over its largest value.
 
     1 = f is sure of a class as short as the shortest.
@@ -91,7 +91,7 @@ def balance(s: Situation, power: float = RARITY) -> np.ndarray:
     return np.minimum((s.proba * rarity).sum(axis=1), 1.0)
 
 
-def novelty(s: Situation) -> np.ndarray:
+def novelty(s: CandidateBatch) -> np.ndarray:
     """Distance to the nearest dataset embedding over `novelty_scale`, at most 1; 1 while the dataset is empty."""
     if len(s.dataset_embedding) == 0 or len(s.embedding) == 0:
         return np.ones(len(s.embedding), dtype=np.float32)
@@ -107,7 +107,7 @@ def novelty_scale(embedding: np.ndarray, dataset_embedding: np.ndarray) -> float
     return float(np.percentile(nearest_distance(embedding, dataset_embedding), 99))
 
 
-def gaps(s: Situation) -> np.ndarray:
+def gaps(s: CandidateBatch) -> np.ndarray:
     """Membership in the open gap the candidate fits best; 0 without gaps."""
     return s.membership.max(axis=1) if s.membership.shape[1] else np.zeros(len(s.proba), dtype=np.float32)
 
@@ -134,7 +134,7 @@ def sharpness(u: np.ndarray) -> float:
     return round(float(np.clip(np.log(0.5) / np.log(median), 1.0, 20.0)), 6)
 
 
-def weighted(u: np.ndarray, s: Situation, *, sharpness: float, rarity: float) -> np.ndarray:
+def weighted(u: np.ndarray, s: CandidateBatch, *, sharpness: float, rarity: float) -> np.ndarray:
     """U of the score, (n,) in [0, 1]: uncertainty^sharpness times class balance of the power `rarity`."""
     weighted = np.clip(u, 0.0, 1.0).astype(np.float64) ** sharpness
     if rarity > 0:
@@ -143,7 +143,7 @@ def weighted(u: np.ndarray, s: Situation, *, sharpness: float, rarity: float) ->
     return np.round(weighted, 6).astype(np.float32)
 
 
-def diversity(s: Situation, shares: dict[str, float]) -> np.ndarray:
+def diversity(s: CandidateBatch, shares: dict[str, float]) -> np.ndarray:
     """Div, (n,) in [0, 1]: the mean of the diversity terms named in `shares`, weighted by them."""
     total = sum(shares.values())
     terms = {name: choose(DIVERSITY, name, where="select.diversity") for name in sorted(shares)}

@@ -19,7 +19,7 @@ from adde_ray.config import Diversity, Gaps
 from adde_ray.labels import PRESENT, holds
 from adde_ray.methods.space.clustering import Space, neighbours
 from adde_ray.methods.space.diversity import class_target, subgroup_targets
-from adde_ray.methods.space.region_counts import Census, of_reference
+from adde_ray.methods.space.region_counts import RegionCounts, of_reference
 
 SPARSE = 0.5
 """A cell is sparse when it holds less than this share of the labels its rows would have at the overall rate."""
@@ -85,13 +85,13 @@ def find_gaps(
     classes: tuple[str, ...],
     config: Gaps,
     diversity: Diversity,
-    census: Census | None = None,
+    counts: RegionCounts | None = None,
 ) -> list[Gap]:
     """All gaps of this round, by kind and most severe first, not yet named (`gap_id` is empty).
 
     reference: the n real rows `space` was fitted on; its labels are not looked at. dataset: D_t, synthetic included.
     asked: (n,) bool, people have answered for this row. proba: (n, C) f's class probabilities.
-    census: what is counted where; needed when the reference is only a sample of the real rows.
+    counts: what is counted where; needed when the reference is only a sample of the real rows.
 
     density        k-means cell with real rows, few labelled, and fewer than the overall rate of labels gives it
     small_cluster  small isolated HDBSCAN cluster with few labelled
@@ -103,9 +103,9 @@ def find_gaps(
     """
     assert len(asked) == len(proba) == len(reference) == len(space.points)
     asked = np.asarray(asked, dtype=bool)
-    census = census or of_reference(space, asked, np.isin(reference.ids, dataset.ids))
-    scene = _Scene(space, reference, dataset, asked, proba, classes, config, diversity, census)
-    return [gap for kind in GAP_KINDS if kind in config.kinds for gap in sorted(FINDERS[kind](scene), key=_key)]
+    counts = counts or of_reference(space, asked, np.isin(reference.ids, dataset.ids))
+    context = GapContext(space, reference, dataset, asked, proba, classes, config, diversity, counts)
+    return [gap for kind in GAP_KINDS if kind in config.kinds for gap in sorted(FINDERS[kind](context), key=_key)]
 
 
 def open_gaps(gaps: list[Gap], config: Gaps) -> list[Gap]:
@@ -226,7 +226,7 @@ def _kernels(points: np.ndarray, gaps: list[Gap]) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Scene:
+class GapContext:
     space: Space
     reference: Population
     dataset: Population
@@ -235,7 +235,7 @@ class _Scene:
     classes: tuple[str, ...]
     config: Gaps
     diversity: Diversity
-    census: Census
+    counts: RegionCounts
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -255,7 +255,7 @@ class _Scene:
     @cached_property
     def available_per_row(self) -> float:
         """Rows nobody was asked about for each such row of the reference: 1 unless that is a sample."""
-        everywhere = self.census.real.rows - self.census.taken.rows
+        everywhere = self.counts.real.rows - self.counts.taken.rows
         return everywhere / max(np.count_nonzero(self.available), 1)
 
     @cached_property
@@ -264,8 +264,8 @@ class _Scene:
         space, config = self.space, self.config
         if "small_cluster" not in config.kinds or not space.num_clusters:
             return {}
-        real = self.census.real
-        answered = self.labelled_in_clusters + self.census.rejected.clusters
+        real = self.counts.real
+        answered = self.labelled_in_clusters + self.counts.rejected.clusters
         few = (answered < config.min_labelled) & (real.clusters <= config.small_cluster_share * real.rows)
         return {int(c): int(answered[c]) for c in np.flatnonzero(few) if _isolated(space, c)}
 
@@ -305,24 +305,24 @@ class _Scene:
         return self.classes[int(mean.argmax())]
 
 
-def _density(scene: _Scene) -> Iterator[Gap]:
-    space, num_cells = scene.space, len(scene.space.centroids)
-    labelled = np.bincount(space.cell_of(scene.dataset.points), minlength=num_cells)
-    answered = labelled + scene.census.rejected.cells
-    real, pool = scene.census.real.cells, scene.census.real.cells - scene.census.taken.cells
+def _density(context: GapContext) -> Iterator[Gap]:
+    space, num_cells = context.space, len(context.space.centroids)
+    labelled = np.bincount(space.cell_of(context.dataset.points), minlength=num_cells)
+    answered = labelled + context.counts.rejected.cells
+    real, pool = context.counts.real.cells, context.counts.real.cells - context.counts.taken.cells
     expected = real * answered.sum() / real.sum()
-    wanted = scene.config.min_labelled
+    wanted = context.config.min_labelled
     sparse = (real >= wanted) & (answered < wanted) & (answered <= SPARSE * expected)
-    in_small_cluster = np.isin(space.clusters, list(scene.small_clusters))
+    in_small_cluster = np.isin(space.clusters, list(context.small_clusters))
     for cell in np.flatnonzero(sparse):
         rows = np.flatnonzero(space.cells == cell)
         if not len(rows) or in_small_cluster[rows].mean() > 0.5:  # that cluster is the gap already
             continue
-        yield scene.gap(
+        yield context.gap(
             "density",
             rows,
             space.points[rows],
-            label=scene.likeliest(rows[scene.available[rows]]),
+            label=context.likeliest(rows[context.available[rows]]),
             density=labelled[cell] / real[cell],
             severity=1 - answered[cell] / max(expected[cell], 1e-9),
             num_labelled=int(labelled[cell]),
@@ -330,44 +330,44 @@ def _density(scene: _Scene) -> Iterator[Gap]:
         )
 
 
-def _small_cluster(scene: _Scene) -> Iterator[Gap]:
-    for cluster, answered in scene.small_clusters.items():
-        rows = np.flatnonzero(scene.space.clusters == cluster)
-        available = rows[scene.available[rows]]
+def _small_cluster(context: GapContext) -> Iterator[Gap]:
+    for cluster, answered in context.small_clusters.items():
+        rows = np.flatnonzero(context.space.clusters == cluster)
+        available = rows[context.available[rows]]
         if not len(available):
             continue
-        labelled = int(scene.labelled_in_clusters[cluster])
-        real, taken = (part.clusters[cluster] for part in (scene.census.real, scene.census.taken))
-        yield scene.gap(
+        labelled = int(context.labelled_in_clusters[cluster])
+        real, taken = (part.clusters[cluster] for part in (context.counts.real, context.counts.taken))
+        yield context.gap(
             "small_cluster",
             rows,
-            scene.space.points[rows],
-            label=scene.likeliest(available),
+            context.space.points[rows],
+            label=context.likeliest(available),
             density=labelled / max(real, 1),
-            severity=1 - answered / scene.config.min_labelled,
+            severity=1 - answered / context.config.min_labelled,
             num_labelled=labelled,
             num_pool=int(real - taken),
         )
 
 
-def _class(scene: _Scene) -> Iterator[Gap]:
-    target = class_target(scene.classes, scene.diversity)
-    held = scene.holds.sum(axis=0)
-    expected = scene.proba[scene.available].sum(axis=0) * scene.available_per_row
-    for row in np.flatnonzero(_short(held, target, scene.config.tolerance)):
-        real = np.flatnonzero(np.isin(scene.labels, np.flatnonzero(scene.holds[:, row])))
-        points, weights, p = scene.dataset.points[scene.holds[:, row]], None, scene.proba[:, row]
+def _class(context: GapContext) -> Iterator[Gap]:
+    target = class_target(context.classes, context.diversity)
+    held = context.holds.sum(axis=0)
+    expected = context.proba[context.available].sum(axis=0) * context.available_per_row
+    for row in np.flatnonzero(_short(held, target, context.config.tolerance)):
+        real = np.flatnonzero(np.isin(context.labels, np.flatnonzero(context.holds[:, row])))
+        points, weights, p = context.dataset.points[context.holds[:, row]], None, context.proba[:, row]
         # f's best guesses stand in for samples nobody has found. Only where it has none, the class is nowhere.
         likely = np.argsort(-p, kind="stable")[: round(len(p) ** 0.5)] if p.max() > p.min() else np.arange(len(p))
         if not len(points):
-            points, weights = scene.space.points[likely], (p[likely] if p[likely].sum() > 0 else None)
+            points, weights = context.space.points[likely], (p[likely] if p[likely].sum() > 0 else None)
         held_share = held[row] / max(held.sum(), 1) / target[row]
-        yield scene.gap(
+        yield context.gap(
             "class",
             real if len(real) else likely,
             points,
             weights=weights,
-            label=scene.classes[row],
+            label=context.classes[row],
             density=held_share,
             severity=1 - held_share,
             num_labelled=int(held[row]),
@@ -375,26 +375,26 @@ def _class(scene: _Scene) -> Iterator[Gap]:
         )
 
 
-def _subgroup(scene: _Scene) -> Iterator[Gap]:
-    for column, target in subgroup_targets(scene.reference, scene.dataset, scene.diversity).items():
+def _subgroup(context: GapContext) -> Iterator[Gap]:
+    for column, target in subgroup_targets(context.reference, context.dataset, context.diversity).items():
         real, held = (
             np.array(part.subgroups.get(column, [None] * len(part)), dtype=object)
-            for part in (scene.reference, scene.dataset)
+            for part in (context.reference, context.dataset)
         )
         counts = np.array([np.count_nonzero(held == value) for value in target])
         shares = np.array(list(target.values()))
-        for row in np.flatnonzero(_short(counts, shares, scene.config.tolerance)):
+        for row in np.flatnonzero(_short(counts, shares, context.config.tolerance)):
             value, held_share = list(target)[row], counts[row] / max(counts.sum(), 1) / shares[row]
             rows = np.flatnonzero(real == value)
-            yield scene.gap(
+            yield context.gap(
                 "subgroup",
                 rows,
-                scene.space.points[rows] if len(rows) else scene.dataset.points[held == value],
+                context.space.points[rows] if len(rows) else context.dataset.points[held == value],
                 subgroup=f"{column}={value}",
                 density=held_share,
                 severity=1 - held_share,
                 num_labelled=int(counts[row]),
-                num_pool=round(float(scene.available[rows].sum() * scene.available_per_row)),
+                num_pool=round(float(context.available[rows].sum() * context.available_per_row)),
             )
 
 

@@ -1,7 +1,7 @@
 """How many real samples lie where, over the whole pool and seed set: what gaps are counted in.
 
-points of the real rows, in however many blocks, and of those people have answered for -> a `Census`. The reference a
-`Space` was fitted on may be a sample of the rows counted here.
+points of the real rows, in however many blocks, and of those people have answered for -> `RegionCounts`. The reference
+a `Space` was fitted on may be a sample of the rows counted here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Census:
+class RegionCounts:
     """real: every real row. taken: those in D_t or asked about. rejected: those asked about and left out of D_t."""
 
     real: Places
@@ -55,10 +55,10 @@ def total(space: Space, counted: Iterable[Places]) -> Places:
     return sum(counted, places(space, nothing, nothing))
 
 
-def of_reference(space: Space, taken: np.ndarray, labelled: np.ndarray) -> Census:
-    """The census when the reference is all there is. taken, labelled: (n,) bool, over its rows."""
+def of_reference(space: Space, taken: np.ndarray, labelled: np.ndarray) -> RegionCounts:
+    """The counts when the reference is all there is. taken, labelled: (n,) bool, over its rows."""
 
     def some(rows: np.ndarray) -> Places:
         return places(space, space.cells[rows], space.clusters[rows])
 
-    return Census(some(np.ones(len(taken), dtype=bool)), some(taken), some(taken & ~labelled))
+    return RegionCounts(some(np.ones(len(taken), dtype=bool)), some(taken), some(taken & ~labelled))

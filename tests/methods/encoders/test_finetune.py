@@ -178,7 +178,7 @@ def test_a_streamed_pool_is_seen_by_this_rounds_encoder_too(tmp_path, monkeypatc
         assert run(config, folder)["num_labels"] == 12
     first = RunDir(folder).round(0)
     asked = set(read_asked(first).table["image"])
-    # As the query when it is learned from, then for D_t and the census of each later round: once each.
+    # As the query when it is learned from, then for D_t and the counts of each later round: once each.
     assert encoded.count(asked) == len(RunDir(folder).rounds())
     frozen = next((folder / "embeddings").iterdir())
     parts = sorted(p.name for p in (frozen / "pool").iterdir())

@@ -5,7 +5,7 @@ import pytest
 
 from adde_ray.methods.query import multilabel, terms
 from adde_ray.methods.query.multilabel import UNCERTAINTY
-from adde_ray.methods.query.terms import Situation
+from adde_ray.methods.query.terms import CandidateBatch
 
 
 def test_every_name_works_for_both_tasks():
@@ -51,7 +51,7 @@ def test_rarity_counts_every_class_that_may_hold_and_stays_within_one():
     of_class = np.array([1.0, 0.2], dtype=np.float32)
     proba = np.array([[1, 0], [0, 1], [1, 1], [0, 0], [0.5, 0.5]], dtype=np.float32)
     assert multilabel.rarity(proba, of_class).tolist() == pytest.approx([1, 0.2, 1, 0, 1 - 0.5 * 0.9])
-    s = Situation(proba, np.zeros((5, 2)), np.zeros((0, 2)), np.array([0, 9]), np.zeros((5, 0)), 1.0, multi=True)
+    s = CandidateBatch(proba, np.zeros((5, 2)), np.zeros((0, 2)), np.array([0, 9]), np.zeros((5, 0)), 1.0, multi=True)
     assert terms.balance(s)[0] == 1 and terms.balance(s)[1] < 0.3
 
 

@@ -5,12 +5,12 @@ import pytest
 
 from adde_ray.errors import UserError
 from adde_ray.methods.query import terms
-from adde_ray.methods.query.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY, Situation
+from adde_ray.methods.query.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY, CandidateBatch
 
 
-def situation(n=40, m=12, classes=5, gaps=3, seed=0) -> Situation:
+def batch(n=40, m=12, classes=5, gaps=3, seed=0) -> CandidateBatch:
     rng = np.random.default_rng(seed)
-    return Situation(
+    return CandidateBatch(
         proba=rng.dirichlet(np.ones(classes), n).astype(np.float32),
         embedding=rng.normal(size=(n, 4)).astype(np.float32),
         dataset_embedding=rng.normal(size=(m, 4)).astype(np.float32),
@@ -20,8 +20,10 @@ def situation(n=40, m=12, classes=5, gaps=3, seed=0) -> Situation:
     )
 
 
-def take(s: Situation, rows) -> Situation:
-    return Situation(s.proba[rows], s.embedding[rows], s.dataset_embedding, s.class_counts, s.membership[rows], 2.0)
+def take(s: CandidateBatch, rows) -> CandidateBatch:
+    return CandidateBatch(
+        s.proba[rows], s.embedding[rows], s.dataset_embedding, s.class_counts, s.membership[rows], 2.0
+    )
 
 
 def test_bald_is_high_where_members_disagree_and_not_where_all_are_unsure():
@@ -39,7 +41,7 @@ def test_bald_is_high_where_members_disagree_and_not_where_all_are_unsure():
 
 
 def test_members_are_asked_for_only_by_who_needs_them():
-    proba = situation().proba
+    proba = batch().proba
 
     def never():
         raise AssertionError
@@ -52,7 +54,7 @@ def test_members_are_asked_for_only_by_who_needs_them():
 @pytest.mark.parametrize("name", [name for name in UNCERTAINTY if name not in OF_MEMBERS])
 class TestUncertainty:
     def test_shape_range_and_order(self, name):
-        proba = situation().proba
+        proba = batch().proba
         u = UNCERTAINTY[name](proba)
         assert u.shape == (len(proba),) and np.isfinite(u).all() and u.min() >= 0 and u.max() <= 1
         order = np.random.default_rng(1).permutation(len(proba))
@@ -70,7 +72,7 @@ class TestUncertainty:
 @pytest.mark.parametrize("name", DIVERSITY)
 class TestDiversity:
     def test_shape_range_and_order(self, name):
-        s = situation()
+        s = batch()
         div = DIVERSITY[name](s)
         assert div.shape == (40,) and np.isfinite(div).all() and div.min() >= 0 and div.max() <= 1
         order = np.random.default_rng(1).permutation(40)
@@ -78,18 +80,18 @@ class TestDiversity:
 
     def test_a_row_knows_nothing_of_the_others(self, name):
         """A large pool is scored in blocks: what a term says of a sample must not depend on which."""
-        s = situation(n=400)
+        s = batch(n=400)
         for rows in ([3], [7, 9, 11], np.arange(0, 40, 3), np.arange(17, 390)):
             np.testing.assert_array_equal(DIVERSITY[name](take(s, rows)), DIVERSITY[name](s)[rows])
 
     @pytest.mark.parametrize("shape", [(0, 12, 5, 3), (40, 0, 5, 3), (1, 1, 2, 0)])
     def test_degenerate(self, name, shape):
-        div = DIVERSITY[name](situation(*shape))
+        div = DIVERSITY[name](batch(*shape))
         assert div.shape == (shape[0],) and np.isfinite(div).all()
 
     def test_all_equal(self, name):
-        s = situation()
-        same = Situation(
+        s = batch()
+        same = CandidateBatch(
             s.proba, np.ones_like(s.embedding), np.ones_like(s.dataset_embedding), s.class_counts, s.membership, 0.0
         )
         assert np.isfinite(DIVERSITY[name](same)).all()
@@ -97,7 +99,7 @@ class TestDiversity:
 
 def test_balance_favours_what_is_rare():
     proba = np.eye(3, dtype=np.float32)
-    s = Situation(proba, np.zeros((3, 1)), np.zeros((1, 1)), np.array([9, 1, 0]), np.zeros((3, 0)), 1.0)
+    s = CandidateBatch(proba, np.zeros((3, 1)), np.zeros((1, 1)), np.array([9, 1, 0]), np.zeros((3, 0)), 1.0)
     common, rare, absent = DIVERSITY["balance"](s)
     assert common < rare < absent == 1
 
@@ -106,7 +108,9 @@ def test_novelty_grows_with_distance_to_the_dataset():
     x, y = np.array([[0.0], [1.0], [5.0]]), np.array([[0.0]])
     scale = terms.novelty_scale(x, y)
     assert scale == pytest.approx(np.percentile([0, 1, 5], 99), rel=1e-6)
-    near, far, farther = DIVERSITY["novelty"](Situation(np.ones((3, 1)), x, y, np.array([1]), np.zeros((3, 0)), scale))
+    near, far, farther = DIVERSITY["novelty"](
+        CandidateBatch(np.ones((3, 1)), x, y, np.array([1]), np.zeros((3, 0)), scale)
+    )
     assert near == 0 < far < farther == 1
     assert terms.novelty_scale(x[:0], y) == terms.novelty_scale(x, y[:0]) == 0
 
@@ -126,7 +130,7 @@ def test_unknown_names_list_the_valid_ones():
     with pytest.raises(UserError, match="margin"):
         terms.uncertainty(np.ones((1, 2)), "margins")
     with pytest.raises(UserError, match="novelty"):
-        terms.diversity(situation(), {"newness": 1.0})
+        terms.diversity(batch(), {"newness": 1.0})
 
 
 def test_flat_uncertainties_are_sharpened_until_half_are_below_a_half():
@@ -138,6 +142,6 @@ def test_flat_uncertainties_are_sharpened_until_half_are_below_a_half():
 
 def test_uncertainty_is_weighed_by_the_rarity_of_what_f_sees():
     proba = np.array([[1.0, 0.0], [0.0, 1.0]])
-    s = Situation(proba, np.zeros((2, 1)), np.zeros((1, 1)), np.array([15, 0]), np.zeros((2, 0)), 1.0)
+    s = CandidateBatch(proba, np.zeros((2, 1)), np.zeros((1, 1)), np.array([15, 0]), np.zeros((2, 0)), 1.0)
     np.testing.assert_allclose(terms.weighted(np.full(2, 0.5), s, sharpness=2.0, rarity=0.5), [0.25 / 4, 0.25])
     np.testing.assert_allclose(terms.weighted(np.full(2, 0.5), s, sharpness=1.0, rarity=0.0), [0.5, 0.5])

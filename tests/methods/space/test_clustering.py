@@ -139,7 +139,7 @@ FRESH = """
 import hashlib, sys
 import numpy as np
 from adde_ray.config import Clustering
-from adde_ray.methods.clustering import fit_space
+from adde_ray.methods.space.clustering import fit_space
 assert "ray" not in sys.modules
 space = fit_space(np.random.default_rng(0).normal(size=(300, 20)) * np.arange(20), Clustering(), seed=5)
 print(hashlib.sha256(b"".join(np.ascontiguousarray(v).tobytes() for v in vars(space).values())).hexdigest())

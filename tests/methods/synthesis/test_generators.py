@@ -121,7 +121,7 @@ def test_same_bits_in_a_fresh_process():
 from __future__ import annotations
 import numpy as np, torch
 from adde_ray.config import Generate
-from adde_ray.methods.generators import GENERATORS, FitData
+from adde_ray.methods.synthesis.generators import GENERATORS, FitData
 QUICK = {QUICK!r}
 {inspect.getsource(random_data)}
 {inspect.getsource(one_sample)}

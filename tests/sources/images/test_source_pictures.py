@@ -17,7 +17,7 @@ from adde_ray.sources.images.pictures import read_images
 LATE = """
 import sys
 from PIL import Image
-from adde_ray.sources.pictures import read_images
+from adde_ray.sources.images.pictures import read_images
 
 class Late(list):
     def copy(self):

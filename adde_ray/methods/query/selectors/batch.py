@@ -6,7 +6,7 @@ import numpy as np
 
 from adde_ray.methods.query.coverage import Coverage, greedy
 from adde_ray.methods.query.selectors.candidates import Candidates
-from adde_ray.methods.query.selectors.herding import Herd, centred, gauss, spread
+from adde_ray.methods.query.selectors.herding import KernelCoverage, centred, gauss, spread
 
 MAX_COVERED = 2_000
 """Candidates that coverage is summed over, of those that score high."""
@@ -23,12 +23,12 @@ def batch_greedy(candidates: Candidates, size: int, *, redundancy: float, rng: n
     candidates, order = candidates.by_content()
     pool, dataset, unit = centred(candidates)
     length = np.full(len(pool), np.sqrt(spread(pool))) if candidates.length is None else candidates.length / unit
-    herd = Herd(pool, candidates.score, dataset, np.square(length), gauss, rng, most=MAX_COVERED)
-    batch = Batch(herd, length)
+    coverage = KernelCoverage(pool, candidates.score, dataset, np.square(length), gauss, rng, most=MAX_COVERED)
+    batch = Batch(coverage, length)
     of_coverage = redundancy * candidates.representativeness
 
     def merit(rows: np.ndarray | slice, pick: int) -> np.ndarray:
-        worth = batch.apart(rows) ** (redundancy - of_coverage) * herd.gain[rows] ** of_coverage
+        worth = batch.apart(rows) ** (redundancy - of_coverage) * coverage.gain[rows] ** of_coverage
         # A tiny share of the plain score keeps the order among exact repeats of what is in the batch.
         return np.round(candidates.score[rows] * (worth + 1e-9), 12)
 
@@ -38,10 +38,10 @@ def batch_greedy(candidates: Candidates, size: int, *, redundancy: float, rng: n
 class Batch:
     """What n candidates would add to the batch so far: distance to it, and coverage of the others."""
 
-    def __init__(self, herd: Herd, length: np.ndarray):
+    def __init__(self, coverage: KernelCoverage, length: np.ndarray):
         """length: (n,) distance from which on a candidate is as far from the batch as can be."""
-        self.z, self._herd, self._length = herd.z, herd, length
-        self._members = Coverage(herd.z, np.zeros((0, herd.z.shape[1])))
+        self.z, self._coverage, self._length = coverage.z, coverage, length
+        self._members = Coverage(coverage.z, np.zeros((0, coverage.z.shape[1])))
 
     def apart(self, rows: np.ndarray | slice) -> np.ndarray:
         """Distance to the batch in lengths, at most 1: an upper bound, exact once refreshed."""
@@ -49,13 +49,13 @@ class Batch:
         return np.clip(np.divide(near, length, where=length > 0, out=np.ones_like(near)), 0.0, 1.0)
 
     def is_exact(self, rows: np.ndarray | int) -> np.ndarray | bool:
-        return self._herd.is_exact(rows)
+        return self._coverage.is_exact(rows)
 
     def refresh(self, rows: np.ndarray) -> None:
-        self._herd.refresh(rows)
+        self._coverage.refresh(rows)
         if self._members.count:
             self._members.refresh(rows)
 
     def choose(self, row: int) -> None:
-        self._herd.choose(row)
+        self._coverage.choose(row)
         self._members.choose(row)

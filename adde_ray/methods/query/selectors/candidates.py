@@ -17,8 +17,8 @@ class Candidates:
     proba: np.ndarray  # (n, C) calibrated
     dataset_embedding: np.ndarray  # (m, e)
     multi: bool = False  # several classes may hold at once
-    length: np.ndarray | None = None  # (n,) within which another sample stands for it; see `locality`
-    representativeness: float = 1.0  # in [0, 1]: how much it counts that a sample stands for others; see `locality`
+    length: np.ndarray | None = None  # (n,) within which another sample stands for it; see `local_scale`
+    representativeness: float = 1.0  # in [0, 1]: how much it counts that a sample stands for others; see `local_scale`
 
     def __len__(self) -> int:
         return len(self.score)

@@ -41,8 +41,8 @@ def uncertainty_herding(
     candidates, order = candidates.by_content()
     pool, dataset, _ = centred(candidates)
     squared = _nearest_pair(dataset) or spread(pool)
-    herd = Herd(pool, candidates.score, dataset, np.full(len(pool), squared), gauss, rng)
-    return order[greedy(herd, size, lambda rows, pick: herd.gain[rows].copy())]
+    coverage = KernelCoverage(pool, candidates.score, dataset, np.full(len(pool), squared), gauss, rng)
+    return order[greedy(coverage, size, lambda rows, pick: coverage.gain[rows].copy())]
 
 
 def prob_cover(candidates: Candidates, size: int, *, redundancy: float, rng: np.random.Generator) -> np.ndarray:
@@ -56,11 +56,11 @@ def prob_cover(candidates: Candidates, size: int, *, redundancy: float, rng: np.
     if len(pool) == 0:
         return np.arange(0)
     squared = _pure_radius(np.concatenate([pool, dataset]), max(candidates.proba.shape[1], 2), rng)
-    herd = Herd(pool, np.ones(len(pool)), dataset, np.full(len(pool), squared), _ball, rng)
-    return order[greedy(herd, size, lambda rows, pick: herd.gain[rows].copy())]
+    coverage = KernelCoverage(pool, np.ones(len(pool)), dataset, np.full(len(pool), squared), _ball, rng)
+    return order[greedy(coverage, size, lambda rows, pick: coverage.gain[rows].copy())]
 
 
-class Herd:
+class KernelCoverage:
     """What each of n rows would add to the coverage as the next centre: an upper bound, exact once refreshed.
 
     Gains only fall as centres come, so an old one is an upper bound (Minoux 1978); where the kernel is not kept, the
