@@ -240,7 +240,7 @@ def test_a_trial_copied_elsewhere_is_read_with_its_data_or_says_what_is_lacking(
     root, trial = experiment
     kept = root / "trials" / trial.name
     shutil.copytree(kept, tmp_path / "followed")
-    assert read_run_record(RunDir.at(tmp_path / "followed")).record["status"] == "finished"
+    assert read_run_record(RunDir.at(tmp_path / "followed")).summary["status"] == "finished"
     export(RunDir.at(tmp_path / "followed"), tmp_path / "out")
     shutil.copytree(kept, tmp_path / "links", symlinks=True)
     shutil.copytree(kept, tmp_path / "without", ignore=shutil.ignore_patterns("ingest", "embeddings"))
@@ -302,7 +302,7 @@ def test_runs_of_the_first_release_are_read_and_go_on(old, tmp_path):
     before = contents(old / "finished")
     assert verify(old / "finished") == ([], False)
     assert summarise(RunDir.at(old / "finished"))["num_labels"] == 8
-    assert read_run_record(RunDir.at(old / "finished")).record["status"] == "finished"
+    assert read_run_record(RunDir.at(old / "finished")).summary["status"] == "finished"
     export(RunDir.at(old / "finished"), tmp_path / "out")
     assert run(Config.load("finished.toml"), resume=True)["status"] == "finished"
     assert contents(old / "finished") == before
