@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from adde_ray.annotators import ANNOTATORS
 from adde_ray.artifacts.schema import Meta
 from adde_ray.config import Config
-from adde_ray.errors import UserError, choose
+from adde_ray.errors import UserError, choose, needed
 from adde_ray.methods.encoders import ENCODERS, resolve
 from adde_ray.methods.encoders.transformer import location
 from adde_ray.methods.metrics.corruptions import CORRUPTIONS, check_fit
@@ -18,7 +19,6 @@ from adde_ray.methods.query.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY
 from adde_ray.methods.space.diversity import class_target
 from adde_ray.methods.synthesis.acquisition import QUALITY_MODELS
 from adde_ray.methods.synthesis.generators import GENERATORS, generator_for
-from adde_ray.stages.review import ANNOTATORS
 
 
 def check_names(config: Config) -> None:
@@ -38,6 +38,7 @@ def check_names(config: Config) -> None:
     for where, registry, names in named:
         for name in names:
             choose(registry, name, where=where)
+    _check_packages(config)
     _check_members(config)
     _check_tuning(config)
     _check_processes(config)
@@ -84,6 +85,14 @@ def _check_processes(config: Config) -> None:
         if count > most:
             remedy = f"Set it to {most} at most, or name a cluster with RAY_ADDRESS"
             raise UserError("more processes than this machine holds", where=where, value=count, remedy=remedy)
+
+
+def _check_packages(config: Config) -> None:
+    """What is installed by an extra, and not by everyone."""
+    if config.data.source == "tiles":
+        needed("tifffile", "imagecodecs", extra="tiles", where="data.source", value="tiles")
+    if config.train.mode == "lora":
+        needed("peft", extra="pretrained", where="train.mode", value="lora")
 
 
 def _check_tuning(config: Config) -> None:

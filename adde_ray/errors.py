@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import math
 import re
 import reprlib
@@ -82,6 +83,24 @@ def choose(registry: dict, name: str, *, where: str):
         remedy = f"{nearest(name, registry)}Choose one of: {', '.join(sorted(registry))}"
         raise UserError("unknown name", where=where, value=name, remedy=remedy)
     return registry[name]
+
+
+def needed(*packages: str, extra: str, where: str, value: object) -> None:
+    """Raise UserError with the command that installs them where one of `packages` (by import name) is missing."""
+    for name in packages:
+        if not installed(name):
+            raise UserError(
+                f"needs the package {name}", where=where, value=value, remedy=f"Run: {INSTALL.format(extra)}"
+            )
+
+
+def installed(package: str) -> bool:
+    """Whether a package can be imported, by its import name; it is not loaded for that."""
+    return importlib.util.find_spec(package) is not None
+
+
+INSTALL = 'pip install "adde_ray[{}]"'
+"""How an extra is installed."""
 
 
 def nearest(name: object, known: Iterable[str]) -> str:

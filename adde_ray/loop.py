@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from adde_ray.annotators import Annotator, make_annotator
 from adde_ray.artifacts import provenance
 from adde_ray.artifacts.queries import asked_before
 from adde_ray.artifacts.run_dir import RoundDir, RunDir
@@ -27,15 +28,18 @@ from adde_ray.report.summary import summarise
 from adde_ray.stages import resuming
 from adde_ray.stages.acquire import acquire
 from adde_ray.stages.adapt import adapt
-from adde_ray.stages.analyse import Spaces, analyse, history
+from adde_ray.stages.analyse import analyse
 from adde_ray.stages.embed import embed
 from adde_ray.stages.grow import grow
 from adde_ray.stages.ingest import ingest
 from adde_ray.stages.leave_out import leave_out
 from adde_ray.stages.reembed import embed_again
-from adde_ray.stages.review import Annotator, make_annotator, review
+from adde_ray.stages.review import review
+from adde_ray.stages.round_state import Answers
+from adde_ray.stages.run_context import RunContext
 from adde_ray.stages.score import score
 from adde_ray.stages.select import select
+from adde_ray.stages.spaces import Spaces
 from adde_ray.stages.train import train
 from adde_ray.strategies import strategy
 
@@ -97,9 +101,9 @@ def rounds(
         return
     done = len(run_.rounds())
     policy = policy_before(run_, done, config)
-    with actors(config, data) as (generators, encoders):
+    with at_work(config, data, spaces, annotator) as context:
         for t in itertools.count(done):
-            manifest = one_round(run_.round(t), policy, config, data, spaces, generators, encoders, annotator)
+            manifest = one_round(run_.round(t), policy, context)
             if manifest is None:
                 return
             yield run_.round(t)
@@ -109,13 +113,13 @@ def rounds(
 
 
 @contextlib.contextmanager
-def actors(config: Config, data: Data) -> Iterator[tuple[GeneratorPool, EncoderPool]]:
-    """What lives as long as the rounds do; Ray too, where anything needs it."""
+def at_work(config: Config, data: Data, spaces: Spaces, annotator: Annotator) -> Iterator[RunContext]:
+    """What a run works with, its actors alive as long as the rounds are; Ray too, where anything needs it."""
     generators = GeneratorPool(config.generate, data.meta.modality)
     if config.train.workers or generators.needs_ray or (data.pool.is_streamed and config.stream.workers != 0):
         ensure_ray()
     with generators, EncoderPool(config.train) as encoders:
-        yield generators, encoders
+        yield RunContext(config, data, spaces, annotator, generators, encoders)
 
 
 def policy_before(run_: RunDir, t: int, config: Config) -> Policy:
@@ -136,60 +140,51 @@ def stop_reason(run_: RunDir) -> str | None:
     return done[-1].manifest["stop_reason"] if done else None
 
 
-def one_round(
-    round_: RoundDir,
-    policy: Policy,
-    config: Config,
-    data: Data,
-    spaces: Spaces,
-    generators: GeneratorPool,
-    encoders: EncoderPool,
-    annotator: Annotator,
-) -> dict | None:
+def one_round(round_: RoundDir, policy: Policy, context: RunContext) -> dict | None:
     """Round t on D_t. Returns its manifest; None when it waits for people."""
     run_, t = round_.run, round_.t
-    dataset = load_dataset(run_, t, data)
+    dataset = load_dataset(run_, t, context.data)
     asked = asked_before(run_, t)
 
     with round_.stage("train"):
-        model = train(dataset, data, config, round_)
+        model = train(dataset, context, round_)
 
     if model.tuned:  # its features are this round's, and everything from here on sees the samples by them
         with round_.stage("embed"):
-            data = embed_again(data, config, round_, encoders)
-            dataset = load_dataset(run_, t, data)
+            context = context.seen_by(embed_again(context, round_))
+            dataset = load_dataset(run_, t, context.data)
 
     with round_.stage("analyse"):
-        analysis = analyse(dataset, model, asked, data, config, round_, spaces)
+        analysis = analyse(dataset, model, asked, context, round_)
 
-    seen = history(run_, t)
-    reason = stopping.first_reason(seen, run_.seconds(), config.stop)
+    reason = stopping.first_reason(analysis.history, run_.seconds(), context.config.stop)
     # A round that has asked people is finished, whatever the clock says by now: what they answered counts.
     if reason and round_.read("query.parquet") is None:
         return commit(round_, policy, stop_reason=reason)
 
     with round_.stage("acquire"):
-        synthetic = acquire(analysis, policy, data, config, round_, generators)
+        synthetic = acquire(analysis, policy, context, round_)
 
     with round_.stage("score"):
-        shortlist = score(analysis, synthetic, policy, data, config, round_)
+        shortlist = score(analysis, synthetic, policy, context, round_)
 
     with round_.stage("select"):
-        query = select(shortlist, analysis, policy, data, config, round_)
+        query = select(shortlist, analysis, policy, context, round_)
 
     if query.is_empty():
         return commit(round_, policy, stop_reason="nothing left to ask about: the pool is dry")
 
     with round_.stage("review"):
-        decisions = review(query, synthetic, annotator, round_)
+        decisions = review(query, synthetic, context, round_)
     if decisions is None:
         return None
+    answers = Answers(query, synthetic, decisions)
 
     with round_.stage("grow"):
-        grown = grow(query, synthetic, decisions, data.meta.modality, round_)
+        grown = grow(answers, context, round_)
 
     with round_.stage("adapt"):
-        next_policy, changes = adapt(query, synthetic, decisions, analysis, policy, seen, data, config, round_)
+        next_policy, changes = adapt(answers, analysis, policy, context, round_)
 
     return commit(round_, policy, next_policy, changes, asked=len(query), confirmed=len(grown))
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 from safetensors import safe_open
 
+from adde_ray.annotators import make_annotator
 from adde_ray.artifacts import damage, digests
 from adde_ray.artifacts.damage import ARTIFACT, CONFIG, DECISIONS, LINKED, PROVENANCE, Damage, find
 from adde_ray.artifacts.digests import LEDGER, Digest
@@ -26,10 +27,10 @@ from adde_ray.artifacts.run_dir import RunDir, atomic, halted_by_disk, locked, r
 from adde_ray.config import Config
 from adde_ray.dataset import Data, seed_part
 from adde_ray.errors import UserError, first_line
-from adde_ray.loop import actors, one_round, policy_before, prepare
-from adde_ray.stages.analyse import Spaces
+from adde_ray.loop import at_work, one_round, policy_before, prepare
 from adde_ray.stages.metrics import corrupted_val
-from adde_ray.stages.review import make_annotator
+from adde_ray.stages.run_context import RunContext
+from adde_ray.stages.spaces import Spaces
 
 BESIDE = ".repair"
 """The folder in a run in which things are made again."""
@@ -186,11 +187,13 @@ def _make_again(run: Path, reasons: dict[str, str]) -> None:
     except (UserError, OSError) as error:
         reasons[""] = f"cannot be made again: {error if isinstance(error, UserError) else first_line(error)}"
     data = _data(run, config)
-    spaces = Spaces()
+    spaces, annotator = Spaces(), None
     for folder in (run, *sorted((run / "baselines").glob("*"))):
         own = config if folder == run else RunDir(folder).config
         try:
-            _rounds(folder, own, data, spaces, reasons, "" if folder == run else f"baselines/{folder.name}/")
+            annotator = annotator or make_annotator(config, data, RunDir(run))
+            with at_work(own, data, spaces, annotator) as context:
+                _rounds(folder, context, reasons, "" if folder == run else f"baselines/{folder.name}/")
         except UserError as error:
             reasons[""] = f"cannot be made again: {error}"
 
@@ -237,19 +240,17 @@ def _take_embeddings(made: Path, kept: Path) -> None:
         (kept / LEDGER).write_bytes((made / LEDGER).read_bytes())
 
 
-def _rounds(run: Path, config: Config, data: Data, spaces: Spaces, reasons: dict[str, str], at: str) -> None:
+def _rounds(run: Path, context: RunContext, reasons: dict[str, str], at: str) -> None:
     """Every round that lacks something, from the first."""
     kept = RunDir(run)
-    with actors(config, data) as (generators, encoders):
-        for t in sorted({t for name, _ in find(run) if (t := _round_of(name)) is not None}):
-            with _beside(run, linked=LINKED, before=t) as beside:
-                _bring(run, beside.root, t)
-                policy, annotator = policy_before(kept, t, config), make_annotator(config, data, beside)
-                one_round(beside.round(t), policy, config, data, spaces, generators, encoders, annotator)
-                for start in (f"rounds/{t:03d}/", damage.part_name(t + 1)):
-                    _take(start, beside.root, run, reasons, at)
-                if t == damage.num_done(run):
-                    _record_again(t, beside.root, run)
+    for t in sorted({t for name, _ in find(run) if (t := _round_of(name)) is not None}):
+        with _beside(run, linked=LINKED, before=t) as beside:
+            _bring(run, beside.root, t)
+            one_round(beside.round(t), policy_before(kept, t, context.config), context)
+            for start in (f"rounds/{t:03d}/", damage.part_name(t + 1)):
+                _take(start, beside.root, run, reasons, at)
+            if t == damage.num_done(run):
+                _record_again(t, beside.root, run)
 
 
 def _record_again(t: int, made: Path, run: Path) -> None:

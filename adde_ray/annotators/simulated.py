@@ -1,8 +1,7 @@
-"""Annotators that are no people: query rows → one decision each.
+"""The annotator that stands for people: the pool's hidden truth, their errors and their taste.
 
-The simulated one stands for people: the pool's hidden truth, their errors and their taste. Models trained on all true
-data judge whether a synthetic sample is realistic; nothing else in a run may see them or that data. The other takes
-f's own word for it, and knows no truth.
+Models trained on all true data judge whether a synthetic sample is realistic; nothing else in a run may see them or
+that data.
 """
 
 from __future__ import annotations
@@ -15,7 +14,12 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.neighbors import KNeighborsClassifier
 
 from adde_ray import labels as codec
+from adde_ray.annotators.protocol import decision
+from adde_ray.artifacts.run_dir import ORACLE, RoundDir, RunDir, derive_seed, readable
 from adde_ray.artifacts.schema import DECISIONS, frame
+from adde_ray.config import Config
+from adde_ray.dataset import Data
+from adde_ray.methods.synthesis.generators import generator_for
 
 
 class Judges:
@@ -94,7 +98,7 @@ class SimulatedAnnotator:
             else:
                 label = self._mistake(sample_id, label)
             action = "reject" if label is None else "accept" if label == suggested else "correct"
-            rows.append(_decision(sample_id, self.name, action, label, comment, t=t))
+            rows.append(decision(sample_id, self.name, action, label, comment, t=t))
         return frame(rows, DECISIONS)
 
     def _judge(self, features: dict[str, np.ndarray]) -> dict[str, str | None]:
@@ -122,26 +126,36 @@ class SimulatedAnnotator:
         return others[rng.integers(len(others))] if others and rng.random() < self._error_rate[label] else label
 
 
-def pseudo_labels(query: pl.DataFrame, *, min_confidence: float, t: int) -> pl.DataFrame:
-    """DECISIONS of f about its own query: the suggested label, where its calibrated confidence reaches the threshold
-    (Lee 2013); the rest is rejected."""
-    rows = []
-    for sample_id, suggested, confidence in query.select("sample_id", "suggested", "confidence").iter_rows():
-        if confidence >= min_confidence:
-            rows.append(_decision(sample_id, "model", "accept", suggested, None, t=t))
-        else:
-            comment = f"confidence {confidence:.2f} < {min_confidence:.2f}"
-            rows.append(_decision(sample_id, "model", "reject", None, comment, t=t))
-    return frame(rows, DECISIONS)
+class Simulated:
+    """Answers the queries of a run from its oracle: the pool's hidden labels."""
 
+    def __init__(self, config: Config, data: Data, run: RunDir):
+        seed = derive_seed(config.run.seed, "annotator")
+        self._oracle = run.root / ORACLE
+        judges = None
+        if config.review.reject_unrealistic and generator_for(config.generate.generator, data.meta.modality):
+            ids, classes, multi = data.reference.ids, data.meta.classes, data.meta.multi
+            known = self._truth(ids) | dict(data.splits["seed"].table.select("sample_id", "label").iter_rows())
+            own = [not codec.foreign(known.get(i, ""), classes, multi=multi) for i in ids]
+            usable = [row for row, i in enumerate(ids) if i in known and own[row]]
+            labels = data.meta.numbers([known[ids[row]] for row in usable])
+            judges = Judges(data.reference.features[usable], labels, seed=seed)
+        self._annotator = SimulatedAnnotator(
+            data.meta.classes,
+            error_rate=config.review.error_rate,
+            judges=judges,
+            multi=data.meta.multi,
+            seed=seed,
+        )
 
-def _decision(sample_id: str, annotator: str, action: str, label: str | None, comment: str | None, *, t: int) -> dict:
-    return {
-        "decision_id": f"{t:03d}-{annotator}-{sample_id[:12]}",
-        "sample_id": sample_id,
-        "round": t,
-        "annotator": annotator,
-        "action": action,
-        "label": label,
-        "comment": comment,
-    }
+    def answer(self, query: pl.DataFrame, synthetic: pl.DataFrame, round_: RoundDir) -> pl.DataFrame:
+        """DECISIONS about every row of the query."""
+        features = dict(synthetic.select("sample_id", "features").iter_rows())
+        made = {i: np.array(features[i], dtype=np.float32) for i in query["sample_id"] if i in features}
+        return self._annotator.answer(query, self._truth(query["sample_id"].to_list()), made, t=round_.t)
+
+    def _truth(self, sample_ids: list[str]) -> dict[str, str]:
+        """Of these samples alone: there may be millions more."""
+        with readable(self._oracle):
+            wanted = pl.scan_parquet(self._oracle, glob=False).filter(pl.col("sample_id").is_in(sample_ids))
+            return dict(wanted.select("sample_id", "label").collect().iter_rows())

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from adde_ray.annotators import Annotator, make_annotator
 from adde_ray.artifacts import provenance
 from adde_ray.artifacts.run_dir import RoundDir, RunDir, fingerprint, locked, write_json
 from adde_ray.config import Config
@@ -19,8 +20,7 @@ from adde_ray.errors import UserError
 from adde_ray.experiments.spec import IN_ONE_PROCESS, laid_over
 from adde_ray.loop import prepare, rounds, stop_reason
 from adde_ray.report.summary import stage_seconds
-from adde_ray.stages.analyse import Spaces
-from adde_ray.stages.review import Annotator, make_annotator
+from adde_ray.stages.spaces import Spaces
 
 RESULT = "result.json"
 

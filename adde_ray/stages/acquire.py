@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import polars as pl
 
@@ -14,43 +12,20 @@ from adde_ray.dataset import Data
 from adde_ray.methods.encoders import decode_images
 from adde_ray.methods.policy.adaptation import Policy
 from adde_ray.methods.synthesis.acquisition import Request, plan_requests, quality_control, untargeted_requests
+from adde_ray.methods.synthesis.draws import draws_for
 from adde_ray.methods.synthesis.generators import FitData, to_payload
 from adde_ray.stages.round_state import Analysis
+from adde_ray.stages.run_context import RunContext
 
 
-class Synthesiser(Protocol):
-    """What `stages.generate.GeneratorPool` offers."""
-
-    name: str | None
-    """None: this run synthesises nothing."""
-
-    def synthesise(
-        self, data: FitData, requests: list[Request], *, temperature: float, seed: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
-
-
-def acquire(
-    analysis: Analysis,
-    policy: Policy,
-    data: Data,
-    config: Config,
-    round_: RoundDir,
-    generators: Synthesiser,
-) -> pl.DataFrame:
+def acquire(analysis: Analysis, policy: Policy, context: RunContext, round_: RoundDir) -> pl.DataFrame:
     """SYNTHETIC + payload: every candidate made this round, kept or rejected with its reason."""
-    return round_.once("synthetic.parquet", lambda: synthesise(analysis, policy, data, config, round_, generators))
+    return round_.once("synthetic.parquet", lambda: synthesise(analysis, policy, context, round_))
 
 
-def synthesise(
-    analysis: Analysis,
-    policy: Policy,
-    data: Data,
-    config: Config,
-    round_: RoundDir,
-    generators: Synthesiser,
-) -> pl.DataFrame:
+def synthesise(analysis: Analysis, policy: Policy, context: RunContext, round_: RoundDir) -> pl.DataFrame:
     """Aim, generate, encode, control quality."""
-    dataset = analysis.dataset
+    config, data, generators, dataset = context.config, context.data, context.generators, analysis.dataset
     schema = with_payload(SYNTHETIC, data.meta.modality)
     seed = derive_seed(config.run.seed, round_.t, "generate")
     requests = what_to_make(analysis, data, config)
@@ -59,10 +34,11 @@ def synthesise(
         return frame([], schema)
 
     learned_from, learned_ids = fit_data(analysis, data, config, round_)
-    made = generators.synthesise(learned_from, requests, temperature=policy.temperature, seed=seed)
+    draws = draws_for(requests, learned_from, temperature=policy.temperature, seed=seed)
+    arrays = np.concatenate(generators.sample(learned_from, draws.of_requests, seed=derive_seed(seed, "fit")))
     # A generator that went astray draws what is no sample at all.
-    finite = np.isfinite(made[0]).reshape(len(made[0]), -1).all(axis=1)
-    arrays, request_rows, between = (part[finite] for part in made)
+    finite = np.isfinite(arrays).reshape(len(arrays), -1).all(axis=1)
+    arrays, request_rows, between = arrays[finite], draws.request_rows[finite], draws.between[finite]
     payloads = to_payload(arrays, data.meta.modality)
     drawn = payload_series(payloads, data.meta.modality)
     features = data.encode(drawn)

@@ -7,29 +7,23 @@ import polars as pl
 
 from adde_ray.artifacts.queries import read_asked
 from adde_ray.artifacts.run_dir import RoundDir
-from adde_ray.config import Config
-from adde_ray.dataset import Data, query_features
+from adde_ray.dataset import query_features
 from adde_ray.methods.policy import adaptation
 from adde_ray.methods.policy.adaptation import Evidence, Policy
 from adde_ray.methods.query import multilabel
-from adde_ray.stages.round_state import Analysis
+from adde_ray.stages.round_state import Analysis, Answers
+from adde_ray.stages.run_context import RunContext
 
 
 def adapt(
-    query: pl.DataFrame,
-    synthetic: pl.DataFrame,
-    decisions: pl.DataFrame,
-    analysis: Analysis,
-    policy: Policy,
-    seen: list[dict],
-    data: Data,
-    config: Config,
-    round_: RoundDir,
+    answers: Answers, analysis: Analysis, policy: Policy, context: RunContext, round_: RoundDir
 ) -> tuple[Policy, list[dict]]:
     """The next policy and each change as {"rule", "what", "from", "to", "reason"}.
 
-    analysis: as the query was chosen by. seen: metrics of all rounds so far.
+    analysis: as the query was chosen by.
     """
+    config, data = context.config, context.data
+    query, synthetic, decisions = answers.query, answers.synthetic, answers.decisions
     answered = query.join(decisions.group_by("sample_id").agg(pl.col("label").last()), on="sample_id").sort("sample_id")
     said = data.meta.numbers(answered["label"])
     features = query_features(answered["sample_id"].to_list(), synthetic, read_asked(round_), data)
@@ -42,7 +36,7 @@ def adapt(
         paid = adaptation.payoff(proba[np.arange(len(label)), label], counts[label], said >= 0)
     asked = answered.join(synthetic, on="sample_id", how="semi")
     evidence = Evidence(
-        history=seen,
+        history=analysis.history,
         terms=answered.select("U", "Div", "Q").to_numpy().astype(np.float64),
         payoff=paid,
         prior=Policy.initial(config),

@@ -6,78 +6,22 @@ import numpy as np
 import polars as pl
 
 from adde_ray import labels
-from adde_ray.artifacts.run_dir import RoundDir, RunDir, derive_rng, derive_seed, read_kept
+from adde_ray.artifacts.run_dir import RoundDir, derive_rng, read_kept
 from adde_ray.artifacts.schema import UNLABELLED, Population
-from adde_ray.config import Config
 from adde_ray.dataset import Data, Dataset
-from adde_ray.distributed.tasks import each
 from adde_ray.methods.model.learner import Model
-from adde_ray.methods.query import local_scale
-from adde_ray.methods.query.local_scale import LocalScale
-from adde_ray.methods.query.selectors import BY_LENGTH
 from adde_ray.methods.space import diversity, drift, gaps, region_counts
-from adde_ray.methods.space.clustering import Space, fit_space
+from adde_ray.methods.space.clustering import Space
 from adde_ray.methods.space.gap_tracking import track
 from adde_ray.methods.space.region_counts import Places, RegionCounts
-from adde_ray.pool.shards import Shard
-from adde_ray.stages.metrics import MetricsReference, measure
+from adde_ray.stages.metrics import measure
 from adde_ray.stages.round_state import Analysis
-
-ROWS = 8192
-"""Rows embedded and counted at a time."""
+from adde_ray.stages.run_context import RunContext
 
 
-class Spaces:
-    """The latent space of each round, how many real samples lie where in it, and what all rounds are measured with.
-
-    Fitted and counted once for all rounds when the embedding never moves.
-    """
-
-    def __init__(self):
-        self._fixed: tuple[Space, Places] | None = None
-        self._reference: MetricsReference | None = None
-        self._exponent: float | None = None
-        self._unit: float | None = None
-
-    def reference(self, data: Data, config: Config) -> MetricsReference:
-        """The run's."""
-        if self._reference is None:
-            self._reference = MetricsReference.of(data, config)
-        return self._reference
-
-    def local_scale(self, model: Model, embedding: np.ndarray, data: Data, config: Config) -> LocalScale | None:
-        """For a selector that asks how far is far enough. embedding: of the reference rows.
-
-        The exponent is the configured one, or that of the frozen features, which holds for all rounds.
-        """
-        if config.select.selector not in BY_LENGTH:
-            return None
-        exponent = config.select.locality
-        if exponent is None:
-            if self._exponent is None:
-                frozen, seed = data.frozen or data, derive_seed(config.run.seed, "locality")
-                val = frozen.splits["val"].features
-                self._exponent = local_scale.exponent(val, frozen.labels("val"), frozen.reference.features, seed=seed)
-            exponent = self._exponent
-        if self._unit is None or model.moves:
-            self._unit = local_scale.unit(embedding, seed=derive_seed(config.run.seed, "unit"))
-        return LocalScale(exponent, self._unit)
-
-    def of(self, model: Model, embedding: np.ndarray, data: Data, config: Config) -> tuple[Space, Places]:
-        """embedding: of the reference rows."""
-        if not model.moves and self._fixed is not None:
-            return self._fixed
-        space = fit_space(embedding, config.clustering, seed=derive_seed(config.run.seed, "space"))
-        found = space, real_places(space, model, data, workers=config.stream.workers)
-        if not model.moves:
-            self._fixed = found
-        return found
-
-
-def analyse(
-    dataset: Dataset, model: Model, asked: set[str], data: Data, config: Config, round_: RoundDir, spaces: Spaces
-) -> Analysis:
-    """Embed, cluster, find and track gaps, measure diversity and quality."""
+def analyse(dataset: Dataset, model: Model, asked: set[str], context: RunContext, round_: RoundDir) -> Analysis:
+    """Embed, cluster, find and track gaps, measure diversity and quality. asked: ids people were asked about before."""
+    config, data, spaces = context.config, context.data, context.spaces
     reference = data.reference
     embedding, dataset_embedding = model.embed(reference.features), model.embed(dataset.features)
     proba = model.proba(reference.features)
@@ -117,7 +61,7 @@ def analyse(
             "per_class": dict(zip(data.meta.classes, map(int, dataset.class_counts), strict=True)),
             **measure(dataset, model, proba, data, config, round_, spaces.reference(data, config)),
             "diversity": {name: round(float(value), 6) for name, value in spread.items()},
-            "drift": drifted(space, labelled.points, model, data, config, round_),
+            "drift": drifted(space, labelled.points, model, context, round_),
             "gaps": {
                 "open": len(opened),
                 "filled": sum(gap.filled_round == round_.t for gap in tracked),
@@ -128,11 +72,16 @@ def analyse(
     round_.once_json("metrics.json", metrics)
     to_fill = gaps.open_gaps(tracked, config.gaps)
     local = spaces.local_scale(model, embedding, data, config)
-    return Analysis(dataset, model, asked, space, embedding, dataset_embedding, proba, to_fill, local)
+    seen = [round_.run.round(t).metrics for t in range(round_.t + 1)]
+    return Analysis(dataset, model, asked, space, embedding, dataset_embedding, proba, to_fill, local, seen)
 
 
-def drifted(space: Space, labelled: np.ndarray, model: Model, data: Data, config: Config, round_: RoundDir) -> dict:
-    """Drift between the pool (and seed set), D_t and val, in this round's space; empty when it is not measured."""
+def drifted(space: Space, labelled: np.ndarray, model: Model, context: RunContext, round_: RoundDir) -> dict:
+    """Drift between the pool (and seed set), D_t and val, in this round's space; empty when it is not measured.
+
+    labelled: (m, r) points of D_t.
+    """
+    config, data = context.config, context.data
     if not config.gates.drift_rows:
         return {}
     rng = derive_rng(config.run.seed, round_.t, "drift")
@@ -140,22 +89,6 @@ def drifted(space: Space, labelled: np.ndarray, model: Model, data: Data, config
     points = {"pool": space.points, "dataset": labelled, "val": val}
     cells = {"pool": space.cells, "dataset": space.cell_of(labelled), "val": space.cell_of(val)}
     return drift.measure(points, cells, len(space.centroids), rng=rng, max_rows=config.gates.drift_rows)
-
-
-def real_places(space: Space, model: Model, data: Data, *, workers: int | None) -> Places:
-    """Where the rows of pool and seed set lie: one pass over a pool that is streamed."""
-    if not data.pool.is_streamed:
-        return region_counts.places(space, space.cells, space.clusters)
-    seed = region_counts.count(space, space.reduce(model.embed(data.splits["seed"].features)))
-    of_shards = each(_places_of_shard, data.pool.shards, space, model, workers=workers)
-    return region_counts.total(space, [seed, *(found for _, found in of_shards)])
-
-
-def _places_of_shard(shard: Shard, space: Space, model: Model) -> Places:
-    found = []
-    for part in np.array_split(features := shard.read().features, -(-len(features) // ROWS) or 1):
-        found.append(region_counts.count(space, space.reduce(model.embed(np.asarray(part, dtype=np.float32)))))
-    return region_counts.total(space, found)
 
 
 def count_regions(space: Space, real: Places, dataset: Dataset, model: Model, data: Data) -> RegionCounts | None:
@@ -203,8 +136,3 @@ def _filling(round_: RoundDir, before: RoundDir, multi: bool) -> pl.DataFrame | 
         for gap_id, label in grown.iter_rows()
     ]
     return grown.filter(pl.Series(fills, dtype=pl.Boolean))
-
-
-def history(run: RunDir, t: int) -> list[dict]:
-    """metrics.json of rounds 0 … t."""
-    return [run.round(r).metrics for r in range(t + 1)]

@@ -7,7 +7,6 @@ has the pool's rows that are worth it, and the round's pool is these.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 import polars as pl
@@ -18,25 +17,16 @@ from adde_ray.artifacts.run_dir import TUNED, RoundDir, derive_seed
 from adde_ray.artifacts.schema import Split
 from adde_ray.config import Config
 from adde_ray.dataset import Data, load_dataset
-from adde_ray.methods.encoders.finetune import Recipe
 from adde_ray.methods.query.shortlist import shortlist
 from adde_ray.pool.embed import PARTS, embed_parts
 from adde_ray.pool.fitted_encoder import CHUNK, Tuned
 from adde_ray.pool.shards import Block, FileShard, MemoryShard, Pool
+from adde_ray.stages.run_context import RunContext
 
 
-class Actors(Protocol):
-    """What `stages.encoder_pool.EncoderPool` offers."""
-
-    def serves(self, num_rows: int) -> bool: ...
-
-    def encode(self, recipe: Recipe, weights: dict[str, np.ndarray], payloads: pl.Series, chunk: int) -> np.ndarray: ...
-
-    def rest(self) -> None: ...
-
-
-def embed_again(data: Data, config: Config, round_: RoundDir, actors: Actors) -> Data:
-    """`data` with the features of round t's fine-tuned encoder, which are kept in rounds/t/embeddings/."""
+def embed_again(context: RunContext, round_: RoundDir) -> Data:
+    """The run's data with the features of round t's fine-tuned encoder, which are kept in rounds/t/embeddings/."""
+    config, data, actors = context.config, context.data, context.encoders
     encode = data.encode.tuned(config.train, round_.root / TUNED)
 
     def again(name: str, table: pl.DataFrame) -> Split:

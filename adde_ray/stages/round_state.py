@@ -30,6 +30,7 @@ class Analysis:
     proba: np.ndarray  # (n, C) calibrated, of the reference rows
     open_gaps: list[Gap]  # those to act on now
     local_scale: LocalScale | None  # where the selector asks how far is far enough
+    history: list[dict]  # metrics.json of all rounds so far, this one last
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,12 @@ class Shortlist:
 
     def __len__(self) -> int:
         return len(self.table)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What people were asked about in a round, and what they said."""
+
+    query: pl.DataFrame  # QUERY
+    synthetic: pl.DataFrame  # SYNTHETIC + payload, of all candidates
+    decisions: pl.DataFrame  # DECISIONS

@@ -22,19 +22,21 @@ from adde_ray.methods.query.scoring import Best, Scorer, merge
 from adde_ray.methods.synthesis.acquisition import quality_scores
 from adde_ray.pool.shards import Pool, Shard
 from adde_ray.stages.round_state import Analysis, Shortlist
+from adde_ray.stages.run_context import RunContext
 
 SIGNALS = ("confidence", "agreement", "nn_ratio")
 """What quality control measured of a synthetic sample; Q is learned on it."""
 
 
 def score(
-    analysis: Analysis, synthetic: pl.DataFrame, policy: Policy, data: Data, config: Config, round_: RoundDir
+    analysis: Analysis, synthetic: pl.DataFrame, policy: Policy, context: RunContext, round_: RoundDir
 ) -> Shortlist | None:
     """The shortlist of real samples and all kept synthetic ones; None when the query has been chosen already."""
+    config, data = context.config, context.data
     if round_.read("query.parquet", "sample_id") is not None:
         return None
     taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list())
-    scorer = _scorer(analysis, taken, policy, data, config, round_)
+    scorer = _scorer(analysis, taken, policy, context, round_)
     at_most, workers = _at_most(data.pool, config), config.stream.workers
     best = best_of_pool(data.pool, scorer, taken | data.left_out, at_most, workers=workers)
     made = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
@@ -83,9 +85,8 @@ def _at_most(pool: Pool, config: Config) -> int:
     return min(max(config.select.shortlist, config.select.batch), pool.num_rows)
 
 
-def _scorer(
-    analysis: Analysis, taken: set[str], policy: Policy, data: Data, config: Config, round_: RoundDir
-) -> Scorer:
+def _scorer(analysis: Analysis, taken: set[str], policy: Policy, context: RunContext, round_: RoundDir) -> Scorer:
+    config, data = context.config, context.data
     free = np.array([i not in taken for i in data.reference.ids], dtype=bool)
     chance = derive_seed(config.run.seed, round_.t, "shortlist")
     return Scorer(

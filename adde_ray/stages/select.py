@@ -17,12 +17,14 @@ from adde_ray.methods.query import selectors
 from adde_ray.methods.space import gaps
 from adde_ray.pool.shards import Pool
 from adde_ray.stages.round_state import Analysis, Shortlist
+from adde_ray.stages.run_context import RunContext
 
 
 def select(
-    shortlist: Shortlist | None, analysis: Analysis, policy: Policy, data: Data, config: Config, round_: RoundDir
+    shortlist: Shortlist | None, analysis: Analysis, policy: Policy, context: RunContext, round_: RoundDir
 ) -> pl.DataFrame:
     """QUERY: the batch people are asked about, best first. shortlist: None when that has been chosen already."""
+    config, data = context.config, context.data
 
     def choose() -> pl.DataFrame:
         assert shortlist is not None

@@ -22,15 +22,17 @@ from adde_ray.methods.encoders.finetune import Tunable
 from adde_ray.methods.model import learner
 from adde_ray.methods.model.losses import Loss
 from adde_ray.methods.model.model_selection import favoured
+from adde_ray.stages.run_context import RunContext
 
 WEIGHTS, MEMBERS = "model/model.safetensors", "model/members.safetensors"
 
 
-def train(dataset: Dataset, data: Data, config: Config, round_: RoundDir) -> learner.Model:
+def train(dataset: Dataset, context: RunContext, round_: RoundDir) -> learner.Model:
     """f trained on D_t and calibrated on val, kept as this round's checkpoint; or the kept one.
 
     Fine-tuned, it is the head of f: it reads the features of this round's encoder, whose weights are kept beside it.
     """
+    config, data = context.config, context.data
     if not (round_.root / MODEL).exists():
         f = _alone(config.train)
         weights, loss = _head(dataset, data, f, config.run.seed, round_)

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from adde_ray.annotators.simulated import Judges, SimulatedAnnotator, pseudo_labels
+from adde_ray.annotators.model import pseudo_labels
+from adde_ray.annotators.simulated import Judges, SimulatedAnnotator
 from adde_ray.artifacts.schema import ACTIONS, DECISIONS, QUERY, frame
 
 CLASSES = ("a", "b", "c")

@@ -10,7 +10,7 @@ import tiny
 import torch
 
 from adde_ray.config import Encoder, Train
-from adde_ray.distributed import encoders as encoder_pool
+from adde_ray.distributed import encoders
 from adde_ray.distributed.encoders import EncoderPool
 from adde_ray.methods.encoders.finetune import Recipe, trained
 
@@ -19,7 +19,7 @@ CONFIG = Train(mode="lora", workers=2)
 
 def test_few_rows_or_no_workers_need_no_actors():
     assert not EncoderPool(Train(mode="lora")).serves(10**9)
-    assert EncoderPool(CONFIG).serves(encoder_pool.FEW) and not EncoderPool(CONFIG).serves(encoder_pool.FEW - 1)
+    assert EncoderPool(CONFIG).serves(encoders.FEW) and not EncoderPool(CONFIG).serves(encoders.FEW - 1)
     with EncoderPool(CONFIG) as pool:
         pool.rest()
 
@@ -31,7 +31,7 @@ def weights(recipe: Recipe, seed: int) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.timeout(120)
-def test_actors_stay_warm_take_new_weights_and_are_restarted(tmp_path, ray_cluster):
+def test_actors_stay_warm_take_new_weights_and_are_replaced(tmp_path, ray_cluster):
     import ray
 
     recipe = Recipe(
@@ -44,7 +44,7 @@ def test_actors_stay_warm_take_new_weights_and_are_restarted(tmp_path, ray_clust
             alone = recipe.build(CONFIG, given).encode(payloads)
             np.testing.assert_allclose(pool.encode(recipe, given, payloads, 16), alone, atol=1e-5)
             if seed == 0:
-                actors = list(pool._actors)
+                actors = list(pool._pool.actors)
                 where = actors[0].__ray_call__.remote(lambda self: os.getpid())
                 os.kill(ray.get(where), signal.SIGKILL)
-        assert pool._actors == actors
+        assert pool._pool.actors[0] != actors[0] and pool._pool.actors[1] == actors[1]

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from adde_ray.artifacts.run_dir import derive_seed
 from adde_ray.config import Generate
-from adde_ray.distributed import generators as generate
+from adde_ray.distributed import actor_pool, generators
 from adde_ray.distributed.generators import GeneratorPool
 from adde_ray.errors import UserError
 from adde_ray.methods.synthesis.acquisition import Request
+from adde_ray.methods.synthesis.draws import draws_for
 from adde_ray.methods.synthesis.generators import FitData
 
 
@@ -31,11 +33,18 @@ def data() -> FitData:
 REQUESTS = [Request(f"gap-{i}", i % 3, np.full(4, i / 5, np.float32), 0.5, i + 1) for i in range(5)]
 
 
+def synthesise(pool: GeneratorPool, data: FitData, requests: list[Request], *, temperature=0.8, seed: int):
+    """As the loop does: arrays (m, …), the row of each one's request (m,), and the rows it lies between (m, 2)."""
+    draws = draws_for(requests, data, temperature=temperature, seed=seed)
+    arrays = pool.sample(data, draws.of_requests, seed=derive_seed(seed, "fit"))
+    return np.concatenate(arrays), draws.request_rows, draws.between
+
+
 @pytest.fixture(scope="module")
 def expected(ray_cluster, data):
     """What one actor makes of REQUESTS."""
     with GeneratorPool(config(), "image") as pool:
-        return pool.synthesise(data, REQUESTS, temperature=0.8, seed=7)
+        return synthesise(pool, data, REQUESTS, seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +63,10 @@ def test_every_request_is_served(expected):
 
 
 def test_the_number_of_actors_and_the_rounds_before_change_nothing(expected, two, data):
-    two.synthesise(data, REQUESTS[:1], temperature=0.8, seed=1)
-    arrays, rows, _ = two.synthesise(data, REQUESTS, temperature=0.8, seed=7)
+    synthesise(two, data, REQUESTS[:1], seed=1)
+    arrays, rows, _ = synthesise(two, data, REQUESTS, seed=7)
     assert np.array_equal(arrays, expected[0]) and np.array_equal(rows, expected[1])
-    other, *_ = two.synthesise(data, REQUESTS, temperature=0.8, seed=8)
+    other, *_ = synthesise(two, data, REQUESTS, seed=8)
     assert not np.array_equal(other, arrays)
 
 
@@ -65,14 +74,14 @@ def test_without_actors_this_process_does_the_same(expected, data):
     threads = torch.get_num_threads()
     with GeneratorPool(config(actors=0), "image") as pool:
         assert pool.name == "cvae" and not pool.needs_ray
-        arrays, rows, between = pool.synthesise(data, REQUESTS, temperature=0.8, seed=7)
-    assert pool._actors == [] and torch.get_num_threads() == threads
+        arrays, rows, between = synthesise(pool, data, REQUESTS, seed=7)
+    assert pool._pool.actors == [] and torch.get_num_threads() == threads
     for mine, theirs in zip((arrays, rows, between), expected, strict=True):
         assert np.array_equal(mine, theirs)
 
 
 def test_neither_order_nor_company_change_a_request(expected, two, data):
-    arrays, rows, _ = two.synthesise(data, [REQUESTS[4], REQUESTS[2]], temperature=0.8, seed=7)
+    arrays, rows, _ = synthesise(two, data, [REQUESTS[4], REQUESTS[2]], seed=7)
     assert rows.tolist() == [0] * 5 + [1] * 3
     assert np.array_equal(arrays[:5], expected[0][10:]) and np.array_equal(arrays[5:], expected[0][3:6])
 
@@ -81,9 +90,9 @@ def test_neither_order_nor_company_change_a_request(expected, two, data):
 def test_a_killed_actor_is_replaced(expected, two, data, no_restart):
     import ray
 
-    for actor in two._actors:
+    for actor in two._pool.actors:
         ray.kill(actor, no_restart=no_restart)
-    arrays, rows, _ = two.synthesise(data, REQUESTS, temperature=0.8, seed=7)
+    arrays, rows, _ = synthesise(two, data, REQUESTS, seed=7)
     assert np.array_equal(arrays, expected[0]) and np.array_equal(rows, expected[1])
 
 
@@ -91,7 +100,7 @@ def test_actors_killed_at_work(expected, two, data, monkeypatch):
     import ray
 
     killed = []
-    original = generate._sampling
+    original = generators._sampling
 
     def sampling(*args):
         job = original(*args)
@@ -105,27 +114,27 @@ def test_actors_killed_at_work(expected, two, data, monkeypatch):
 
         return deadly
 
-    monkeypatch.setattr(generate, "_sampling", sampling)
-    arrays, *_ = two.synthesise(data, REQUESTS, temperature=0.8, seed=7)
+    monkeypatch.setattr(generators, "_sampling", sampling)
+    arrays, *_ = synthesise(two, data, REQUESTS, seed=7)
     assert len(killed) == 2 and np.array_equal(arrays, expected[0])
     killed.clear()
-    monkeypatch.setattr(generate, "MAX_DEATHS", 1)
+    monkeypatch.setattr(actor_pool, "MAX_DEATHS", 1)
     with pytest.raises(UserError, match=r"died 1 times.*generate.max_fit_rows"):
-        two.synthesise(data, REQUESTS, temperature=0.8, seed=7)
+        synthesise(two, data, REQUESTS, seed=7)
 
 
 def test_an_actor_without_room_holds_nothing_up(expected, two, data):
     import ray
 
-    ray.kill(two._actors[0])
-    two._actors[0] = ray.remote(generate._Actor).options(num_cpus=1000).remote(two.name, config())
-    arrays, *_ = two.synthesise(data, REQUESTS, temperature=0.8, seed=7)
+    ray.kill(two._pool.actors[0])
+    two._pool.actors[0] = ray.remote(generators._Actor).options(num_cpus=1000).remote(two.name, config())
+    arrays, *_ = synthesise(two, data, REQUESTS, seed=7)
     assert np.array_equal(arrays, expected[0])
 
 
 def test_errors_of_the_generator_are_not_retried(two, data):
     with pytest.raises(TypeError, match="NoneType"):
-        two.synthesise(data, REQUESTS, temperature=None, seed=7)
+        synthesise(two, data, REQUESTS, temperature=None, seed=7)
 
 
 def test_starting_does_not_wait_and_closing_gives_back(ray_cluster, monkeypatch):
@@ -137,8 +146,8 @@ def test_starting_does_not_wait_and_closing_gives_back(ray_cluster, monkeypatch)
     began = time.perf_counter()
     pool.start()
     pool.start()
-    assert time.perf_counter() - began < 2.0 and len(pool._actors) == 2
-    ray.get([actor.ready.remote() for actor in pool._actors])
+    assert time.perf_counter() - began < 2.0 and len(pool._pool.actors) == 2
+    ray.get([actor.ready.remote() for actor in pool._pool.actors])
     assert settled_cpus() == pytest.approx(free - 0.5), "together they reserve half of the one CPU"
     pool.close()
     assert settled_cpus() == pytest.approx(free)
@@ -162,10 +171,9 @@ def test_nothing_to_do(ray_cluster, data):
         GeneratorPool(config(max_share=0.0), "image"),
     ):
         with pool:
-            assert pool.name is None and pool._actors == []
+            assert pool.name is None and pool._pool.actors == []
     pool = GeneratorPool(config(), "image")
-    arrays, rows, _ = pool.synthesise(data, [], temperature=0.8, seed=0)
-    assert arrays.shape == (0, 1, 8, 8) and rows.shape == (0,) and pool._actors == []
+    assert pool._pool.actors == []
 
 
 def test_a_gpu_that_is_not_there(ray_cluster):
