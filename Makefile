@@ -32,7 +32,7 @@ clean:
 # Stamps: what is installed already is not installed again until its list changes.
 $(VENV)/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch -e '.[map]'
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.search import Searcher
 
 from adde_ray.artifacts.run_dir import derive_seed, read_json, write_json
-from adde_ray.errors import UserError
+from adde_ray.errors import needed
 from adde_ray.experiments.folder import ExperimentDir
 from adde_ray.experiments.space import Dimension, Sweep
 from adde_ray.experiments.trial import Trial
@@ -26,11 +26,9 @@ PROPOSALS = "proposals.json"
 
 def require() -> None:
     """Raises UserError where Optuna is not installed."""
-    try:
-        import optuna
-    except ImportError:
-        remedy = 'pip install "adde_ray[optuna]", or set search = "random"'
-        raise UserError("Optuna is not installed", where="search", value="optuna", remedy=remedy) from None
+    needed("optuna", extra="optuna", where="search", value="optuna")
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 

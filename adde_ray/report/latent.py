@@ -13,6 +13,7 @@ import polars as pl
 
 from adde_ray import labels as codec
 from adde_ray.artifacts.run_dir import derive_rng, derive_seed
+from adde_ray.errors import INSTALL, installed
 from adde_ray.report.read import RunRecord, final_labels, outcomes, read_features
 
 MAX_POINTS = 5000  # more would be slow to lay out and to draw
@@ -66,12 +67,15 @@ def latent_map(record: RunRecord) -> dict | None:
 
 
 def project(features: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
-    """(n, d) features to (n, 2) positions, and the method: UMAP (McInnes et al. 2018), or PCA when rows are few."""
+    """(n, d) features to (n, 2) positions, and the method: UMAP (McInnes et al. 2018), or PCA when rows are few or UMAP
+    is not installed."""
     n = len(features)
     reduced = _pca(features, PCA_DIMS, seed)
     spread = len(np.unique(reduced.round(6), axis=0)) if n else 0
     if n < MIN_UMAP or spread < MIN_UMAP:
         return _pad(reduced, 2), "PCA"
+    if not installed("umap"):
+        return _pad(reduced, 2), f"PCA (UMAP, which keeps neighbours together, takes {INSTALL.format('map')})"
     import umap
     from sklearn.neighbors import NearestNeighbors
 

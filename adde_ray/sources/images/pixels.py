@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adde_ray.errors import INSTALL, installed
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -49,6 +51,8 @@ def as_deep_as_used(image: Image, data: bytes) -> Image:
     raw = image.tile[0][3] if image.tile else ""
     if ";16" not in str(raw) or image.mode not in ("RGB", "RGBA", "LA") or image.format not in ("PNG", "TIFF"):
         return image
+    if not (installed("imagecodecs") and installed("tifffile")):
+        raise OSError(f"its colours of 16 bits need: {INSTALL.format('tiles')}")
     import imagecodecs
     import tifffile
 
