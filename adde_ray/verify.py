@@ -228,15 +228,16 @@ def _take_embeddings(made: Path, kept: Path) -> None:
     """Where a ledger says what features were, those; where it is lost, all of them as they are made now."""
     kept.mkdir(parents=True, exist_ok=True)
     ledger, again = digests.Ledger.read(kept), digests.Ledger.read(made)
-    lost = ledger is None or bool(ledger.damaged) or not again.records.keys() <= ledger.records.keys()
-    records = {} if lost else ledger.records
+    assert again is not None, "just made"
+    whole = ledger is not None and not ledger.damaged and again.records.keys() <= ledger.records.keys()
+    records = ledger.records if ledger is not None and whole else {}
     for path in sorted(made.rglob("*")):
         name = path.relative_to(made).as_posix()
         if path.is_file() and name != LEDGER and not path.name.startswith("."):
             digest = Digest.of(path)
             if records.get(name, digest) == digest and damage.compare(kept / name, digest):
                 _put(path, kept / name)
-    if lost:
+    if not whole:
         (kept / LEDGER).write_bytes((made / LEDGER).read_bytes())
 
 

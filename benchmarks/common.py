@@ -34,7 +34,7 @@ def show(title: str, columns: list[str], rows: list[list[object]]) -> None:
 def finish(name: str, figures: dict[str, float | None], targets: dict[str, str]) -> None:
     """Print hardware and, as the last line, {"name", "figures", "targets", "met"}.
 
-    targets: figure -> "<= 0.5" or ">= 5".
+    targets: figure -> "<= 0.5" or ">= 5". Figures may be numpy's.
     """
     console.print(
         f"{date.today()} · {os.cpu_count()} cores · Python {platform.python_version()} · {platform.machine()}"
@@ -46,11 +46,12 @@ def finish(name: str, figures: dict[str, float | None], targets: dict[str, str])
                 "figures": figures,
                 "targets": targets,
                 "met": {k: _met(figures[k], t) for k, t in targets.items()},
-            }
+            },
+            default=float,
         )
     )
 
 
 def _met(value: float | None, target: str) -> bool:
     sign, bound = target.split()
-    return value is not None and (value <= float(bound) if sign == "<=" else value >= float(bound))
+    return value is not None and bool(value <= float(bound) if sign == "<=" else value >= float(bound))

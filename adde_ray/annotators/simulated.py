@@ -90,7 +90,7 @@ class SimulatedAnnotator:
         for sample_id, origin, suggested in query.select("sample_id", "origin", "suggested").iter_rows():
             label = truth.get(sample_id) if origin == "real" else judged.get(sample_id, suggested)
             comment = None
-            if not self._is_label(label):
+            if label is None or codec.foreign(label, self._classes, multi=self._multi):
                 comment = (
                     "not recognisable" if origin == "synthetic" else "none of the classes" if label else "truth unknown"
                 )
@@ -106,13 +106,10 @@ class SimulatedAnnotator:
             return {}
         ids = sorted(features)
         recognised = self._judges.recognise(np.stack([features[i] for i in ids]))
-        if self._multi:
-            recognised = [None if row is None else codec.texts(row[None], self._classes)[0] for row in recognised]
-            return dict(zip(ids, recognised, strict=True))
-        return {i: None if c is None else self._classes[c] for i, c in zip(ids, recognised, strict=True)}
+        return {i: None if seen is None else self._named(seen) for i, seen in zip(ids, recognised, strict=True)}
 
-    def _is_label(self, label: str | None) -> bool:
-        return label is not None and not codec.foreign(label, self._classes, multi=self._multi)
+    def _named(self, seen: int | np.ndarray) -> str:
+        return codec.texts(seen[None], self._classes)[0] if isinstance(seen, np.ndarray) else self._classes[seen]
 
     def _mistake(self, sample_id: str, label: str) -> str:
         # Drawn from the sample's own id: the same person makes the same mistake on it in whatever batch it comes.

@@ -25,11 +25,14 @@ def keep_asked(split: Split, round_: RoundDir) -> None:
     write_table(round_.root / ASKED, split.table.with_columns(features.cast(pl.List(pl.Float32))))
 
 
-def read_asked(round_: RoundDir) -> Split | None:
-    """The pool's rows in this round's query, sorted by sample_id; None before there is one."""
+def read_asked(round_: RoundDir) -> Split:
+    """The pool's rows in the query of a round that has one, sorted by sample_id."""
     table = round_.read(ASKED)
-    if table is None:
-        return None
+    assert table is not None, "a query never stands there without what it asks about"
+    return _split(table)
+
+
+def _split(table: pl.DataFrame) -> Split:
     dims = table[FEATURES].list.len().max() or 0
     features = np.array(table[FEATURES].to_list(), dtype=np.float32).reshape(len(table), dims)
     return Split(table.drop(FEATURES), features)
@@ -37,7 +40,8 @@ def read_asked(round_: RoundDir) -> Split | None:
 
 def asked_rows(run: RunDir, before: int) -> list[Split]:
     """`read_asked` of the rounds < `before` that asked."""
-    return [asked for t in range(before) if (asked := read_asked(run.round(t))) is not None]
+    tables = [run.round(t).read(ASKED) for t in range(before)]
+    return [_split(table) for table in tables if table is not None]
 
 
 def asked_before(run: RunDir, t: int) -> set[str]:

@@ -15,9 +15,10 @@ from adde_ray.errors import UserError
 
 if TYPE_CHECKING:
     from ray import ObjectRef
-    from ray.actor import ActorHandle
 
-Job = Callable[["ActorHandle"], "ObjectRef"]
+    from adde_ray.distributed.tasks import Actor
+
+Job = Callable[[Any], "ObjectRef"]
 """Starts one piece of work on the actor it is given."""
 
 log = logging.getLogger(__name__)
@@ -36,10 +37,10 @@ class ActorPool:
     for the error when actors die again and again: what they are, the config's key, and what a user can do.
     """
 
-    def __init__(self, actor: Callable[[], ActorHandle], size: int, *, kind: str, where: str, remedy: str):
+    def __init__(self, actor: Callable[[], Actor], size: int, *, kind: str, where: str, remedy: str):
         self._actor, self._size = actor, size
         self._kind, self._where, self._remedy = kind, where, remedy
-        self.actors: list[ActorHandle] = []
+        self.actors: list[Actor] = []
 
     def start(self) -> None:
         """Begin to start the actors, without waiting (loading torch takes them seconds). Once is enough."""

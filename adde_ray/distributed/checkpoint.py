@@ -16,9 +16,10 @@ from adde_ray.config import Train
 from adde_ray.distributed.tasks import stop
 
 if TYPE_CHECKING:
-    from ray.actor import ActorHandle
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
+
+    from adde_ray.distributed.tasks import Actor
 
 
 class Checkpoint:
@@ -28,14 +29,16 @@ class Checkpoint:
         self._state: dict | None = None
 
     def put(self, state: dict) -> None:
+        """Keep this state instead of the one before."""
         self._state = state
 
     def get(self) -> dict | None:
+        """The latest state; None before the first."""
         return self._state
 
 
 @contextlib.contextmanager
-def held_checkpoint(config: Train) -> Iterator[ActorHandle | None]:
+def held_checkpoint(config: Train) -> Iterator[Actor | None]:
     """A checkpoint for as long as a fit lasts; None where no worker can be lost."""
     if config.workers == 0:
         yield None
@@ -45,7 +48,8 @@ def held_checkpoint(config: Train) -> Iterator[ActorHandle | None]:
 
     # A soft wish is not heard of an actor that needs no resources: Ray would put it on any machine, and lose it there.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    checkpoint = ray.remote(Checkpoint).options(num_cpus=0, scheduling_strategy=here).remote()
+    remote: Any = ray.remote(Checkpoint).options(num_cpus=0, scheduling_strategy=here)
+    checkpoint: Actor = remote.remote()
     try:
         yield checkpoint
     finally:
@@ -53,7 +57,11 @@ def held_checkpoint(config: Train) -> Iterator[ActorHandle | None]:
 
 
 def keep(
-    checkpoint: ActorHandle, step: int, weights: dict[str, torch.Tensor], optimiser: Optimizer, schedule: LRScheduler
+    checkpoint: Actor,
+    step: int,
+    weights: dict[str, torch.Tensor],
+    optimiser: Optimizer,
+    schedule: LRScheduler,
 ) -> None:
     """Hand over what a fit is after `step` steps."""
     import ray
@@ -63,13 +71,11 @@ def keep(
     ray.get(checkpoint.put.remote(_on_cpu(state)))
 
 
-def take_up(
-    checkpoint: ActorHandle, weights: dict[str, torch.Tensor], optimiser: Optimizer, schedule: LRScheduler
-) -> int:
+def take_up(checkpoint: Actor, weights: dict[str, torch.Tensor], optimiser: Optimizer, schedule: LRScheduler) -> int:
     """Put the kept state, if there is one, into these. Returns the steps that are done."""
     import ray
 
-    state = ray.get(checkpoint.get.remote())
+    state: Any = ray.get(checkpoint.get.remote())
     if state is None:
         return 0
     with torch.no_grad():

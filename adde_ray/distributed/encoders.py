@@ -6,7 +6,7 @@ The network is loaded once an actor; a round sends its trained weights through t
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -17,7 +17,8 @@ from adde_ray.methods.encoders.finetune import Recipe, load_weights
 
 if TYPE_CHECKING:
     from ray import ObjectRef
-    from ray.actor import ActorHandle
+
+    from adde_ray.distributed.tasks import Actor
 
 FEW = 2_000
 """Rows below which this process encodes by itself: sooner done than the first actor has loaded torch."""
@@ -64,12 +65,12 @@ class EncoderPool:
         """Stop the actors and give their resources back."""
         self._pool.close()
 
-    def _actor(self) -> ActorHandle:
+    def _actor(self) -> Actor:
         import ray
 
         threads = max(int(ray.cluster_resources().get("CPU", 1) / (2 * self._config.workers)), 1)
         # They reserve no CPU: they never work while the trainers do, who would else wait for their room for ever.
-        remote = ray.remote(_Actor).options(
+        remote: Any = ray.remote(_Actor).options(
             num_cpus=0,
             memory=1,  # a byte: of an actor that needs nothing at all, Ray does not hear that it is to be spread
             num_gpus=1 if self._config.gpu else 0,

@@ -6,7 +6,7 @@ Fit data and draws in, arrays out. They depend on the seeds alone (see `actor_po
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,8 +17,8 @@ from adde_ray.methods.synthesis.generators import GENERATORS, FitData, generator
 
 if TYPE_CHECKING:
     from ray import ObjectRef
-    from ray.actor import ActorHandle
 
+    from adde_ray.distributed.tasks import Actor
     from adde_ray.methods.synthesis.draws import Draw  # scikit-learn: a second that actors do not need
 
 THREADS = 1
@@ -84,6 +84,7 @@ class GeneratorPool:
         """What actors would make of them, in this process."""
         import torch
 
+        assert self.name is not None, "no generator for this data"
         threads = torch.get_num_threads()
         try:
             worker = _Actor(self.name, self._config)
@@ -102,21 +103,18 @@ class GeneratorPool:
         shared = ray.put(weights)
         return self._pool.each([_sampling(shared, draw) for draw in draws])
 
-    def _actor(self) -> ActorHandle:
+    def _actor(self) -> Actor:
         import ray
 
         # Together at most half the CPUs are reserved: training and embedding must never wait for idle generators.
         cpus = ray.cluster_resources().get("CPU", 0)
-        return (
-            ray.remote(_Actor)
-            .options(
-                num_cpus=min(0.5, 0.5 * cpus / self._config.actors),
-                num_gpus=1 if self._config.gpu else 0,
-                scheduling_strategy="SPREAD",
-                max_restarts=0,
-            )
-            .remote(self.name, self._config)
+        remote: Any = ray.remote(_Actor).options(
+            num_cpus=min(0.5, 0.5 * cpus / self._config.actors),
+            num_gpus=1 if self._config.gpu else 0,
+            scheduling_strategy="SPREAD",
+            max_restarts=0,
         )
+        return remote.remote(self.name, self._config)
 
 
 class _Actor:

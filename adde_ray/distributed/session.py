@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from adde_ray.distributed import signals
 from adde_ray.errors import Halted, UserError, first_line
@@ -74,7 +75,7 @@ def lost() -> Halted | None:
     import ray
     from ray._private import worker
 
-    node = worker._global_node
+    node: Any = worker._global_node
     if node is None or not ray.is_initialized():
         return None
     own = [info.process for kind in ("raylet", "gcs_server") for info in node.all_processes.get(kind, ())]
@@ -91,6 +92,7 @@ def lost() -> Halted | None:
 
 def _join(given: str, quiet: dict) -> None:
     import ray
+    from ray.exceptions import AuthenticationError
 
     address = _found() if given == "auto" else given
     host, port = _parsed(address, given)
@@ -101,7 +103,7 @@ def _join(given: str, quiet: dict) -> None:
     try:
         _knock(host, port)
         ray.init(address, **quiet)
-    except ray.exceptions.AuthenticationError:
+    except AuthenticationError:
         remedy = "Set RAY_AUTH_MODE=token and have the cluster's token in ~/.ray/auth_token or RAY_AUTH_TOKEN"
         raise UserError("the Ray cluster wants a token", where="RAY_ADDRESS", value=given, remedy=remedy) from None
     except OSError:  # ConnectionError is one
@@ -129,6 +131,7 @@ def _parsed(address: str, given: str) -> tuple[str, int]:
     port = int(found[3] or (10001 if found[1] else 0)) if found else 0
     if not 0 < port < 2**16:
         raise UserError("is no address of a Ray cluster", where="RAY_ADDRESS", value=given, remedy=REMEDY)
+    assert found is not None  # else the port is 0
     return found[2].strip("[]"), port
 
 
@@ -207,7 +210,8 @@ def _head_answers() -> bool:
     """Whether the head of a joined cluster does; one of our own is watched as a process."""
     from ray._private import worker
 
-    node, client = worker._global_node, worker.global_worker.gcs_client
+    node: Any = worker._global_node
+    client = getattr(worker.global_worker, "gcs_client", None)
     if node is None or client is None or node.all_processes:
         return True
     host, _, port = client.address.rpartition(":")

@@ -35,6 +35,7 @@ class Stopped(KeyboardInterrupt):
 
     @property
     def line(self) -> str:
+        """What the terminal is told."""
         return f"error: {self.error}" if self.error else STOPPED
 
 
@@ -71,7 +72,9 @@ class _Watch:
     def halt(self, error: UserError) -> None:
         if self._error is None:
             self._error = error
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+            main = threading.main_thread().ident
+            assert main is not None, "the main thread has begun"
+            signal.pthread_kill(main, signal.SIGTERM)
 
     def _raise(self, number: int, frame: object) -> None:
         if self._stopped is None:

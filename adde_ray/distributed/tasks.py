@@ -9,10 +9,12 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
+
+    Actor = ActorHandle[Any]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,7 +42,7 @@ def each(
     cpus = ray.cluster_resources().get("CPU", 1.0)
     workers = workers or max(int(cpus), 1)
     # At most half of the CPUs, as every part of a run: generators keep the other half, and would wait for ever.
-    task = ray.remote(num_cpus=min(1.0, 0.5 * cpus / workers), max_retries=MAX_RETRIES)(_alone(function))
+    task: Any = ray.remote(num_cpus=min(1.0, 0.5 * cpus / workers), max_retries=MAX_RETRIES)(_alone(function))
     shared = [ray.put(value) for value in common]
     left, running = iter(enumerate(items)), {}
     try:
@@ -72,7 +74,7 @@ def together(items: Iterable[Item], size: Callable[[Item], int], *, at_most: int
         yield group
 
 
-def stop(actors: Sequence[ActorHandle]) -> None:
+def stop(actors: Sequence[Actor]) -> None:
     """End actors and give their resources back; where Ray has been shut down, they are gone already."""
     if not actors:
         return
@@ -121,11 +123,12 @@ def _alone(function: Callable[..., Result]) -> Callable[..., Result]:
     return run
 
 
-def _value(reference: object) -> object:
+def _value(reference: Any) -> Any:
     import ray
+    from ray.exceptions import RayTaskError
 
     try:
         return ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
+    except RayTaskError as error:
         # The cause has the type callers catch; Ray's wrapper has its traceback.
         raise error.cause from error

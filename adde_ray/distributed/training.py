@@ -97,6 +97,7 @@ def fit(
             ),
         ).fit()
     # The weights come back as the train function's value: no storage shared between machines is needed.
+    assert result.return_value is not None
     return {name: torch.from_numpy(np.array(value)) for name, value in result.return_value.items()}
 
 
@@ -115,7 +116,7 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
     dims = settings["features"].shape[1]
     network = learner.build(dims, settings["num_classes"], config, seed=settings["seed"]).to(device)
     part = (_tuned_part if tuning else _head_part)(network, settings, config, device)
-    model = part.model
+    model: Any = part.model  # or what makes it one of several
     if world > 1:
         # A model may have parts that none of its features come from.
         unused = {"find_unused_parameters": True} if tuning else {}
@@ -209,7 +210,7 @@ def _tuned_part(network: learner.Network, settings: dict, config: Train, device:
             {"params": list(network.parameters()), "lr": min(config.lr, finetune.HEAD_FACTOR * rate)},
             {"params": list(tuned.values()), "lr": rate},
         ],
-        result=lambda: network.state_dict() | {BACKBONE + name: p for name, p in tuned.items()},
+        result=lambda: {**network.state_dict(), **{BACKBONE + name: p.data for name, p in tuned.items()}},
         steps=config.tune_steps,
         batch_size=config.tune_batch,
         micro_batch=tuning.recipe.settings.batch_size,

@@ -56,9 +56,10 @@ class Embedding:
         """The pool: in memory, or in shards with a sample in memory."""
         groups, rows = self.meta.subgroups, self.meta.num_rows["pool"]
         shards = tuple(FileShard(*files, groups) for files in _parts(self.run, self.encode))
+        whole = self.load(SAMPLE if shards else "pool")
+        assert whole is not None, "ingest keeps a pool, or its sample"
         if shards:
-            return Pool(shards, rows, self.load(SAMPLE))
-        whole = self.load("pool")
+            return Pool(shards, rows, whole)
         return Pool((MemoryShard(whole, groups),), rows, whole)
 
 

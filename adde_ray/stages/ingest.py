@@ -68,11 +68,12 @@ def prepare(config: Config) -> Prepared:
     rows = read(config.data, seed=config.run.seed)
     streamed = sum(chunk.num_rows for chunk in rows.pool_chunks or ()) >= config.stream.min_rows
     rows = rows if streamed else rows.whole()
-    at_most = {"pool": sum(chunk.num_rows for chunk in rows.pool_chunks)} if streamed else {}
+    chunks = rows.pool_chunks or ()
+    at_most = {"pool": sum(chunk.num_rows for chunk in chunks)} if streamed else {}
     rejected = [{"gate": "read", **row} for row in rows.rejected]
     splits = {name: _unique(name, rows, rejected) for name in SPLITS if name in rows.splits}
     # Of a pool too large to be read here, one chunk shows what columns it has, and whether it has labels.
-    head = read_all(rows.pool_chunks[:1])[0] if streamed else pl.DataFrame()
+    head = read_all(chunks[:1])[0] if streamed else pl.DataFrame()
     gated = gates.check(
         splits, rows.modality, config.gates, where=WHERE, beside=sum(at_most.values()), columns_beside=head.columns
     )
@@ -127,7 +128,7 @@ def ingest(config: Config, run: RunDir) -> Meta:
             if prepared.meta.has_oracle:
                 tables["oracle"] = prepared.oracle
         else:
-            prepared = _in_parts(prepared, config, folder)
+            prepared = _in_parts(prepared, prepared.unread, config, folder)
         if len(prepared.gated.pairs):
             tables["near_copies"] = prepared.gated.pairs
         kinds = (*SPLITS, "near_copies")
@@ -159,16 +160,14 @@ def _done(folder: Path, meta: Meta) -> None:
     write_json(folder / "meta.json", tree)
 
 
-def _in_parts(prepared: Prepared, config: Config, folder: Path) -> Prepared:
-    """Write the pool in parts. Returns what is known then: all rows counted, and everything that was set aside."""
-    rows, stream = prepared.unread, config.stream
+def _in_parts(prepared: Prepared, rows: Rows, config: Config, folder: Path) -> Prepared:
+    """Write the pool of `rows` in parts. Returns what is known then: all rows counted, and all that was set aside."""
+    stream = config.stream
     if stream.workers != 0:
         ensure_ray()
     guard = gates.Guard.of(prepared.gated.splits, rows.modality, config.gates, where=WHERE)
-    pool = sharding.shard(
-        rows.pool_chunks, folder, rows.modality, guard, shard_rows=stream.shard_rows, sample_rows=stream.sample_rows,
-        workers=stream.workers,
-    )  # fmt: skip
+    sizes = {"shard_rows": stream.shard_rows, "sample_rows": stream.sample_rows}
+    pool = sharding.shard(rows.pool_chunks or (), folder, rows.modality, guard, **sizes, workers=stream.workers)
     told, gated = sharding.told(folder, rows.modality), prepared.gated
     if rows.limit:
         unusable = [*rows.rejected, *told.rejected.filter(pl.col("rows") > 0).to_dicts()]
@@ -179,7 +178,7 @@ def _in_parts(prepared: Prepared, config: Config, folder: Path) -> Prepared:
     rejected = pl.concat([prepared.rejected, of_pool.select(REJECTED.names)])
     nulls = add_nulls(gated.nulls, told.nulls)
     check_nulls(nulls, config.gates)
-    read = prepared.read | {"pool": prepared.read["pool"] - told.rejected["rows"].sum()}
+    read = prepared.read | {"pool": prepared.read["pool"] - int(told.rejected["rows"].sum())}
     gates.refuse_if_many(rejected.to_dicts(), sum(read.values()), config.gates)
     leaks = {kind: number + told.leaks[kind] for kind, number in gated.leaks.items()}
     pairs = least_alike([gated.pairs, told.pairs], rows.modality)

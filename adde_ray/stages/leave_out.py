@@ -71,11 +71,12 @@ def _sweep(task: list[np.ndarray], shards: tuple[Shard, ...], starts: np.ndarray
 def _gathered(rows: np.ndarray, shards: tuple[Shard, ...], starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n,) ids and (n, d) features of these rows of the pool, in their order. Reads one shard at a time."""
     shard_of = np.searchsorted(starts, rows, side="right") - 1
-    ids, features = np.empty(len(rows), dtype=object), None
+    ids: np.ndarray = np.empty(len(rows), dtype=object)
+    features = np.empty((0, 0))
     for number in np.unique(shard_of):
         block, inside = shards[number].read(), np.flatnonzero(shard_of == number)
         wanted = rows[inside] - starts[number]
-        if features is None:
+        if not features.size:
             features = np.empty((len(rows), block.features.shape[1]), dtype=block.features.dtype)
         ids[inside], features[inside] = block.ids.gather(wanted).to_list(), block.features[wanted]
     return ids, features

@@ -58,6 +58,7 @@ class MetricsReference:
 
     @classmethod
     def of(cls, data: Data, config: Config) -> MetricsReference:
+        """That of a run, by its frozen features. Corrupts and embeds val where `measure.corruptions` asks for it."""
         data, set_ = data.frozen or data, config.measure
         reference, pool, val = data.reference, data.pool.sample, data.splits["val"]
         regions = None
@@ -90,7 +91,9 @@ class MetricsReference:
 
 def groups_of(subgroups: Groups, features: np.ndarray, regions: Regions | None) -> Groups:
     """The subgroup columns, and the regions that frozen features lie in."""
-    return subgroups | ({REGIONS: [str(r) for r in regions.of(features)]} if regions is not None else {})
+    if regions is None:
+        return subgroups
+    return {**subgroups, REGIONS: [str(r) for r in regions.of(features)]}
 
 
 def measure(

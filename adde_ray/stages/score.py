@@ -63,7 +63,7 @@ def best_of_pool(pool: Pool, scorer: Scorer, taken: set[str], at_most: int, *, w
     def tasks() -> Iterator[tuple[Shard, float]]:
         for shard in pool.shards:  # each told, when its turn comes, what would be of no use any more
             full = found and len(found[0].table) == at_most
-            yield shard, found[0].table["rank"].min() if full else -1.0
+            yield shard, float(found[0].table["rank"].to_numpy().min()) if full else -1.0
 
     for row, part in each(_best_of_shard, tasks(), scorer, taken, at_most, workers=workers):
         part = Best(part.table.with_columns(pl.lit(row).alias("shard")), part.features)
@@ -124,8 +124,8 @@ def _score_synthetic(
     if kept.is_empty():
         return kept.clear()
     of = scorer.terms(features, {})
-    signals = [kept[c].to_numpy() for c in SIGNALS]
-    q = quality_scores(*signals, past_decisions(round_), config.quality_control)
+    confidence, agreement, nn_ratio = (kept[c].to_numpy() for c in SIGNALS)
+    q = quality_scores(confidence, agreement, nn_ratio, past_decisions(round_), config.quality_control)
     suggested = kept["intended"].to_list()
     if scorer.multi:  # what f sees in it beside the class it was made for
         seen, _ = labels.likeliest(of.proba, scorer.classes, multi=True)

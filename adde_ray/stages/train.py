@@ -131,7 +131,8 @@ def _tuned(
     weights = {name: value for name, value in both.items() if not name.startswith(BACKBONE)}
     tuned = {name.removeprefix(BACKBONE): value for name, value in both.items() if name not in weights}
     _keep(tuned, round_.root / TUNED)
-    return weights, recipe.build(config.train, load_file(round_.root / TUNED))
+    own = {name: value.numpy() for name, value in load_file(round_.root / TUNED).items()}
+    return weights, recipe.build(config.train, own)
 
 
 def _fit(
