@@ -98,6 +98,8 @@ class Gates(Section):
     """Share of all rows that may fail these expectations (copies not counted); beyond, the data is refused."""
     drift_rows: int = Field(128, ge=0, le=1000)
     """Rows of each of pool, dataset and val on which drift between them is measured every round; 0 = not measured."""
+    own: tuple[Name, ...] = Field((), max_length=100)
+    """Gates of plugins that every row must pass as well, by name."""
 
     @model_validator(mode="after")
     def _order(self):
@@ -396,6 +398,8 @@ class Stop(Section):
     """Stop when neither M_div nor M_qual rose by `tolerance` in this many rounds; 0 = never."""
     tolerance: float = Field(0.005, ge=0, le=100)
     """What counts as a rise for `plateau`."""
+    own: tuple[Name, ...] = Field((), max_length=100)
+    """Stopping rules of plugins, by name; they are asked after the others."""
 
 
 class Compare(Section):
