@@ -33,7 +33,6 @@ def check_names(config: Config) -> None:
         (LEARNERS, [config.train.learner]),
         (GENERATORS, [config.generate.generator]),
         (QUALITY_MODELS, config.quality_control.models),
-        (UNCERTAINTY, [config.select.uncertainty]),
         (DIVERSITY, config.select.diversity),
         (SELECTORS, [config.select.selector]),
         (ANNOTATORS, [config.review.annotator]),
@@ -44,6 +43,8 @@ def check_names(config: Config) -> None:
     for registry, names in named:
         for name in names:
             registry.check(name)
+    if config.select.uncertainty not in multilabel.UNCERTAINTY:  # which task it is, the data says
+        UNCERTAINTY.check(config.select.uncertainty)
     _check_packages(config)
     _check_members(config)
     _check_tuning(config)
@@ -133,9 +134,10 @@ def check_data(config: Config, meta: Meta) -> None:
         if meta.modality not in (modalities := GATES[name].modalities):
             what = f"is a gate for {' and '.join(modalities)} data, and the data is {meta.modality}"
             raise UserError(what, where="gates.own", value=name, remedy="Leave it out")
-    if meta.multi and config.select.uncertainty not in multilabel.UNCERTAINTY:
-        remedy = f"Choose one of: {', '.join(sorted(multilabel.UNCERTAINTY))}"
-        what = "is for data of which one class holds at a time"
+    known, task = (multilabel.UNCERTAINTY, "multi-label") if meta.multi else (UNCERTAINTY, "single-label")
+    if config.select.uncertainty not in known:
+        remedy = f"Choose one of: {', '.join(sorted(known))}"
+        what = f"is no uncertainty of {task} tasks"
         raise UserError(what, where="select.uncertainty", value=config.select.uncertainty, remedy=remedy)
     class_target(meta.classes, config.diversity)
     _known("diversity.subgroup_target", config.diversity.subgroup_target, meta.subgroups, "subgroup column")

@@ -12,8 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from adde_ray.config import Config
+from adde_ray.config import Config, Plugins
 from adde_ray.config.data import KEPT
+from adde_ray.config.documents import read_json
 from adde_ray.config.validation import mistakes
 from adde_ray.errors import UserError
 
@@ -34,6 +35,15 @@ def parse(tree: dict, *, where: object) -> Config:
             unknown = [found["loc"] for found in error.errors() if found["type"] == "extra_forbidden"]
             if not unknown or not all(_drop(tree, loc) for loc in unknown):
                 raise mistakes(error, Config, tree, where=where, remedy="See `adde config` for every key") from None
+
+
+def modules(path: Path) -> list[str]:
+    """The plugins that a kept config names, for whoever resumes a run of their own; none where there is no config."""
+    tree = read_json(path) if path.exists() else {}
+    try:
+        return list(Plugins.model_validate(tree.get("plugins", {})).modules)
+    except ValidationError:
+        return []
 
 
 def resumed(kept: dict, given: Config, *, where: object) -> Config:

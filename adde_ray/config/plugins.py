@@ -103,7 +103,7 @@ def _failure(name: str, error: BaseException) -> UserError:
 
 def publish() -> None:
     """Let the workers of this process's Ray job know what is loaded. What lies in no package is sent as it is."""
-    if not _loaded:
+    if not _loaded or _in_worker():
         return
     from ray import cloudpickle
     from ray.experimental.internal_kv import _internal_kv_put
@@ -121,8 +121,7 @@ def publish() -> None:
 
 def catch_up() -> None:
     """In a Ray worker, import what the driver has loaded. Raises UserError as `load` does."""
-    worker = sys.modules.get("ray._private.worker")
-    if worker is None or worker.global_worker.mode != worker.WORKER_MODE:
+    if not _in_worker():
         return
     from ray.experimental.internal_kv import _internal_kv_get
 
@@ -135,6 +134,11 @@ def catch_up() -> None:
             _search(folder)
     for name in told["modules"]:
         _import(name)
+
+
+def _in_worker() -> bool:
+    worker = sys.modules.get("ray._private.worker")
+    return worker is not None and worker.global_worker.mode == worker.WORKER_MODE
 
 
 def _key() -> bytes:

@@ -67,6 +67,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
 def _same(old: object, new: object) -> bool:
     """Whether it is the same part, of a module that was imported again perhaps."""
+    old, new = (getattr(part, "apply", part) for part in (old, new))  # a gate's, a corruption's
     if old is new:
         return True
     names = [(getattr(part, "__module__", None), getattr(part, "__qualname__", None)) for part in (old, new)]

@@ -464,11 +464,18 @@ class Config(Section):
         value out of bounds, a plugin that cannot be imported.
         """
         path = Path(path)
-        tree = read_toml(path)
-        resolve_paths(tree, path.parent)
-        keys = [_apply(tree, override) for override in overrides]
+        tree, keys = _read(path, overrides)
         _add_modules(tree, modules)
         return cls.parse(tree, where=path, overridden=keys, near=path.parent)
+
+    @classmethod
+    def place(cls, path: str | Path, overrides: Iterable[str] = ()) -> Path | None:
+        """Where the run of a TOML file is kept, whatever else it holds; None where it does not say so rightly."""
+        try:
+            run = Run.model_validate(_read(Path(path), overrides)[0].get("run", {}))
+        except ValidationError:
+            return None
+        return run.root / run.name
 
     @classmethod
     def parse(
@@ -533,6 +540,13 @@ def resolve_paths(tree: dict, folder: Path) -> None:
     if isinstance(encoder, dict) and isinstance(encoder.get("model"), str):
         model = str(folder / os.path.expanduser(encoder["model"]))
         encoder["model"] = model if os.path.isdir(model) else encoder["model"]
+
+
+def _read(path: Path, overrides: Iterable[str]) -> tuple[dict, list[tuple[str, ...]]]:
+    """A TOML file with overrides, and their keys."""
+    tree = read_toml(path)
+    resolve_paths(tree, path.parent)
+    return tree, [_apply(tree, override) for override in overrides]
 
 
 def _modules(tree: dict) -> tuple[str, ...]:
