@@ -1,4 +1,4 @@
-"""Modules with parts of one's own: how they are found, what is told of those that fail, and what a run keeps of them."""
+"""Modules with parts of one's own: where they are found, what is told of those that fail, what a run keeps of them."""
 
 from __future__ import annotations
 
