@@ -128,12 +128,12 @@ def config(place) -> Config:
     return Config.load(folder / "run.toml")
 
 
-def test_a_streamed_run_on_workers_is_the_same_as_in_one_process(config, ray_cluster):
+def test_a_streamed_run_on_workers_is_the_same_as_in_one_process(config, tmp_path, ray_cluster):
     """Ray tasks read chunks and score with the learner's network, Ray Data encodes, an actor synthesises."""
-    record = run(config, "with")
-    alone = run(config.override("stream.workers=0", "generate.actors=0"), "without")
+    record = run(config, tmp_path / "with")
+    alone = run(config.override("stream.workers=0", "generate.actors=0"), tmp_path / "without")
     assert record["dataset_fingerprint"] == alone["dataset_fingerprint"] and record["num_labels"] == 8
-    made = RunDir.at("with").round(0).read("synthetic.parquet")
+    made = RunDir.at(tmp_path / "with").round(0).read("synthetic.parquet")
     assert len(made) == 4 and set(made["generator"]) == {"echo"}
     assert record["set_aside"] == alone["set_aside"]
 
