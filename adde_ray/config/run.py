@@ -514,12 +514,6 @@ class Config(Section):
     def run_dir(self) -> Path:
         return self.run.root / self.run.name
 
-    def __reduce__(self) -> tuple:
-        """With a plugin's section as its keys: whoever unpickles it may not have imported the plugin yet."""
-        if type(self.data).__module__ == Section.__module__:
-            return super().__reduce__()
-        return Config.parse, (self.told(),)
-
 
 def resolve_paths(tree: dict, folder: Path) -> None:
     """Paths in a file are relative to it. An encoder's model is one only when it lies there: else it is an id.
