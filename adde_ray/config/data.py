@@ -96,7 +96,7 @@ ClassName = Annotated[Label, AfterValidator(_name)]
 
 
 class FilesData(Section):
-    """What every source that reads files has."""
+    """What every source that reads files has: besides, a `path`, and `size` where images are resized to it."""
 
     max_rejected: float = Field(0.05, ge=0, le=1)
     """Share of unusable files or rows above which the data is refused; below it they are set aside with their

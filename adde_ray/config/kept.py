@@ -38,11 +38,10 @@ def parse(tree: dict, *, where: object) -> Config:
 
 
 def modules(path: Path) -> list[str]:
-    """The plugins that a kept config names, for whoever resumes a run of their own; none where there is no config."""
-    tree = read_json(path) if path.exists() else {}
+    """The plugins that a kept config names, for whoever resumes a run of their own; none where it cannot be read."""
     try:
-        return list(Plugins.model_validate(tree.get("plugins", {})).modules)
-    except ValidationError:
+        return list(Plugins.model_validate(read_json(path).get("plugins", {})).modules)
+    except (UserError, ValidationError):
         return []
 
 

@@ -123,8 +123,9 @@ def register_quality(name: str) -> Decorator:
 def register_source(name: str, *, section: type[Section], originals: Callable | None = None) -> Decorator:
     """`data.source`. A function: its section of `[data]`, `seed=` → `sources.Rows`.
 
-    section: a subclass of `adde_ray.config.data.Section` (or of `FilesData`) with `source: Literal[name]` and its own
-    keys; those called path, pool, labels and roots are relative to the config's file. originals: its section → an
+    section: a subclass of `adde_ray.config.data.Section` with `source: Literal[name]` and keys of its own; texts in
+    those called path, pool, labels and roots are relative to the config's file. A subclass of `FilesData` has a `path`
+    that names a file or a folder, and a resume tells when what lies there has changed. originals: its section → an
     `originals.Finder` of the user's image files, for review and export.
     """
     from adde_ray.config.data import SECTIONS

@@ -172,3 +172,73 @@ def test_an_uncertainty_is_for_one_task_or_for_both(tree):
 def test_what_a_generator_cannot_make_is_refused(place):
     with pytest.raises(UserError, match="no modalities of a generator"):
         register_generator("own", modalities=("text",))(object)
+
+
+SCENES = '''
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from adde_ray.artifacts.images import encode_images
+from adde_ray.config.data import Section
+from adde_ray.plugins import register_source
+from adde_ray.sources import WHERE, Rows
+
+
+class Scenes(Section):
+    source: Literal["scenes"]
+    path: Path
+    labels: tuple[str, ...]
+    size: int  # rows of the pool
+
+
+@register_source("scenes", section=Scenes)
+def scenes(config, *, seed):
+    assert (config.path / "here").exists()
+    sizes = {"seed": 6, "val": 12, "pool": config.size}
+    def table(split, row):
+        n = sizes[split]
+        label = np.arange(n) % 2
+        pixels = np.random.default_rng(row).random((n, 1, 8, 8)) * 0.4 + 0.5 * label[:, None, None, None]
+        where = [f"{split}:{i}" for i in range(n)]
+        names = [("dark", "light")[c] for c in label]
+        return pl.DataFrame({"image": encode_images(pixels), "label": names, WHERE: where})
+    return Rows({split: table(split, row) for row, split in enumerate(sizes)}, "image", ("dark", "light"))
+'''  # fmt: skip
+
+
+def test_a_source_may_use_the_package_s_words_for_something_else(place):
+    """`size` is no image size here, and `path` has no `roots`."""
+    from test_plugins import adde
+
+    (place / "own_scenes.py").write_text(SCENES)
+    (place / "lab" / "data").mkdir(parents=True)
+    (place / "lab" / "data" / "here").touch()
+    path = place / "lab" / "run.toml"
+    data = 'data = { source = "scenes", path = "data", labels = ["x"], size = 30 }'
+    path.write_text(
+        f'plugins.modules = ["own_scenes"]\n{data}\ngenerate.generator = "none"\nselect.batch = 4\nstop.labels = 4\n'
+        "train.steps = 10"
+    )
+    for words in (("check", path), ("run", path, "--run-dir", "run"), ("run", path, "--run-dir", "run", "--resume")):
+        code, said = adde(*words)
+        assert code == 0, said
+    assert adde("report", "run")[0] == 0 and adde("export", "run", "--out", "out")[0] == 0
+
+
+def test_an_experiment_keeps_the_modules_of_its_command(tmp_path):
+    from adde_ray.experiments.folder import ExperimentDir
+
+    folder = ExperimentDir(tmp_path / "grid")
+    with folder.start({"kind": "ablation"}, [], modules=("own_kinds",), resume=False):
+        (folder.root / "trials").mkdir()
+    assert folder.modules(resume=True) == ("own_kinds",) and folder.modules(resume=False) == ()
+    with folder.start({"kind": "ablation"}, [], modules=("own_kinds",), resume=True):
+        pass
+    with (
+        pytest.raises(UserError, match=r"plugins was \['own_kinds'\] and is now \['own_other'\]"),
+        folder.start({"kind": "ablation"}, [], modules=("own_other",), resume=True),
+    ):
+        pass
