@@ -151,4 +151,4 @@ def _is_local(name: str) -> bool:
     """Whether a module or package was found in a folder of `_folders`, which workers do not search."""
     module = sys.modules[name]
     places = [*getattr(module, "__path__", ()), *filter(None, [getattr(module, "__file__", None)])]
-    return any(Path(place).is_relative_to(folder) for place in places for folder in _folders)
+    return any(os.path.dirname(place) in _folders for place in places)

@@ -70,5 +70,5 @@ def _same(old: object, new: object) -> bool:
     old, new = (getattr(part, "apply", part) for part in (old, new))  # a gate's, a corruption's
     if old is new:
         return True
-    names = [(getattr(part, "__module__", None), getattr(part, "__qualname__", None)) for part in (old, new)]
-    return names[0] == names[1] and None not in names[0]
+    names = [(getattr(part, "__module__", ""), getattr(part, "__qualname__", "<none>")) for part in (old, new)]
+    return names[0] == names[1] and "<" not in names[0][1]  # of lambdas and inner functions there may be several

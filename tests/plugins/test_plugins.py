@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import sys
@@ -50,18 +51,23 @@ def toml(folder: Path, *, modules: str | None = None, selector: str = "mine") ->
 
 class TestRegistry:
     def test_a_name_that_is_taken_is_refused_but_for_the_same_part(self, place):
-        def other(candidates, size, *, redundancy, rng):
-            return None
+        def parts():
+            return lambda candidates, size, *, redundancy, rng: None
 
-        with pytest.raises(UserError, match=r"there is a part of kind selector of that name \(got 'top_k'\)") as error:
-            register_selector("top_k")(other)
-        assert len(error.value.lines) == 1
+        one = parts()
         for _ in range(2):
-            assert register_selector("own")(other) is other
-        again = type(other)(other.__code__, other.__globals__)
-        again.__module__, again.__qualname__ = other.__module__, other.__qualname__
-        register_selector("own")(again)
-        assert SELECTORS["own"] is again
+            assert register_selector("own")(one) is one
+        for name in ("own", "top_k"):
+            with pytest.raises(UserError, match="there is a part of kind selector of that name") as error:
+                register_selector(name)(parts())
+            assert len(error.value.lines) == 1
+
+    def test_a_module_that_is_imported_again_takes_its_own_place(self, place):
+        (place / "own_again.py").write_text(SELECTOR.format(name="mine"))
+        plugins.load(["own_again"])
+        before = SELECTORS["mine"]
+        importlib.reload(sys.modules["own_again"])
+        assert SELECTORS["mine"] is sys.modules["own_again"].mine is not before
 
     @pytest.mark.parametrize("name", ["auto", "", "x" * 300, 3])
     def test_what_is_no_name(self, name):
