@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from adde_ray.config import plugins
 from adde_ray.errors import UserError, nearest
@@ -24,7 +24,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self.kind, self.where, self.also = kind, where, also
         self.parts: dict[str, T] = dict(parts)
 
-    def register(self, name: str) -> Callable[[T], T]:
+    def register(self, name: str) -> Callable[[Any], Any]:
         """A decorator that adds a part. Raises UserError: the name is taken, or is none."""
 
         def add(part: T) -> T:
@@ -55,7 +55,7 @@ class Registry(Mapping[str, T], Generic[T]):
             plugins.catch_up()  # in a worker: the driver may know it
         return name in self.parts
 
-    def get(self, name: str, default: T | None = None) -> T | None:
+    def get(self, name: str, default: Any = None) -> Any:
         return self.parts[name] if name in self else default
 
     def __iter__(self) -> Iterator[str]:

@@ -14,18 +14,17 @@ began. `adde_ray.testing` has a check for every kind. Each decorator gives back 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from adde_ray.errors import UserError
 
 if TYPE_CHECKING:
     from adde_ray.config.data import Section
 
-Part = TypeVar("Part")
-Decorator = Callable[[Part], Part]
+Part = TypeVar("Part", bound=Callable[..., Any])
 
 
-def register_uncertainty(name: str, *, of_members: bool = False, multi: bool = False) -> Decorator:
+def register_uncertainty(name: str, *, of_members: bool = False, multi: bool = False) -> Callable[[Part], Part]:
     """`select.uncertainty`. A function: (n, C) calibrated probabilities → (n,) in [0, 1], 1 = most uncertain.
 
     of_members: it takes (n, K, C), those of the K members of `train.ensemble`, instead. multi: it is for multi-label
@@ -42,7 +41,7 @@ def register_uncertainty(name: str, *, of_members: bool = False, multi: bool = F
     return add
 
 
-def register_diversity(name: str) -> Decorator:
+def register_diversity(name: str) -> Callable[[Part], Part]:
     """`select.diversity`. A function: `terms.CandidateBatch` of n candidates → (n,) in [0, 1], 1 = adds most.
 
     A row's value must not depend on the rows beside it: large pools come in pieces.
@@ -54,7 +53,7 @@ def register_diversity(name: str) -> Decorator:
 
 def register_selector(
     name: str, *, uses_score: bool = True, from_all: bool = False, by_length: bool = False
-) -> Decorator:
+) -> Callable[[Part], Part]:
     """`select.selector`. A function (`selectors.Selector`): `selectors.Candidates`, size, `redundancy=`, `rng=` →
     up to `size` distinct rows, best first, all there are where these are fewer.
 
@@ -77,7 +76,7 @@ def register_selector(
     return add
 
 
-def register_generator(name: str, *, modalities: tuple[str, ...]) -> Decorator:
+def register_generator(name: str, *, modalities: tuple[str, ...]) -> Callable[[Part], Part]:
     """`generate.generator`. A class or function: `config.Generate` → a `generators.Generator` with `fit` and `sample`.
 
     modalities: what it makes, of "image" and "vector". It is built anew in every generator actor: what `fit` gives is
@@ -95,7 +94,7 @@ def register_generator(name: str, *, modalities: tuple[str, ...]) -> Decorator:
     return add
 
 
-def register_encoder(name: str) -> Decorator:
+def register_encoder(name: str) -> Callable[[Part], Part]:
     """`encoder.name`. A class (`encoders.Encoder`) built with `config.Encoder` and the modality, with `fit`, `encode`,
     `save`, `load`, and `modalities`, a class attribute. It stays frozen: `train.mode` is "head".
     """
@@ -104,7 +103,7 @@ def register_encoder(name: str) -> Decorator:
     return ENCODERS.register(name)
 
 
-def register_learner(name: str) -> Decorator:
+def register_learner(name: str) -> Callable[[Part], Part]:
     """`train.learner`. A function: dimensions of the features, number of classes, `config.Train` → `learner.Network`,
     with as many heads as `learner.num_heads` says. Weights are drawn by torch's own generator, which is seeded.
     """
@@ -113,14 +112,14 @@ def register_learner(name: str) -> Decorator:
     return LEARNERS.register(name)
 
 
-def register_quality(name: str) -> Decorator:
+def register_quality(name: str) -> Callable[[Part], Part]:
     """`quality_control.models`. A function: (n,) class rows to be learned, seed → a scikit-learn classifier."""
     from adde_ray.methods.synthesis.acquisition import QUALITY_MODELS
 
     return QUALITY_MODELS.register(name)
 
 
-def register_source(name: str, *, section: type[Section], originals: Callable | None = None) -> Decorator:
+def register_source(name: str, *, section: type[Section], originals: Callable | None = None) -> Callable[[Part], Part]:
     """`data.source`. A function: its section of `[data]`, `seed=` → `sources.Rows`.
 
     section: a subclass of `adde_ray.config.data.Section` with `source: Literal[name]` and keys of its own; texts in
@@ -141,7 +140,7 @@ def register_source(name: str, *, section: type[Section], originals: Callable | 
     return add
 
 
-def register_gate(name: str, *, modalities: tuple[str, ...]) -> Decorator:
+def register_gate(name: str, *, modalities: tuple[str, ...]) -> Callable[[Part], Part]:
     """`gates.own`. A function: (n,) payloads of one of these modalities as a polars Series, `config.Gates` → (n,)
     reasons, null where a row passes. A row's reason must not depend on the rows beside it.
     """
@@ -154,7 +153,7 @@ def register_gate(name: str, *, modalities: tuple[str, ...]) -> Decorator:
     return add
 
 
-def register_annotator(name: str) -> Decorator:
+def register_annotator(name: str) -> Callable[[Part], Part]:
     """`review.annotator`. A class (`stages.review.Annotator`) built with the config, the data (`dataset.Data`) and the
     run (`RunDir`), with `answer`: QUERY, SYNTHETIC, the round → DECISIONS (see `artifacts.schema`) about every row, or
     None: it is asked again on `--resume`. In experiments it must answer at once.
@@ -164,7 +163,7 @@ def register_annotator(name: str) -> Decorator:
     return ANNOTATORS.register(name)
 
 
-def register_corruption(name: str, *, modality: str) -> Decorator:
+def register_corruption(name: str, *, modality: str) -> Callable[[Part], Part]:
     """`measure.corruptions`. A function: one image's (c, h, w) float64 pixels in [0, 1] or one text, severity (1 to 5),
     `np.random.Generator` → the same, worse, of the same class.
     """
@@ -177,7 +176,7 @@ def register_corruption(name: str, *, modality: str) -> Decorator:
     return add
 
 
-def register_stopping(name: str) -> Decorator:
+def register_stopping(name: str) -> Callable[[Part], Part]:
     """`stop.own`. A function: metrics.json of every round so far (the current one last), wall seconds, `config.Stop` →
     the reason to stop, in words, or None.
     """
@@ -186,7 +185,7 @@ def register_stopping(name: str) -> Decorator:
     return STOPPING.register(name)
 
 
-def register_adaptation(name: str) -> Decorator:
+def register_adaptation(name: str) -> Callable[[Part], Part]:
     """`adapt.rules`. A function: `adaptation.Policy`, `adaptation.Evidence`, `config.Adapt` → the next policy, and the
     reason, None where it stays as it is.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -17,7 +19,7 @@ def expect(holds: object, sentence: str) -> None:
         raise AssertionError(sentence)
 
 
-def expect_scores(scores: object, n: int, what: str) -> np.ndarray:
+def expect_scores(scores: Any, n: int, what: str) -> np.ndarray:
     """(n,) finite numbers in [0, 1]."""
     expect(isinstance(scores, np.ndarray), f"{what} is no numpy array but {type(scores).__name__}")
     expect(scores.shape == (n,), f"{what} has the shape {scores.shape}, not ({n},)")
@@ -27,7 +29,7 @@ def expect_scores(scores: object, n: int, what: str) -> np.ndarray:
     return scores
 
 
-def expect_same(a: np.ndarray, b: np.ndarray, sentence: str) -> None:
+def expect_same(a: Any, b: Any, sentence: str) -> None:
     """Bit for bit."""
     expect(np.asarray(a).shape == np.asarray(b).shape and np.array_equal(a, b, equal_nan=True), sentence)
 

@@ -24,10 +24,13 @@ def check_generator(make: Callable[[Generate], Generator], *, modalities: tuple[
     for modality in modalities:
         for n in (24, 1):
             data, generator = _fit_data(shapes[modality], n), make(QUICK)
+            states = torch.get_rng_state(), np.random.get_state()[1].copy()
             weights = generator.fit(data, seed=0)
             expect(isinstance(weights, dict) and weights, "fit gives no arrays by name")
             for name, array in weights.items():
-                expect(isinstance(name, str) and isinstance(array, np.ndarray), f"weight {name!r} is no numpy array")
+                numbers = isinstance(array, np.ndarray) and array.dtype != object
+                expect(isinstance(name, str) and numbers, f"weight {name!r} is no numpy array of numbers")
+                array.setflags(write=False)  # as whoever gets it out of the object store has it
             again = make(QUICK).fit(data, seed=0)
             for name, array in weights.items():
                 expect_same(array, again.get(name), f"the same seed gives another weight {name}")
@@ -41,6 +44,9 @@ def check_generator(make: Callable[[Generate], Generator], *, modalities: tuple[
                 # Another actor gets the weights and nothing else.
                 other = make(QUICK).sample(weights, classes, points, temperature=1.0, seed=1)
                 expect_same(made, other, "a generator with the same weights and seed gives other samples")
+            now = torch.get_rng_state(), np.random.get_state()[1]
+            expect(torch.equal(states[0], now[0]), "draws from torch's global generator")
+            expect_same(states[1], now[1], "draws from numpy's global generator")
         multi = make(QUICK)
         weights = multi.fit(_fit_data(shapes[modality], 24, multi=True), seed=0)
         held = np.eye(3, dtype=np.float32)[[0, 1]]
@@ -48,8 +54,11 @@ def check_generator(make: Callable[[Generate], Generator], *, modalities: tuple[
         expect(made.shape[0] == 2, "a multi-label task asks by (m, C) classes, and gets another number of samples")
 
 
-def check_encoder(make: Callable[[Encoder, str], Any], settings: Encoder | None = None) -> None:
-    """`fit`, then `encode` → (n, d) finite float32, each row by itself; what `save` gives, `load` takes."""
+def check_encoder(make: Any, settings: Encoder | None = None) -> None:
+    """`fit`, then `encode` → (n, d) finite float32, each row by itself; what `save` gives, `load` takes.
+
+    make: a class of encoders. settings: what one of them is built with, where the defaults do not suffice.
+    """
     settings = settings or Encoder()
     for modality in make.modalities:
         encoder, rows = make(settings, modality), payloads(modality, 30)
@@ -121,9 +130,12 @@ def _built(make: Learner, config: Train) -> Network:
 
 def _fit_data(shape: tuple[int, ...], n: int, *, multi: bool = False) -> FitData:
     rng = np.random.default_rng(0)
-    return FitData(
+    data = FitData(
         arrays=rng.random((n, *shape), dtype=np.float32),
         class_probs=rng.dirichlet(np.ones(3), n).astype(np.float32),
         points=rng.normal(size=(n, 4)).astype(np.float32),
         multi=multi,
     )
+    for array in (data.arrays, data.class_probs, data.points):
+        array.setflags(write=False)
+    return data

@@ -47,9 +47,13 @@ def check_diversity(term: DiversityTerm) -> None:
         if n > 1:
             order = np.random.default_rng(1).permutation(n)
             expect_same(term(_take(batch, order)), div[order], "a candidate's diversity depends on the order of rows")
-            expect_same(term(_take(batch, order[:7])), div[order[:7]], "a candidate's diversity depends on the others")
+    batch = _batch(400, 12, 3)
+    for rows in ([3], [7, 9, 11], np.arange(0, 40, 3), np.arange(17, 390)):
+        rows = np.array(rows)
+        expect_same(term(_take(batch, rows)), term(batch)[rows], "a candidate's diversity depends on the others")
     batch = _batch(40, 12, 3)
-    flat = replace(batch, embedding=np.zeros_like(batch.embedding), novelty_scale=0.0)
+    alike = {"embedding": np.ones_like(batch.embedding), "dataset_embedding": np.ones_like(batch.dataset_embedding)}
+    flat = replace(batch, **alike, novelty_scale=0.0)
     expect_scores(term(flat), 40, "the diversity of candidates that are all alike")
     expect_scores(term(replace(batch, multi=True)), 40, "the diversity in a multi-label task")
 

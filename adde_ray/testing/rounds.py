@@ -42,7 +42,7 @@ def check_annotator(make: Callable[[Config, Data, RunDir], Annotator]) -> None:
                 return
             _expect_decisions(decisions, query)
             again = make(config, data, run).answer(query, synthetic, round_)
-            expect(decisions.equals(again), "the same query gets other decisions after a restart")
+            expect(again is not None and decisions.equals(again), "the same query gets other decisions after a restart")
 
 
 def check_stopping(rule: StoppingRule) -> None:

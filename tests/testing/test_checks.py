@@ -31,6 +31,11 @@ from adde_ray.testing.expect import expect
 def parts() -> list:
     """A check to be called for each part of the package that needs no model and no files."""
     found = []
+
+    def check_multi(name: str) -> None:
+        testing.check_uncertainty(multilabel.UNCERTAINTY[name], of_members=name in OF_MEMBERS)
+
+    found += [pytest.param(check_multi, name, id=f"multi-label-{name}") for name in multilabel.UNCERTAINTY]
     for registry, check in (
         (DIVERSITY, lambda name: testing.check_diversity(DIVERSITY[name])),
         (UNCERTAINTY, lambda name: testing.check_uncertainty(UNCERTAINTY[name], of_members=name in OF_MEMBERS)),
@@ -110,7 +115,7 @@ def test_a_broken_uncertainty_of_members():
         (lambda s: s.class_counts / 1.0, "shape"),
         (lambda s: s.membership.max(axis=1, initial=2.0), r"leaves \[0, 1\]"),
         (lambda s: s.proba[:, 0] / max(s.proba[:, 0].max(initial=0), 1e-9), "depends on the others"),
-        (lambda s: np.clip(np.linalg.norm(s.embedding, axis=1) / s.novelty_scale, 0, 1), "not finite"),
+        (lambda s: 0 * s.embedding[:, 0] / s.novelty_scale, "not finite"),
     ],
 )
 def test_a_broken_diversity_term(term, match):
@@ -141,8 +146,6 @@ def test_a_broken_selector(selector, match):
 class Copier:
     """A generator that gives what it has seen."""
 
-    noise = 0.0
-
     def __init__(self, config):
         self.shape = None
 
@@ -164,9 +167,14 @@ def test_a_broken_generator():
     def broken(**methods):
         return type("Broken", (Copier,), methods)
 
+    def drawing(self, *args, **kwargs):
+        np.random.rand()
+        return Copier.sample(self, *args, **kwargs)
+
     for methods, match in (
         ({"fit": lambda self, data, seed: [data.arrays]}, "no arrays by name"),
         ({"fit": lambda self, data, seed: {"a": data.arrays.tolist()}}, "is no numpy array"),
+        ({"sample": drawing}, "numpy's global generator"),
         ({"fit": lambda self, data, seed: {"arrays": unseeded(2)}}, "same seed gives another"),
         ({"sample": lambda self, weights, *_, **__: weights["arrays"]}, "have the shape"),
         ({"sample": lambda self, w, classes, *_, **__: np.zeros((len(classes), 6))}, "not float32"),
