@@ -14,7 +14,7 @@ began. `adde_ray.testing` has a check for every kind. Each decorator gives back 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from adde_ray.errors import UserError
 
@@ -129,6 +129,10 @@ def register_source(name: str, *, section: type[Section], originals: Callable | 
     """
     from adde_ray.config.data import SECTIONS
     from adde_ray.sources import ORIGINALS, SOURCES
+
+    if "source" not in section.model_fields or name not in get_args(section.model_fields["source"].annotation):
+        remedy = f'Give it the field source: Literal["{name}"]'
+        raise UserError(f"the section {section.__name__} is not that of the source", value=name, remedy=remedy)
 
     def add(part: Part) -> Part:
         SECTIONS.register(name)(section)

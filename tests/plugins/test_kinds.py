@@ -8,11 +8,12 @@ from tiny import texts, write
 
 from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.config import Config
+from adde_ray.config.data import DigitsData
 from adde_ray.config_check import check_data, check_names
 from adde_ray.errors import UserError
 from adde_ray.loop import run
 from adde_ray.methods.query import multilabel, terms
-from adde_ray.plugins import register_generator, register_uncertainty
+from adde_ray.plugins import register_generator, register_source, register_uncertainty
 from adde_ray.stages.ingest import prepare
 
 PARTS = """
@@ -226,6 +227,11 @@ def test_a_source_may_use_the_package_s_words_for_something_else(place):
         code, said = adde(*words)
         assert code == 0, said
     assert adde("report", "run")[0] == 0 and adde("export", "run", "--out", "out")[0] == 0
+
+
+def test_a_section_is_its_source_s(place):
+    with pytest.raises(UserError, match=r"the section DigitsData is not that of the source \(got 'own'\)"):
+        register_source("own", section=DigitsData)
 
 
 def test_an_experiment_keeps_the_modules_of_its_command(tmp_path):
