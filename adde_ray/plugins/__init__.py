@@ -158,11 +158,11 @@ def register_gate(name: str, *, modalities: tuple[str, ...]) -> Callable[[Part],
 
 
 def register_annotator(name: str) -> Callable[[Part], Part]:
-    """`review.annotator`. A class (`stages.review.Annotator`) built with the config, the data (`dataset.Data`) and the
+    """`review.annotator`. A class (`annotators.Annotator`) built with the config, the data (`dataset.Data`) and the
     run (`RunDir`), with `answer`: QUERY, SYNTHETIC, the round → DECISIONS (see `artifacts.schema`) about every row, or
     None: it is asked again on `--resume`. In experiments it must answer at once.
     """
-    from adde_ray.stages.review import ANNOTATORS
+    from adde_ray.annotators import ANNOTATORS
 
     return ANNOTATORS.register(name)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from adde_ray.annotators import Annotator
 from adde_ray.artifacts.queries import keep_asked
 from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.artifacts.schema import ACTIONS, DECISIONS, QUERY, SYNTHETIC, frame, with_payload
@@ -18,7 +19,6 @@ from adde_ray.dataset import Data
 from adde_ray.loop import prepare
 from adde_ray.methods.policy.adaptation import Evidence, Policy, Rule
 from adde_ray.methods.policy.stopping import StoppingRule
-from adde_ray.stages.review import Annotator
 from adde_ray.testing.expect import expect, labels
 
 ASKED = 6

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from adde_ray.annotators import ANNOTATORS
 from adde_ray.config import plugins
 from adde_ray.config.data import SECTIONS
 from adde_ray.methods.encoders import ENCODERS
@@ -17,7 +18,6 @@ from adde_ray.methods.policy.stopping import STOPPING
 from adde_ray.methods.query import multilabel, selectors, terms
 from adde_ray.methods.synthesis import acquisition, generators
 from adde_ray.sources import ORIGINALS, SOURCES
-from adde_ray.stages.review import ANNOTATORS
 
 REGISTRIES = [
     SECTIONS, SOURCES, ENCODERS, GATES, CORRUPTIONS, LEARNERS, RULES, STOPPING, ANNOTATORS, multilabel.UNCERTAINTY,

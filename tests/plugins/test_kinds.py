@@ -24,7 +24,7 @@ import polars as pl
 from sklearn.dummy import DummyClassifier
 
 from adde_ray import plugins
-from adde_ray.annotators.simulated import pseudo_labels
+from adde_ray.annotators.model import pseudo_labels
 from adde_ray.methods.encoders import Tfidf
 from adde_ray.methods.model.learner import linear
 

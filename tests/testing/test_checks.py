@@ -10,6 +10,8 @@ import pytest
 from small import rows, write
 
 from adde_ray import testing
+from adde_ray.annotators import ANNOTATORS
+from adde_ray.annotators.simulated import Simulated
 from adde_ray.config import Encoder
 from adde_ray.config.data import CsvData, DigitsData
 from adde_ray.methods.encoders import ENCODERS, Raw
@@ -24,7 +26,6 @@ from adde_ray.methods.query.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY
 from adde_ray.methods.synthesis.acquisition import QUALITY_MODELS
 from adde_ray.methods.synthesis.generators import GENERATORS, MAKES
 from adde_ray.sources import SOURCES
-from adde_ray.stages.review import ANNOTATORS, Simulated
 from adde_ray.testing.expect import expect
 
 
