@@ -22,7 +22,7 @@ from adde_ray.errors import UserError, escaped, first_line
 GROUP = "adde_ray.plugins"
 """Entry points of installed distributions, which are always loaded."""
 
-PACKAGE = str(Path(__file__).parents[1])
+PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +85,8 @@ def _failure(name: str, error: BaseException) -> UserError:
     """What is wrong with a module, in a line."""
     if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
         remedy = "Install it, or put it beside the config or into the folder you are in"
+        if _in_worker():
+            remedy = "Install it on every machine of the Ray cluster, or have it in the job's working directory"
         return UserError(f"there is no module {error.name}", where="plugins.modules", value=name, remedy=remedy)
     if isinstance(error, SyntaxError) and error.filename:
         file, line = error.filename, error.lineno
