@@ -25,7 +25,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from adde_ray.artifacts.run_dir import RunDir
-from adde_ray.config import Config, schema_json
+from adde_ray.config import Config, kept, plugins, schema_json
 from adde_ray.distributed import signals
 from adde_ray.errors import UserError, escaped
 
@@ -60,6 +60,15 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option(
         "--set", help="Override a key: section.key=value. Can be repeated.", metavar="A.B=V", show_default=False
+    ),
+]
+Modules = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        help="Import a module with parts of your own, as [plugins] in the config does. Can be repeated.",
+        metavar="MODULE",
+        show_default=False,
     ),
 ]
 
@@ -152,6 +161,7 @@ def _refuse(error: UserError) -> NoReturn:
 def run(
     config: ConfigFile,
     set_: Overrides = None,
+    plugin: Modules = None,
     run_dir: Annotated[
         Path | None,
         typer.Option(help="Where the run is kept. Default: run.root/run.name of the config.", show_default=False),
@@ -160,7 +170,9 @@ def run(
 ) -> None:
     from adde_ray.progress import RoundTable
 
-    parsed = Config.load(config, set_ or ())
+    if resume and (begun := run_dir or Config.place(config, set_ or ())):
+        plugins.load(kept.modules(begun / "config.json"), near=config.parent)
+    parsed = Config.load(config, set_ or (), modules=plugin or ())
     folder = run_dir or parsed.run_dir
     if resume and (folder / "config.json").exists() and _waits(parsed, folder):
         return
@@ -176,11 +188,11 @@ def run(
     "adde check jobs/configs/digits.toml",
     panel="Build",
 )
-def check(config: ConfigFile, set_: Overrides = None) -> None:
+def check(config: ConfigFile, set_: Overrides = None, plugin: Modules = None) -> None:
     from adde_ray.config_check import check_data, check_names
     from adde_ray.stages.ingest import prepare
 
-    parsed = Config.load(config, set_ or ())
+    parsed = Config.load(config, set_ or (), modules=plugin or ())
     check_names(parsed)
     prepared = prepare(parsed)
     check_data(parsed, prepared.meta)
@@ -257,10 +269,13 @@ def verify(
     repair: Annotated[
         bool, typer.Option("--repair", help="Make again, to the same bytes, what can be made again.")
     ] = False,
+    plugin: Modules = None,
 ) -> None:
     from adde_ray.progress import damage_table
     from adde_ray.verify import verify as verify_run
 
+    if plugin:  # those that the folder names are not imported: it may be a stranger's
+        plugins.load(plugin)
     with out.status("looking"):
         found = verify_run(run, repair=repair)
     if not found.recorded:
@@ -296,6 +311,7 @@ ResumeExperiment = Annotated[
 def ablate(
     grid: Annotated[Path, typer.Argument(help="The grid's TOML file.", metavar="GRID.toml", show_default=False)],
     set_: Overrides = None,
+    plugin: Modules = None,
     folder: ExperimentFolder = None,
     quick: Annotated[bool, typer.Option("--quick", help="The file's smaller variant, in a folder of its own.")] = False,
     concurrency: Concurrency = None,
@@ -305,8 +321,9 @@ def ablate(
         from adde_ray.experiments.conduct import ablate as run_grid
 
     record = run_grid(
-        grid, folder=folder, overrides=set_ or (), quick=quick, concurrency=concurrency, resume=resume, console=out
-    )
+        grid, folder=folder, overrides=set_ or (), modules=plugin or (), quick=quick, concurrency=concurrency,
+        resume=resume, console=out,
+    )  # fmt: skip
     _tell_failures(record)
     for line in record["verdict"]:
         _say(line)
@@ -321,6 +338,7 @@ def ablate(
 def sweep(
     space: Annotated[Path, typer.Argument(help="The sweep's TOML file.", metavar="SPACE.toml", show_default=False)],
     set_: Overrides = None,
+    plugin: Modules = None,
     folder: ExperimentFolder = None,
     concurrency: Concurrency = None,
     resume: ResumeExperiment = False,
@@ -328,7 +346,10 @@ def sweep(
     with out.status("reading"):
         from adde_ray.experiments.conduct import sweep as run_sweep
 
-    record = run_sweep(space, folder=folder, overrides=set_ or (), concurrency=concurrency, resume=resume, console=out)
+    record = run_sweep(
+        space, folder=folder, overrides=set_ or (), modules=plugin or (), concurrency=concurrency, resume=resume,
+        console=out,
+    )  # fmt: skip
     _tell_failures(record)
     if record["stopped"]:
         _say(f"{record['stopped']} of {record['trials']} trials were stopped early")

@@ -8,12 +8,16 @@ from collections.abc import Iterable
 from adde_ray.annotators import ANNOTATORS
 from adde_ray.artifacts.schema import Meta
 from adde_ray.config import Config
-from adde_ray.errors import UserError, choose, needed
+from adde_ray.config.registry import Registry
+from adde_ray.errors import UserError, needed
 from adde_ray.methods.encoders import ENCODERS, resolve
 from adde_ray.methods.encoders.transformer import location
+from adde_ray.methods.gates.expectations import GATES
 from adde_ray.methods.metrics.corruptions import CORRUPTIONS, check_fit
 from adde_ray.methods.model.learner import LEARNERS
 from adde_ray.methods.policy.adaptation import RULES
+from adde_ray.methods.policy.stopping import STOPPING
+from adde_ray.methods.query import multilabel
 from adde_ray.methods.query.selectors import SELECTORS, WHATEVER_SCORE
 from adde_ray.methods.query.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY
 from adde_ray.methods.space.diversity import class_target
@@ -23,21 +27,24 @@ from adde_ray.methods.synthesis.generators import GENERATORS, generator_for
 
 def check_names(config: Config) -> None:
     """Every name of a part is known, and the parts fit together. Raises UserError."""
-    named = [
-        ("encoder.name", {**ENCODERS, "auto": None}, [config.encoder.name]),
-        ("train.learner", LEARNERS, [config.train.learner]),
-        ("generate.generator", {**GENERATORS, "auto": None, "none": None}, [config.generate.generator]),
-        ("quality_control.models", QUALITY_MODELS, config.quality_control.models),
-        ("select.uncertainty", UNCERTAINTY, [config.select.uncertainty]),
-        ("select.diversity", DIVERSITY, config.select.diversity),
-        ("select.selector", SELECTORS, [config.select.selector]),
-        ("review.annotator", ANNOTATORS, [config.review.annotator]),
-        ("adapt.rules", RULES, config.adapt.rules),
-        ("measure.corruptions", CORRUPTIONS, config.measure.corruptions),
+    named: list[tuple[Registry, Iterable[str]]] = [
+        (GATES, config.gates.own),
+        (ENCODERS, [config.encoder.name]),
+        (LEARNERS, [config.train.learner]),
+        (GENERATORS, [config.generate.generator]),
+        (QUALITY_MODELS, config.quality_control.models),
+        (DIVERSITY, config.select.diversity),
+        (SELECTORS, [config.select.selector]),
+        (ANNOTATORS, [config.review.annotator]),
+        (RULES, config.adapt.rules),
+        (STOPPING, config.stop.own),
+        (CORRUPTIONS, config.measure.corruptions),
     ]
-    for where, registry, names in named:
+    for registry, names in named:
         for name in names:
-            choose(registry, name, where=where)
+            registry.check(name)
+    if config.select.uncertainty not in multilabel.UNCERTAINTY:  # which task it is, the data says
+        UNCERTAINTY.check(config.select.uncertainty)
     _check_packages(config)
     _check_members(config)
     _check_tuning(config)
@@ -123,6 +130,15 @@ def check_data(config: Config, meta: Meta) -> None:
     if config.encoder.model:
         location(config.encoder.model)
     generator_for(config.generate.generator, meta.modality)
+    for name in config.gates.own:
+        if meta.modality not in (modalities := GATES[name].modalities):
+            what = f"is a gate for {' and '.join(modalities)} data, and the data is {meta.modality}"
+            raise UserError(what, where="gates.own", value=name, remedy="Leave it out")
+    known, task = (multilabel.UNCERTAINTY, "multi-label") if meta.multi else (UNCERTAINTY, "single-label")
+    if config.select.uncertainty not in known:
+        remedy = f"Choose one of: {', '.join(sorted(known))}"
+        what = f"is no uncertainty of {task} tasks"
+        raise UserError(what, where="select.uncertainty", value=config.select.uncertainty, remedy=remedy)
     class_target(meta.classes, config.diversity)
     _known("diversity.subgroup_target", config.diversity.subgroup_target, meta.subgroups, "subgroup column")
     _known("measure.rare_classes", config.measure.rare_classes, meta.classes, "class")

@@ -24,6 +24,8 @@ LAYERS = [
     {"loop"},
     {"verify", "experiments"},
     {"cli"},
+    {"plugins"},
+    {"testing"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

@@ -115,3 +115,17 @@ def test_submitted_experiments_run_on_the_cluster_and_resume(job_server, tmp_pat
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("trials/*/result.json")}
     assert submit(job_server, *arguments, "--resume").returncode == 0
     assert {path: path.stat().st_mtime_ns for path in written} == written and len(written) == 2
+
+
+def test_a_job_brings_parts_of_its_own(job_server, tmp_path):
+    """They lie in the job's working directory, from which the workers that synthesise import them."""
+    address, env = job_server
+    example = JOBS.parent / "examples" / "plugin"
+    command = [RAY, "job", "submit", "--address", address, "--working-dir", example, "--", sys.executable]
+    arguments = [JOBS / "run.py", "rings.toml", "--plugin", "my_lab.parts", "--run-dir", tmp_path / "run"]
+    small = ["--set", "stop.labels=10", "--set", "train.steps=20", "--set", "data.rows=40"]
+    done = subprocess.run([*command, *arguments, *small], env=env, capture_output=True, text=True)
+    assert done.returncode == 0 and "succeeded" in done.stdout + done.stderr, done.stdout + done.stderr
+    run = RunDir.at(tmp_path / "run")
+    assert set(run.round(0).read("synthetic.parquet")["generator"]) == {"blend"}
+    assert run.config.plugins.modules == ("my_lab.parts",)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from adde_ray.annotators.model import Model
 from adde_ray.annotators.protocol import Annotator
 from adde_ray.annotators.simulated import Simulated
 from adde_ray.annotators.spreadsheet import Spreadsheet
 from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.config import Config
+from adde_ray.config.registry import Registry
 from adde_ray.dataset import Data
-from adde_ray.errors import choose
 
-ANNOTATORS = {"simulated": Simulated, "file": Spreadsheet, "model": Model}
+_ANNOTATORS: dict[str, Callable[[Config, Data, RunDir], Annotator]] = {
+    "simulated": Simulated, "file": Spreadsheet, "model": Model
+}  # fmt: skip
+ANNOTATORS: Registry[Callable[[Config, Data, RunDir], Annotator]] = Registry(
+    "annotator", _ANNOTATORS, where="review.annotator"
+)
 
 
 def make_annotator(config: Config, data: Data, run: RunDir) -> Annotator:
     """The configured annotator of a run. Raises UserError for an unknown name."""
-    return choose(ANNOTATORS, config.review.annotator, where="review.annotator")(config, data, run)
+    return ANNOTATORS[config.review.annotator](config, data, run)
 
 
 __all__ = ["ANNOTATORS", "Annotator", "make_annotator"]

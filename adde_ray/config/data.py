@@ -6,8 +6,21 @@ import inspect
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SerializeAsAny,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+    model_validator,
+)
 
+from adde_ray.config.registry import Registry
 from adde_ray.labels import canonical
 
 
@@ -83,7 +96,7 @@ ClassName = Annotated[Label, AfterValidator(_name)]
 
 
 class FilesData(Section):
-    """What every source that reads files has."""
+    """What every source that reads files has: besides, a `path`, and `size` where images are resized to it."""
 
     max_rejected: float = Field(0.05, ge=0, le=1)
     """Share of unusable files or rows above which the data is refused; below it they are set aside with their
@@ -319,7 +332,16 @@ class HubData(FilesData):
         return self
 
 
-SECTIONS: dict[str, Any] = {
+class UnknownData(Section):
+    """`[data]` of a run whose plugin is not there: what it holds, unchecked."""
+
+    model_config = ConfigDict(extra="allow")
+
+    source: Name
+    """The plugin's source."""
+
+
+_SECTIONS: dict[str, type[Section]] = {
     "digits": DigitsData,
     "image_folder": FolderData,
     "csv": CsvData,
@@ -330,6 +352,28 @@ SECTIONS: dict[str, Any] = {
     "npy": NpyData,
 }
 
+SECTIONS: Registry[type[Section]] = Registry("data section", _SECTIONS, where="data.source")
+
+KEPT = {"kept": True}
+"""Context in which a config is parsed that a run keeps: its plugins may not be there."""
+
+
+def _own_section(value: Any, known: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """The section of a plugin's source; the others are pydantic's affair."""
+    source = value.get("source") if isinstance(value, dict) else None
+    if isinstance(source, str) and source not in _SECTIONS:
+        if source in SECTIONS:
+            return SECTIONS[source].model_validate(value)
+        if info.context == KEPT:
+            return UnknownData.model_validate(value)
+    if isinstance(value, Section) and not isinstance(value, tuple(_SECTIONS.values())):
+        return value
+    return known(value)
+
+
 Data = Annotated[
     DigitsData | FolderData | CsvData | ChexpertData | HubData | TilesData | NpyData, Field(discriminator="source")
 ]
+
+AnyData = Annotated[SerializeAsAny[Data], WrapValidator(_own_section)]
+"""One of these, or the section of a plugin's source."""

@@ -12,7 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from adde_ray.config import Config
+from adde_ray.config import Config, Plugins
+from adde_ray.config.data import KEPT
+from adde_ray.config.documents import read_json
 from adde_ray.config.validation import mistakes
 from adde_ray.errors import UserError
 
@@ -21,15 +23,26 @@ PLACES = ("data.path", "data.pool", "data.labels", "data.roots", "encoder.model"
 
 
 def parse(tree: dict, *, where: object) -> Config:
-    """The config of a run. Keys that are no longer known are passed over. Raises UserError."""
+    """The config of a run, of whose plugins nothing is imported. Keys that are no longer known are passed over.
+
+    Raises UserError.
+    """
     tree = copy.deepcopy(tree)
     while True:
         try:
-            return Config.model_validate(tree)
+            return Config.model_validate(tree, context=KEPT)
         except ValidationError as error:
             unknown = [found["loc"] for found in error.errors() if found["type"] == "extra_forbidden"]
             if not unknown or not all(_drop(tree, loc) for loc in unknown):
                 raise mistakes(error, Config, tree, where=where, remedy="See `adde config` for every key") from None
+
+
+def modules(path: Path) -> list[str]:
+    """The plugins that a kept config names, for whoever resumes a run of their own; none where it cannot be read."""
+    try:
+        return list(Plugins.model_validate(read_json(path).get("plugins", {})).modules)
+    except (UserError, ValidationError):
+        return []
 
 
 def resumed(kept: dict, given: Config, *, where: object) -> Config:

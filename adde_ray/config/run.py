@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
-from adde_ray.config.data import MANY, ClassName, Data, FolderName, FolderPath, Label, Name, Section
+from adde_ray.config import plugins
+from adde_ray.config.data import MANY, AnyData, ClassName, FolderName, FolderPath, Label, Name, Section
 from adde_ray.config.documents import MAX_DEPTH, parse_toml, read_toml
 from adde_ray.config.validation import mistakes
 from adde_ray.errors import UserError
@@ -97,6 +98,8 @@ class Gates(Section):
     """Share of all rows that may fail these expectations (copies not counted); beyond, the data is refused."""
     drift_rows: int = Field(128, ge=0, le=1000)
     """Rows of each of pool, dataset and val on which drift between them is measured every round; 0 = not measured."""
+    own: tuple[Name, ...] = Field((), max_length=100)
+    """Gates of plugins that every row must pass as well, by name."""
 
     @model_validator(mode="after")
     def _order(self):
@@ -395,6 +398,8 @@ class Stop(Section):
     """Stop when neither M_div nor M_qual rose by `tolerance` in this many rounds; 0 = never."""
     tolerance: float = Field(0.005, ge=0, le=100)
     """What counts as a rise for `plateau`."""
+    own: tuple[Name, ...] = Field((), max_length=100)
+    """Stopping rules of plugins, by name; they are asked after the others."""
 
 
 class Compare(Section):
@@ -416,11 +421,21 @@ class Run(Section):
     """Every random choice of the run derives from this."""
 
 
+Module = Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+
+
+class Plugins(Section):
+    """Modules with parts of your own, whose names this config may then use; see `adde_ray.plugins`."""
+
+    modules: tuple[Module, ...] = Field((), max_length=100)
+    """Imported in this order, from the environment, from this file's folder or from the one you are in."""
+
+
 class Config(Section):
     """A whole run. `Config.load("run.toml", ["select.alpha=0.5"])`."""
 
     run: Run = Run()
-    data: Data
+    data: AnyData
     gates: Gates = Gates()
     encoder: Encoder = Encoder()
     simulate: Simulate = Simulate()
@@ -437,25 +452,46 @@ class Config(Section):
     adapt: Adapt = Adapt()
     stop: Stop = Stop()
     compare: Compare = Compare()
+    plugins: Plugins = Plugins()
 
     @classmethod
-    def load(cls, path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+    def load(
+        cls, path: str | Path, overrides: list[str] | tuple[str, ...] = (), *, modules: Iterable[str] = ()
+    ) -> Config:
         """Read a TOML file and apply `a.b=value` overrides. Relative paths in it are relative to the file.
 
-        Raises UserError: missing file, bad TOML, unknown key, wrong type, value out of bounds.
+        modules: plugins besides those that it names. Raises UserError: missing file, bad TOML, unknown key, wrong type,
+        value out of bounds, a plugin that cannot be imported.
         """
         path = Path(path)
-        tree = read_toml(path)
-        resolve_paths(tree, path.parent)
-        keys = [_apply(tree, override) for override in overrides]
-        return cls.parse(tree, where=path, overridden=keys)
+        tree, keys = _read(path, overrides)
+        _add_modules(tree, modules)
+        return cls.parse(tree, where=path, overridden=keys, near=path.parent)
 
     @classmethod
-    def parse(cls, tree: dict, *, where: object = "config", overridden: Iterable[tuple[str, ...]] = ()) -> Config:
-        """Validate a plain dict (as TOML or JSON gives it).
+    def place(cls, path: str | Path, overrides: Iterable[str] = ()) -> Path | None:
+        """Where the run of a TOML file is kept, whatever else it holds; None where it does not say so rightly."""
+        try:
+            run = Run.model_validate(_read(Path(path), overrides)[0].get("run", {}))
+        except ValidationError:
+            return None
+        return run.root / run.name
 
-        overridden: keys that came by --set, of which a mistake says so. Raises UserError with all mistakes.
+    @classmethod
+    def parse(
+        cls,
+        tree: dict,
+        *,
+        where: object = "config",
+        overridden: Iterable[tuple[str, ...]] = (),
+        near: Path | None = None,
+    ) -> Config:
+        """Validate a plain dict (as TOML or JSON gives it), once the plugins it names are imported.
+
+        overridden: keys that came by --set, of which a mistake says so. near: a folder that plugins may lie in.
+        Raises UserError with all mistakes.
         """
+        plugins.load(_modules(tree), near=near)
         try:
             return cls.model_validate(tree)
         except ValidationError as error:
@@ -498,6 +534,29 @@ def resolve_paths(tree: dict, folder: Path) -> None:
     if isinstance(encoder, dict) and isinstance(encoder.get("model"), str):
         model = str(folder / os.path.expanduser(encoder["model"]))
         encoder["model"] = model if os.path.isdir(model) else encoder["model"]
+
+
+def _read(path: Path, overrides: Iterable[str]) -> tuple[dict, list[tuple[str, ...]]]:
+    """A TOML file with overrides, and their keys."""
+    tree = read_toml(path)
+    resolve_paths(tree, path.parent)
+    return tree, [_apply(tree, override) for override in overrides]
+
+
+def _modules(tree: dict) -> tuple[str, ...]:
+    """The plugins that a config's tree names; none where that is wrong, of which the config's errors tell."""
+    try:
+        return Plugins.model_validate(tree.get("plugins", {})).modules
+    except ValidationError:
+        return ()
+
+
+def _add_modules(tree: dict, modules: Iterable[str]) -> None:
+    """Behind those that are there."""
+    if more := [name for name in modules if name not in _modules(tree)]:
+        section = tree.setdefault("plugins", {})
+        if isinstance(section, dict) and isinstance(section.setdefault("modules", []), list):
+            section["modules"] = list(dict.fromkeys([*section["modules"], *more]))
 
 
 def copy_key(key: str, source: dict, tree: dict) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
-from adde_ray.config.data import Section
+from adde_ray.config.data import SECTIONS, Section
 from adde_ray.errors import UserError, nearest
 
 AT_MOST = 10
@@ -94,7 +94,7 @@ def _parts(path: Path, group: list[dict], model: type[Section], tree: Any) -> di
         remedy = f"{nearest(path[-1], known)}Known keys here: {', '.join(known)}"
         return {"what": "unknown key", "value": first["input"], "remedy": remedy}
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        names = [str(tag) for tag in _tags(model, path)]
+        names = list(SECTIONS)
         given = first["input"].get("source") if isinstance(first["input"], dict) else None
         listed = ", ".join(map(repr, names))
         return {
@@ -156,12 +156,6 @@ def _choices(error: dict) -> list[str]:
     return re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
 
 
-def _tags(model: type[Section], path: Path) -> Iterable[str]:
-    """The sources that a section with alternatives has."""
-    for section in _sections(model.model_fields[str(path[-1])].annotation):
-        yield from _sources(section)
-
-
 def _section_at(model: type[Section], path: Path, tree: Any) -> type[Section]:
     """The section at a place of the tree; of several that may stand there the one its `source` names."""
     for part in path:
@@ -169,13 +163,9 @@ def _section_at(model: type[Section], path: Path, tree: Any) -> type[Section]:
         field = model.model_fields.get(str(part))
         inside = _sections(field.annotation) if field else [model]
         source = tree.get("source") if isinstance(tree, dict) else None
-        named = [s for s in inside if "source" in s.model_fields and source in _sources(s)]
-        model = (named or inside or [model])[0]
+        named = [SECTIONS[source]] if part == "data" and isinstance(source, str) and source in SECTIONS else inside
+        model = (named or [model])[0]
     return model
-
-
-def _sources(section: type[Section]) -> tuple[str, ...]:
-    return get_args(section.model_fields["source"].annotation)
 
 
 def _sections(annotation: Any) -> list[type[Section]]:

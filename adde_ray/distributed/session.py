@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from adde_ray.config import plugins
 from adde_ray.distributed import signals
 from adde_ray.errors import Halted, UserError, first_line
 
@@ -42,11 +43,14 @@ KILLED = "error: killed, or the Ray cluster was lost; nothing committed is lost,
 def ensure_ray() -> None:
     """Join the Ray cluster that RAY_ADDRESS names, as it does under `ray job submit`; else start a local one.
 
+    Its workers are told of the plugins there are.
+
     Raises UserError: there is no such cluster, it wants a token, or none can be started here.
     """
     import ray
 
     if ray.is_initialized():
+        plugins.publish()
         return
     # Of many tasks that fail alike the first is told; Ray would add a traceback for each of the others.
     os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
@@ -68,6 +72,7 @@ def ensure_ray() -> None:
     if lost not in signals.REASONS:
         signals.REASONS.append(lost)
     threading.Thread(target=_watch, name="ray", daemon=True).start()
+    plugins.publish()
 
 
 def lost() -> Halted | None:

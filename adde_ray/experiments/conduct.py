@@ -34,6 +34,7 @@ def ablate(
     *,
     folder: str | Path | None = None,
     overrides: Iterable[str] = (),
+    modules: Iterable[str] = (),
     quick: bool = False,
     concurrency: int | None = None,
     resume: bool = False,
@@ -42,15 +43,17 @@ def ablate(
     """Run a grid. Returns folder, trials, failures (trial → reason), means (strategy → final macro-F1) and verdict
     (who is ahead at the end, in a line or a few).
 
-    folder: default root/name of the file. overrides: `a.b=value`, in every trial's config. quick: the file's smaller
+    folder: default root/name of the file. overrides: `a.b=value`, in every trial's config. modules:
+    plugins besides those that configs name. quick: the file's smaller
     variant. concurrency: trials at a time. Raises UserError for anything the user can mend, before the first trial.
     """
     path = Path(path).resolve()
     grid = Grid.load(path)
     grid = grid.made_quick() if quick else grid
-    trials = grid.trials(tuple(overrides), path.parent)
     where = ExperimentDir(folder or grid.root / grid.name)
-    with where.start(grid.told(), trials, resume=resume):
+    modules = tuple(modules) or where.modules(resume=resume)
+    trials = grid.trials(tuple(overrides), path.parent, modules)
+    with where.start(grid.told(), trials, modules=modules, resume=resume):
         left = [trial for trial in trials if where.result(trial.name) is None]
 
         def run(data: dict[str, ObjectRef], progress: Progress) -> dict[str, str]:
@@ -70,6 +73,7 @@ def sweep(
     *,
     folder: str | Path | None = None,
     overrides: Iterable[str] = (),
+    modules: Iterable[str] = (),
     concurrency: int | None = None,
     resume: bool = False,
     console: Console | None = None,
@@ -81,16 +85,17 @@ def sweep(
     """
     path = Path(path).resolve()
     plan = Sweep.load(path)
-    bases = plan.base(tuple(overrides), path.parent)
+    where = ExperimentDir(folder or plan.root / plan.name)
+    modules = tuple(modules) or where.modules(resume=resume)
+    bases = plan.base(tuple(overrides), path.parent, modules)
     if plan.search == "optuna":
         from adde_ray.experiments import proposals
 
         proposals.require()
     trials = plan.trials(bases)
     total = len(trials) or plan.num_trials
-    where = ExperimentDir(folder or plan.root / plan.name)
     halving = Halving(plan.rungs(bases[1]), keep=plan.keep)
-    with where.start(plan.told(), trials, resume=resume):
+    with where.start(plan.told(), trials, modules=modules, resume=resume):
         before = [where.result(f"{number:04d}") for number in range(total)]
         _tell_before(halving, before, plan)
         # No trials where each is proposed from others' results.

@@ -35,13 +35,15 @@ class ExperimentDir:
         self.root = Path(root).resolve()
 
     @contextlib.contextmanager
-    def start(self, told: dict, trials: list[Trial], *, resume: bool) -> Iterator[None]:
+    def start(self, told: dict, trials: list[Trial], *, modules: tuple[str, ...] = (), resume: bool) -> Iterator[None]:
         """Create or resume it and hold its lock. On a resume there may be more trials than before, but none another.
 
+        modules: plugins that the command named.
         Raises UserError when the folder is in use, holds an experiment and `resume` is false, or holds another one.
         What a UserError ends before the first trial leaves no folder behind.
         """
         told = json.loads(json.dumps(told)) | {"trials": {t.name: _told(t) for t in trials}}
+        told |= {"plugins": list(modules)} if modules else {}
         with locked(self.root):
             path = self.root / EXPERIMENT
             if path.exists():
@@ -74,6 +76,11 @@ class ExperimentDir:
                 if not (self.root / "trials").exists():
                     shutil.rmtree(self.root)
                 raise
+
+    def modules(self, *, resume: bool) -> tuple[str, ...]:
+        """The plugins that the command named which began it; none where it is not resumed."""
+        path = self.root / EXPERIMENT
+        return tuple(read_json(path).get("plugins", ())) if resume and path.exists() else ()
 
     def result(self, name: str) -> dict | None:
         """A trial's result.json; None while it is not finished."""

@@ -87,10 +87,10 @@ class Grid(Spec):
         }
         return self.model_copy(update=changed)
 
-    def trials(self, overrides: tuple[str, ...], folder: Path) -> list[Trial]:
+    def trials(self, overrides: tuple[str, ...], folder: Path, modules: tuple[str, ...] = ()) -> list[Trial]:
         """Every trial, those on the same data side by side. Raises UserError: nothing has been started then.
 
-        folder: the grid file's, to which paths are relative.
+        folder: the grid file's, to which paths are relative. modules: plugins besides those that configs name.
         """
         seeds = list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
         refuse_twice("seeds", seeds)
@@ -103,7 +103,7 @@ class Grid(Spec):
         for dataset in self.datasets:
             for seed in seeds:
                 changes = {**self.set, **{n: {**self.set.get(n, {}), **keys} for n, keys in dataset.set.items()}}
-                base = base_config(dataset.config, changes, overrides, folder=folder, seed=seed)
+                base = base_config(dataset.config, changes, overrides, folder=folder, seed=seed, modules=modules)
                 for name, way in strategies.items():
                     trial = Trial.of(f"{dataset.name}-{name}-{seed}", dataset.name, name, base, way.over(base))
                     check_names(trial.config)

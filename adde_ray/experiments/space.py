@@ -125,9 +125,9 @@ class Sweep(Spec):
         """1 or -1: objective times this is better when higher."""
         return 1 if self.mode == "max" else -1
 
-    def base(self, overrides: tuple[str, ...], folder: Path) -> tuple[Config, Config]:
+    def base(self, overrides: tuple[str, ...], folder: Path, modules: tuple[str, ...] = ()) -> tuple[Config, Config]:
         """The run's config without and with the strategy. Raises UserError."""
-        base = base_config(self.config, self.set, overrides, folder=folder, seed=None)
+        base = base_config(self.config, self.set, overrides, folder=folder, seed=None, modules=modules)
         return base, self.strategy.resolve().over(base)
 
     def trial(self, number: int, drawn: dict[str, Any], bases: tuple[Config, Config]) -> Trial:

@@ -94,9 +94,17 @@ def laid_over(tree: dict, changes: Changes) -> dict:
     return {**tree, **{section: {**(tree.get(section) or {}), **values} for section, values in changes.items()}}
 
 
-def base_config(path: Path, changes: Changes, overrides: tuple[str, ...], *, folder: Path, seed: int | None) -> Config:
+def base_config(
+    path: Path,
+    changes: Changes,
+    overrides: tuple[str, ...],
+    *,
+    folder: Path,
+    seed: int | None,
+    modules: tuple[str, ...] = (),
+) -> Config:
     """A run's TOML with changes and `a.b=value` overrides. `{seed}` in a change is the seed; paths are relative to
-    `folder`. Raises UserError.
+    `folder`. modules: plugins besides those that it names. Raises UserError.
     """
     changes = copy.deepcopy(changes)
     if seed is not None:
@@ -105,7 +113,7 @@ def base_config(path: Path, changes: Changes, overrides: tuple[str, ...], *, fol
     if unknown := [section for section in changes if section not in Config.model_fields]:
         remedy = f"Sections are: {', '.join(Config.model_fields)}"
         raise UserError("no such section", where=f"changes to {path.name}", value=unknown[0], remedy=remedy)
-    config = Config.parse(laid_over(Config.load(path).told(), changes), where=path)
+    config = Config.parse(laid_over(Config.load(path, modules=modules).told(), changes), where=path, near=folder)
     return _everywhere(config.override(*overrides))
 
 

@@ -72,7 +72,7 @@ def _data_mark(config: Config) -> str:
 def prepare_data(trial: Trial, folder: Path) -> Data:
     """The trial's data, read, checked and embedded below `folder`/data unless it is there. Raises UserError."""
     told = trial.config.told()
-    sections = {name: told[name] for name in (*OF_DATA, "run") if name in told}
+    sections = {name: told[name] for name in (*OF_DATA, "run", "plugins") if name in told}
     config = Config.parse(laid_over(sections, {"run": {"name": trial.data}}))
     with RunDir.start(folder / "data" / trial.data, config, resume=True, wait=WAIT_S) as run:
         return prepare(run.config, run)
@@ -117,7 +117,9 @@ def run_trial(trial: Trial, folder: Path, shared: Shared) -> Generator[RoundDir,
         yield from run.rounds()
         config = run.config
         yield from rounds(run, config, shared.data, shared.spaces(config), shared.annotator(config))
-        assert stop_reason(run), "a simulated annotator keeps nobody waiting"
+        if not stop_reason(run):
+            what = "trials need answers at once, and this annotator gave none"
+            raise UserError(what, where="review.annotator", value=config.review.annotator)
         write_result(trial, folder)
 
 

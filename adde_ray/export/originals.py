@@ -13,6 +13,7 @@ from typing import BinaryIO
 import polars as pl
 
 from adde_ray.config import Config
+from adde_ray.config.data import FilesData
 from adde_ray.sources import ORIGINALS
 from adde_ray.sources.originals import PLACES, Original, find
 from adde_ray.sources.storage.files import at
@@ -66,7 +67,7 @@ class Images:
         images = cls.as_the_model_saw(config, splits)
         if config.data.source not in ORIGINALS:
             return images
-        images.wanted, images._file, images.root = True, file, str(at(config.data.path))
+        images.wanted, images._file, images.root = True, file, str(at(getattr(config.data, "path", "")))
         for sample_id, found in find(ORIGINALS[config.data.source](config.data), _real(splits)):
             if isinstance(found, Original):
                 images._put(sample_id, found)
@@ -82,7 +83,7 @@ class Images:
         """No originals."""
         from PIL import Image
 
-        if side := getattr(config.data, "size", None):
+        if isinstance(config.data, FilesData) and (side := getattr(config.data, "size", None)):
             return cls((side, side))
         with Image.open(io.BytesIO(splits["train"]["image"][0])) as image:
             return cls(image.size)

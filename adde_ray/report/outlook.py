@@ -19,6 +19,7 @@ import polars as pl
 
 from adde_ray.artifacts.schema import SPLITS
 from adde_ray.config import Config
+from adde_ray.config.data import FilesData
 from adde_ray.errors import UserError
 from adde_ray.methods import encoders
 from adde_ray.methods.synthesis.generators import generator_for
@@ -166,7 +167,7 @@ def _cross_validated(features: np.ndarray, labels: np.ndarray) -> float:
 
 def original_sizes(config: Config, prepared: Prepared) -> list[tuple[int, int]]:
     """Width and height of some of the images in their files; none where they lie in no files of their own."""
-    if prepared.meta.modality != "image" or not hasattr(config.data, "size"):
+    if prepared.meta.modality != "image" or not (isinstance(config.data, FilesData) and hasattr(config.data, "size")):
         return []
     tables = [table["file"] for table in prepared.splits.values() if "file" in table.columns]
     files = pl.concat([t.cast(pl.String) for t in tables]).drop_nulls().unique().sort() if tables else []

@@ -16,7 +16,7 @@ from adde_ray.artifacts.run_dir import MODEL, RoundDir, RunDir, derive_seed, rea
 from adde_ray.artifacts.schema import Meta
 from adde_ray.config import Config
 from adde_ray.labels import count
-from adde_ray.methods.encoders import better, resolve
+from adde_ray.methods.encoders import ENCODERS, better, resolve
 from adde_ray.methods.stats.paired_rows import row_difference
 from adde_ray.methods.stats.verdict import Judged, judge, sentence
 from adde_ray.stages.train import load
@@ -130,8 +130,8 @@ def _advice(run: RunDir, meta: Meta, found: Judged, worst: Worst | None, level: 
 
 
 def _better_features(config: Config, meta: Meta) -> str | None:
-    if config.train.mode != "head":
-        return None
+    if config.train.mode != "head" or not (config.encoder.name == "auto" or config.encoder.name in ENCODERS):
+        return None  # a plugin's encoder may not be here
     return better(resolve(config.encoder, meta.modality), sized=hasattr(config.data, "size"))
 
 

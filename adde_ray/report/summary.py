@@ -123,5 +123,5 @@ def _status(run: RunDir, last: dict) -> str:
         return "finished"
     current = run.round(len(run.rounds()))
     asked, answered = ((current.root / f"{name}.parquet").exists() for name in ("query", "decisions"))
-    people = run.config.review.annotator not in ("simulated", "model")
-    return "awaiting_review" if people and asked and not answered else "running"
+    by_file = run.config.review.annotator == "file"
+    return "awaiting_review" if by_file and asked and not answered else "running"

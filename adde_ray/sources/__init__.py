@@ -6,13 +6,17 @@ inputs aside with a reason, and raises UserError when there are too many or the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from adde_ray.config.registry import Registry
 from adde_ray.sources import chexpert, digits, npy
 from adde_ray.sources.huggingface import source as huggingface
 from adde_ray.sources.images import image_folder
+from adde_ray.sources.originals import Finder
 from adde_ray.sources.rows import WHERE, Rows
 from adde_ray.sources.tables import table
 
-SOURCES = {
+_SOURCES: dict[str, Callable[..., Rows]] = {
     "digits": digits.read,
     "image_folder": image_folder.read,
     "tiles": image_folder.read,
@@ -22,8 +26,9 @@ SOURCES = {
     "table": table.read,  # the same: a table need not be CSV
     "chexpert": chexpert.read,
 }
+SOURCES: Registry[Callable[..., Rows]] = Registry("source", _SOURCES, where="data.source")
 
-ORIGINALS = {
+ORIGINALS: dict[str, Callable[..., Finder]] = {
     "image_folder": image_folder.originals,
     "tiles": image_folder.originals,
     "huggingface": huggingface.originals,

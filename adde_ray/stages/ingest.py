@@ -20,7 +20,7 @@ from adde_ray.artifacts.run_dir import RunDir, read_json, write_json, write_tabl
 from adde_ray.artifacts.schema import REJECTED, SPLITS, Meta, frame
 from adde_ray.config import Config, Simulate
 from adde_ray.distributed.session import ensure_ray
-from adde_ray.errors import UserError, choose
+from adde_ray.errors import UserError
 from adde_ray.labels import count as count_labels
 from adde_ray.methods import gates
 from adde_ray.methods.gates.expectations import add_nulls, check_nulls
@@ -64,8 +64,7 @@ class Prepared:
 
 def prepare(config: Config) -> Prepared:
     """Read and check the data, write nothing. Raises UserError: unusable data, with what to do."""
-    read = choose(SOURCES, config.data.source, where="data.source")
-    rows = read(config.data, seed=config.run.seed)
+    rows = SOURCES[config.data.source](config.data, seed=config.run.seed)
     streamed = sum(chunk.num_rows for chunk in rows.pool_chunks or ()) >= config.stream.min_rows
     rows = rows if streamed else rows.whole()
     chunks = rows.pool_chunks or ()

@@ -53,7 +53,7 @@ def source(monkeypatch):
     """Replaces the digits by given rows."""
 
     def use(data):
-        monkeypatch.setitem(SOURCES, "digits", lambda config, seed: data)
+        monkeypatch.setitem(SOURCES.parts, "digits", lambda config, seed: data)
 
     return use
 

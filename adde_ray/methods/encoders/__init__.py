@@ -13,7 +13,8 @@ import polars as pl
 
 from adde_ray import config
 from adde_ray.artifacts.images import decode_images, encode_images
-from adde_ray.errors import UserError, choose
+from adde_ray.config.registry import Registry
+from adde_ray.errors import UserError
 from adde_ray.methods.encoders.convnet import Convnet
 from adde_ray.methods.encoders.patches import Patches
 from adde_ray.methods.encoders.transformer import Transformer
@@ -46,7 +47,7 @@ class Encoder(Protocol):
 def resolve(settings: config.Encoder, modality: str) -> str:
     """The encoder's name, "auto" resolved. Raises UserError: unknown, of another modality, model missing or unused."""
     name = AUTO[modality] if settings.name == "auto" else settings.name
-    encoder = choose(ENCODERS, name, where="encoder.name")
+    encoder = ENCODERS[name]
     if modality not in encoder.modalities:
         fit = ", ".join(n for n, e in ENCODERS.items() if modality in e.modalities)
         raise UserError(
@@ -226,7 +227,7 @@ class Reduced:
         self.encoder.load(inner, settings)
 
 
-ENCODERS: dict[str, Any] = {
+_ENCODERS: dict[str, Any] = {
     "pixels": Pixels,
     "patches": Patches,
     "raw": Raw,
@@ -234,5 +235,6 @@ ENCODERS: dict[str, Any] = {
     "transformer": Transformer,
     "convnet": Convnet,
 }
+ENCODERS: Registry[Any] = Registry("encoder", _ENCODERS, where="encoder.name", also=("auto",))
 
 __all__ = ["AUTO", "ENCODERS", "Encoder", "better", "decode_images", "encode_images", "make", "resolve"]

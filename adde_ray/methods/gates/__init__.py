@@ -108,5 +108,5 @@ def report(
         "rows": {name: {"read": count, "kept": kept.get(name, 0)} for name, count in read.items()},
         "rejected": groups.sort("gate", "split", nulls_last=True).to_dicts(),
         "leakage": {**leaks, "action": config.leakage},
-        "settings": config.model_dump(mode="json"),
+        "settings": config.model_dump(mode="json", exclude=None if config.own else {"own"}),
     }

@@ -8,23 +8,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import polars as pl
 
 from adde_ray.artifacts.images import planes
 from adde_ray.config import Expectation, Gates
+from adde_ray.config.registry import Registry
 from adde_ray.errors import UserError
 
 CHARS, WORDS, LINES = 20, 10, 5
 """Shares of characters, words and lines are judged in texts of at least so many."""
 
-Gate = Callable[[pl.Series, Gates], pl.Series]
-"""(n,) payloads → (n,) reasons."""
+
+@dataclass(frozen=True)
+class Gate:
+    """apply: (n,) payloads of one of the modalities, settings → (n,) reasons, null where a row passes."""
+
+    modalities: tuple[str, ...]
+    apply: Callable[[pl.Series, Gates], pl.Series]
 
 
 def reasons(payloads: pl.Series, modality: str, config: Gates) -> pl.DataFrame:
     """gate, reason of each of n payloads: the first gate it fails, or nulls."""
-    failed = [(name, gate(payloads, config)) for name, gate in GATES[modality].items()]
+    named = [(name, GATES[name]) for name in (*ALWAYS, *config.own)]
+    failed = [(name, gate.apply(payloads, config)) for name, gate in named if modality in gate.modalities]
     nothing = pl.Series([None] * len(payloads), dtype=pl.String)
     columns = {f"reason{i}": reason for i, (_, reason) in enumerate(failed)}
     names = [pl.when(pl.col(f"reason{i}").is_not_null()).then(pl.lit(name)) for i, (name, _) in enumerate(failed)]
@@ -160,8 +168,11 @@ def _reason(fails: pl.Expr, why: str) -> pl.Expr:
     return pl.when(fails).then(pl.lit(why))
 
 
-GATES: dict[str, dict[str, Gate]] = {
-    "text": {"length": length, "repetition": repetition, "symbols": symbols},
-    "image": {"contrast": contrast},
-    "vector": {},  # wrong lengths and numbers that are not finite never leave the source
+# Of vectors, wrong lengths and numbers that are not finite never leave the source.
+_GATES = {
+    **{f.__name__: Gate(("text",), f) for f in (length, repetition, symbols)},
+    "contrast": Gate(("image",), contrast),
 }
+GATES: Registry[Gate] = Registry("gate", _GATES, where="gates.own")
+ALWAYS = tuple(GATES)
+"""Gates that are always passed; any other is named in `gates.own`."""

@@ -17,6 +17,7 @@ import polars as pl
 from adde_ray.artifacts.images import encode_images, planes
 from adde_ray.artifacts.run_dir import derive_rng
 from adde_ray.artifacts.schema import payload_series
+from adde_ray.config.registry import Registry
 from adde_ray.errors import UserError
 
 Severity = int
@@ -147,8 +148,9 @@ def _by_word(text: str, change: Callable[[str], str]) -> str:
     return " ".join(change(word) for word in text.split(" "))
 
 
-CORRUPTIONS = {
+_CORRUPTIONS = {
     **{f.__name__: Corruption("image", f) for f in (noise, blur, contrast, brightness, jpeg, pixelate)},
     **{f.__name__: Corruption("text", f) for f in (typos, dropped_words, case)},
 }
+CORRUPTIONS: Registry[Corruption] = Registry("corruption", _CORRUPTIONS, where="measure.corruptions")
 """By name, with what they are for."""

@@ -21,7 +21,7 @@ from scipy.special import expit
 from torch import nn
 
 from adde_ray.config import Train
-from adde_ray.errors import choose
+from adde_ray.config.registry import Registry
 from adde_ray.methods.numerics.matmul import product
 
 ROWS = 65_536
@@ -79,7 +79,7 @@ def num_heads(config: Train) -> int:
 
 def build(dims: int, num_classes: int, config: Train, *, seed: int) -> Network:
     """A freshly initialised network; equal seeds give equal weights."""
-    make = choose(LEARNERS, config.learner, where="train.learner")
+    make = LEARNERS[config.learner]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make(dims, num_classes, config)
@@ -242,4 +242,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(best.x))
 
 
-LEARNERS = {"linear": linear, "mlp": mlp}
+Learner = Callable[[int, int, Train], Network]
+"""Dimensions of the features, number of classes, settings → a network, initialised by torch's own generator."""
+
+LEARNERS: Registry[Learner] = Registry("learner", {"linear": linear, "mlp": mlp}, where="train.learner")

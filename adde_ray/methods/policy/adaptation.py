@@ -12,12 +12,13 @@ history of metrics.json records and what the last query paid → the next round'
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from adde_ray.config import Adapt, Config
-from adde_ray.errors import choose
+from adde_ray.config.registry import Registry
 from adde_ray.methods.policy.stopping import m_div, m_qual
 
 TERMS = ("alpha", "beta", "gamma")
@@ -154,7 +155,7 @@ def adapt(policy: Policy, seen: Evidence, config: Adapt) -> tuple[Policy, list[d
     """The next policy, and each change as {"rule", "what", "from", "to", "reason"}."""
     changes = []
     for name in config.rules:
-        adapted, reason = choose(RULES, name, where="adapt.rules")(policy, seen, config)
+        adapted, reason = RULES[name](policy, seen, config)
         before, after = asdict(policy), asdict(adapted)
         changes += [
             {"rule": name, "what": what, "from": before[what], "to": after[what], "reason": reason}
@@ -173,4 +174,8 @@ def _trend(history: list[dict], window: int) -> dict[str, float] | None:
     return {"m_div": m_div(now) - m_div(then), "m_qual": m_qual(now) - m_qual(then)}
 
 
-RULES = {"broaden": broaden, "tighten": tighten, "trust": trust, "reweigh": reweigh}
+Rule = Callable[[Policy, Evidence, Adapt], tuple[Policy, str | None]]
+"""The policy, what a rule may look at, settings → the next policy, and the reason where it is another one."""
+
+_RULES: dict[str, Rule] = {"broaden": broaden, "tighten": tighten, "trust": trust, "reweigh": reweigh}
+RULES: Registry[Rule] = Registry("adaptation rule", _RULES, where="adapt.rules")

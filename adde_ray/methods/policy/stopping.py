@@ -5,7 +5,10 @@ history: one record of metrics.json for each round so far, the current one last.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from adde_ray.config import Stop
+from adde_ray.config.registry import Registry
 
 
 def labels(history: list[dict], seconds: float, stop: Stop) -> str | None:
@@ -64,8 +67,17 @@ def m_qual(record: dict) -> float:
 
 
 def first_reason(history: list[dict], seconds: float, stop: Stop) -> str | None:
-    """The reason of the first rule that holds, in the order of STOPPING."""
-    return next((reason for rule in STOPPING.values() if (reason := rule(history, seconds, stop))), None)
+    """The reason of the first rule that holds, in the order of STOPPING; then of `stop.own`."""
+    rules = [STOPPING[name] for name in (*ALWAYS, *stop.own)]
+    return next((reason for rule in rules if (reason := rule(history, seconds, stop))), None)
 
 
-STOPPING = {"target": target, "labels": labels, "rounds": rounds, "time": time, "plateau": plateau}
+StoppingRule = Callable[[list[dict], float, Stop], str | None]
+"""metrics.json of every round so far, wall seconds, settings → the reason to stop, or None."""
+
+_STOPPING: dict[str, StoppingRule] = {
+    "target": target, "labels": labels, "rounds": rounds, "time": time, "plateau": plateau
+}  # fmt: skip
+STOPPING: Registry[StoppingRule] = Registry("stopping rule", _STOPPING, where="stop.own")
+ALWAYS = tuple(STOPPING)
+"""Rules that always hold, each with its key in `[stop]`; any other is named in `stop.own`."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from adde_ray.config.registry import Registry
+
 TOP = 3
 """Classes a sample's margin is taken over: its most uncertain ones. The mean over all of them, the usual way to
 aggregate (Reyes, Morell & Ventura 2018), is mostly about the many classes a sample surely lacks, and so sinks as
@@ -70,4 +72,5 @@ def payoff(proba: np.ndarray, targets: np.ndarray, labelled: np.ndarray) -> np.n
     return (np.nan_to_num(np.abs(targets - proba)) * need).mean(axis=1)
 
 
-UNCERTAINTY = {"margin": margin, "entropy": entropy, "least_confidence": least_confidence, "bald": bald}
+_UNCERTAINTY = {"margin": margin, "entropy": entropy, "least_confidence": least_confidence, "bald": bald}
+UNCERTAINTY = Registry("uncertainty", _UNCERTAINTY, where="select.uncertainty")

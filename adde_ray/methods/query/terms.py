@@ -11,12 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adde_ray.errors import choose
+from adde_ray.config.registry import Registry
 from adde_ray.methods.numerics.matmul import nearest_distance
 from adde_ray.methods.query import multilabel
 
 RARITY = 0.6
 """Exponent of class rarity in the diversity term `balance`."""
+
+Uncertainty = Callable[[np.ndarray], np.ndarray]
+"""(n, C) calibrated probabilities, or (n, K, C) of an ensemble's members → (n,) in [0, 1]."""
 
 # --- U: uncertainty of f, (n, C) calibrated probabilities → (n,) in [0, 1] ---------------------------------
 
@@ -78,6 +81,10 @@ class CandidateBatch:
     multi: bool = False  # several classes may hold at once
 
 
+DiversityTerm = Callable[[CandidateBatch], np.ndarray]
+"""n candidates → (n,) in [0, 1]."""
+
+
 def balance(s: CandidateBatch, power: float = RARITY) -> np.ndarray:
     """Expected rarity of the candidate's class: Σ_c p_c · (1 / (1 + labelled_c))^power, over its largest value.
 
@@ -119,7 +126,7 @@ def uncertainty(
 
     members: gives the (n, K, C) probabilities of an ensemble, asked for only by terms in `OF_MEMBERS`.
     """
-    term = choose(multilabel.UNCERTAINTY if multi else UNCERTAINTY, name, where="select.uncertainty")
+    term = (multilabel.UNCERTAINTY if multi else UNCERTAINTY)[name]
     return term(members() if members and name in OF_MEMBERS else proba)
 
 
@@ -146,7 +153,7 @@ def weighted(u: np.ndarray, s: CandidateBatch, *, sharpness: float, rarity: floa
 def diversity(s: CandidateBatch, shares: dict[str, float]) -> np.ndarray:
     """Div, (n,) in [0, 1]: the mean of the diversity terms named in `shares`, weighted by them."""
     total = sum(shares.values())
-    terms = {name: choose(DIVERSITY, name, where="select.diversity") for name in sorted(shares)}
+    terms = {name: DIVERSITY[name] for name in sorted(shares)}
     if total <= 0:
         return np.zeros(len(s.proba), dtype=np.float32)
     return sum((shares[name] / total) * term(s) for name, term in terms.items())
@@ -169,7 +176,11 @@ def weighted_sum(u: np.ndarray, div: np.ndarray, q: np.ndarray, weights: dict[st
     return np.round((weights["alpha"] * u + weights["beta"] * div + weights["gamma"] * q) / total, 6).astype(np.float64)
 
 
-UNCERTAINTY = {"margin": margin, "entropy": entropy, "least_confidence": least_confidence, "bald": bald}
-OF_MEMBERS = ("bald",)
+_UNCERTAINTY: dict[str, Uncertainty] = {
+    "margin": margin, "entropy": entropy, "least_confidence": least_confidence, "bald": bald
+}  # fmt: skip
+UNCERTAINTY: Registry[Uncertainty] = Registry("uncertainty", _UNCERTAINTY, where="select.uncertainty")
+OF_MEMBERS = {"bald"}
 """Those of them that look at the members of an ensemble."""
-DIVERSITY = {"balance": balance, "novelty": novelty, "gaps": gaps}
+_DIVERSITY: dict[str, DiversityTerm] = {"balance": balance, "novelty": novelty, "gaps": gaps}
+DIVERSITY: Registry[DiversityTerm] = Registry("diversity term", _DIVERSITY, where="select.diversity")

@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from adde_ray import config
 from adde_ray.artifacts.run_dir import derive_rng
-from adde_ray.errors import choose
+from adde_ray.config.registry import Registry
 from adde_ray.labels import PRESENT
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def _agreement(
         return _agreement_by_class(features, intended, proba, dataset_features, dataset_labels, names, seed)
     votes = [proba.argmax(axis=1) == intended]
     for name in names:
-        build = choose(QUALITY_MODELS, name, where="quality_control.models")
+        build = QUALITY_MODELS[name]
         if len(features) == 0 or len(dataset_labels) == 0:
             votes.append(np.zeros(len(features), dtype=bool))
             continue
@@ -332,4 +332,6 @@ def _bayes(labels: np.ndarray, seed: int) -> QualityModel:
     return GaussianNB(priors=np.full(num, 1 / num), var_smoothing=0.05)
 
 
-QUALITY_MODELS: dict[str, Callable[[np.ndarray, int], QualityModel]] = {"knn": _knn, "trees": _trees, "bayes": _bayes}
+QUALITY_MODELS: Registry[Callable[[np.ndarray, int], QualityModel]] = Registry(
+    "quality model", {"knn": _knn, "trees": _trees, "bayes": _bayes}, where="quality_control.models"
+)

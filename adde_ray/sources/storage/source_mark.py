@@ -11,7 +11,7 @@ import os
 import stat
 
 from adde_ray.artifacts.run_dir import fingerprint
-from adde_ray.config.data import Section
+from adde_ray.config.data import FilesData, Section
 from adde_ray.errors import UserError
 from adde_ray.sources.storage.files import AnyPath, RemotePath, at, open_file
 from adde_ray.sources.storage.walking import walk_of
@@ -38,7 +38,7 @@ def mark(data: Section) -> dict[str, dict]:
     Raises UserError: a bucket cannot be reached.
     """
     found = {}
-    for key in KEYS:
+    for key in KEYS if isinstance(data, FilesData) else ():
         if getattr(data, key, None) is None:
             continue
         try:

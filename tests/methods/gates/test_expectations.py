@@ -4,10 +4,10 @@ import pytest
 from sklearn.datasets import load_digits
 
 from adde_ray.artifacts.images import encode_images
+from adde_ray.artifacts.schema import MODALITIES
 from adde_ray.config import Expectation, Gates
 from adde_ray.errors import UserError
 from adde_ray.methods.gates.expectations import (
-    GATES,
     add_nulls,
     check_names,
     check_nulls,
@@ -75,7 +75,7 @@ def test_blank_images(mode):
     assert reasons(encode_images(pixels), "image", Gates(min_contrast=0))["gate"].null_count() == 20
 
 
-@pytest.mark.parametrize("modality", GATES)
+@pytest.mark.parametrize("modality", MODALITIES)
 def test_no_rows(modality):
     dtype = {"text": pl.String, "image": pl.Binary, "vector": pl.List(pl.Float32)}[modality]
     assert reasons(pl.Series([], dtype=dtype), modality, Gates()).rows() == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from adde_ray.errors import choose
+from adde_ray.config.registry import Registry
 from adde_ray.methods.query.selectors.batch import batch_greedy
 from adde_ray.methods.query.selectors.candidates import Candidates, Selector
 from adde_ray.methods.query.selectors.clusters import cluster_margin, typiclust
@@ -31,7 +31,7 @@ __all__ = [
 
 def select(candidates: Candidates, size: int, *, selector: str, redundancy: float, rng) -> np.ndarray:
     """Rows of the batch, best first, by the selector of that name."""
-    return choose(SELECTORS, selector, where="select.selector")(candidates, size, redundancy=redundancy, rng=rng)
+    return SELECTORS[selector](candidates, size, redundancy=redundancy, rng=rng)
 
 
 def cap_synthetic(rows: np.ndarray, synthetic: np.ndarray, cap: int) -> np.ndarray:
@@ -39,7 +39,7 @@ def cap_synthetic(rows: np.ndarray, synthetic: np.ndarray, cap: int) -> np.ndarr
     return rows[~synthetic[rows] | (np.cumsum(synthetic[rows]) <= cap)]
 
 
-SELECTORS: dict[str, Selector] = {
+_SELECTORS: dict[str, Selector] = {
     "batch_greedy": batch_greedy,
     "top_k": top_k,
     "random": random,
@@ -52,16 +52,17 @@ SELECTORS: dict[str, Selector] = {
     "uncertainty_herding": uncertainty_herding,
     "most_confident": most_confident,
 }
+SELECTORS: Registry[Selector] = Registry("selector", _SELECTORS, where="select.selector")
 
-WHATEVER_SCORE = frozenset({"random", "k_center", "badge", "typiclust", "prob_cover", "most_confident"})
+WHATEVER_SCORE = {"random", "k_center", "badge", "typiclust", "prob_cover", "most_confident"}
 """Those that do not look at the score."""
 
 FROM_ALL = WHATEVER_SCORE | {"ranked_batch", "uncertainty_herding"}
 """Those that must see every candidate, or a random sample where the pool is too large for memory: a shortlist of the
 best scores would be a choice they did not make."""
 
-BY_LENGTH = frozenset({"batch_greedy"})
+BY_LENGTH = {"batch_greedy"}
 """Those that look at how near one sample must be to another to stand for it."""
 
-FOR_SIZE = frozenset({"typiclust", "cluster_margin"})
+FOR_SIZE = {"typiclust", "cluster_margin"}
 """Those that cluster for the size asked for: their smaller batch is another one, not the first of a larger one."""

@@ -14,7 +14,8 @@ import numpy as np
 
 from adde_ray.artifacts.images import encode_images
 from adde_ray.config import Generate
-from adde_ray.errors import UserError, choose
+from adde_ray.config.registry import Registry
+from adde_ray.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,11 @@ def generator_for(name: str, modality: str) -> str | None:
 
     Raises UserError for an unknown name, or one that cannot make this modality.
     """
-    choose({**GENERATORS, "auto": None, "none": None}, name, where="generate.generator")
+    GENERATORS.check(name)
     if name == "none":
         return None
     if name == "auto":
-        return next((known for known in GENERATORS if modality in MAKES[known]), None)
+        return next((known for known in AUTO if modality in MAKES[known]), None)
     if modality not in MAKES[name]:
         raise UserError(
             f"makes {' and '.join(MAKES[name])} samples only, the data is {modality}",
@@ -96,7 +97,12 @@ def _cvae(config: Generate) -> Generator:
     return CVAE(config)
 
 
+AUTO = ("cvae",)
+"""Of which the first that makes a modality is taken for it."""
+
 MAKES: dict[str, tuple[str, ...]] = {"cvae": ("image", "vector")}
 """The modalities each generator can make."""
 
-GENERATORS: dict[str, Callable[[Generate], Generator]] = {"cvae": _cvae}
+GENERATORS: Registry[Callable[[Generate], Generator]] = Registry(
+    "generator", {"cvae": _cvae}, where="generate.generator", also=("auto", "none")
+)

@@ -1,0 +1,1 @@
+"""Parts of our lab's own for adde_ray."""
