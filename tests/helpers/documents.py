@@ -27,9 +27,19 @@ def all_blocks(language: str) -> list[tuple[str, str]]:
 
 
 def section(title: str, page: str) -> str:
-    """What stands under a heading, up to the next of its level or above."""
-    level, text = re.search(rf"^(#+) {title}\n(.*)", DOCUMENTS[page], re.M | re.S).groups()
-    return re.split(rf"^#{{1,{len(level)}}} ", text, maxsplit=1, flags=re.M)[0]
+    """What stands under a heading, up to the next of its level or above. A comment in a block is no heading."""
+    found: list[str] = []
+    level, in_block = 0, False
+    for line in DOCUMENTS[page].splitlines():
+        in_block ^= line.startswith("```")
+        heading = None if in_block else re.match(r"(#+) (.*)", line)
+        if heading and level and len(heading[1]) <= level:
+            break
+        if heading and heading[2] == title:
+            level = len(heading[1])
+        elif level:
+            found.append(line)
+    return "\n".join(found)
 
 
 def command_lines(text: str) -> list[str]:
