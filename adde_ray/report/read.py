@@ -42,7 +42,7 @@ class RunRecord:
     """All the report tells, as read from the run's folder."""
 
     root: Path
-    record: dict  # summary.summarise: status, stop_reason, num_labels, dataset_fingerprint, …
+    summary: dict  # summary.summarise: status, stop_reason, num_labels, dataset_fingerprint, …
     config: dict
     provenance: dict
     meta: Meta
@@ -81,7 +81,7 @@ def read_run_record(run: RunDir) -> RunRecord:
         raise UserError("no round is done yet, there is nothing to report", where=run.root, remedy="Continue the run")
     return RunRecord(
         root=run.root,
-        record=summarise(run),
+        summary=summarise(run),
         config=read_json(run.root / "config.json"),
         provenance=unsealed(_json_or(run.root / "provenance.json", {})),
         meta=Meta.from_json(read_json(run.root / "ingest" / "meta.json")),
