@@ -8,7 +8,6 @@ import shlex
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import pytest
 import typer
 from documents import (
@@ -35,7 +34,6 @@ from adde_ray.experiments.grid import Grid
 from adde_ray.experiments.space import Sweep
 from adde_ray.methods.encoders import ENCODERS
 from adde_ray.methods.query import selectors, terms
-from adde_ray.methods.synthesis import generators
 from adde_ray.review import actions
 
 COMMANDS = typer.main.get_command(app).commands
@@ -284,44 +282,3 @@ def test_code_compiles_and_imports_what_is_public(page, code):
         assert set(names.split(", ")) <= set(adde_ray.__all__)
     for path, override in re.findall(r'Config\.load\("(.*?)", \["(.*?)"', code):
         Config.load(ROOT / path, [override])
-
-
-def code_with(words: str) -> str:
-    return next(code for _, code in all_blocks("python") if words in code)
-
-
-def test_the_term_shown():
-    scope = dict(vars(terms))
-    exec(code_with("def typicality"), scope)
-    assert scope["DIVERSITY"].keys() == terms.DIVERSITY.keys() | {"typicality"}
-    typicality, rng = scope["typicality"], np.random.default_rng(0)
-    for n in (0, 1, 40):
-        x = rng.normal(size=(n, 3))
-        div = typicality(terms.CandidateBatch(np.ones((n, 2)) / 2, x, x, np.ones(2), None, 1.0))
-        assert div.shape == (n,) and np.isfinite(div).all() and ((div >= 0) & (div <= 1)).all()
-    assert div.max() > 0.5 > div.min()
-
-
-def test_the_generator_shown():
-    scope = {}
-    exec(code_with("class Blend"), scope)
-    names = dict(vars(generators))
-    exec(code_with("def _blend"), names)
-    assert names["MAKES"].keys() == names["GENERATORS"].keys() == generators.GENERATORS.keys() | {"blend"}
-    rng = np.random.default_rng(0)
-    for shape in ((5,), (1, 8, 8)):
-        data = generators.FitData(
-            rng.random((12, *shape), dtype=np.float32),
-            rng.dirichlet(np.ones(3), 12).astype(np.float32),
-            rng.normal(size=(12, 4)).astype(np.float32),
-        )
-        generator = scope["Blend"](None)
-        weights = generator.fit(data, seed=0)
-
-        def draw(seed, generator=generator, weights=weights):
-            return generator.sample(weights, np.array([0, 2]), np.zeros((2, 4)), temperature=0.8, seed=seed)
-
-        made = draw(1)
-        assert made.shape == (2, *shape) and made.dtype == np.float32
-        assert made.min() >= data.arrays.min() and made.max() <= data.arrays.max()
-        assert np.array_equal(made, draw(1)) and not np.array_equal(made, draw(2))
