@@ -231,6 +231,13 @@ def test_every_strategy_encoder_and_source_is_told():
     assert rows("Your data", "docs/your-data.md") - {"data.source"} == set(SECTIONS)
 
 
+def test_the_glossary_has_one_word_for_one_thing():
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]*) \|$", DOCUMENTS["docs/glossary.md"], re.M)
+    words = [word for cell, _, _ in rows if cell not in ("word", "---") for word in cell.split(", ")]
+    assert len(words) > 80 and len(words) == len(set(words))
+    assert not [cell for cell, meaning, avoid in rows if not meaning.strip() or cell in avoid.split(", ")]
+
+
 def test_selectors_that_see_a_random_shortlist_are_told():
     told = re.search(r"selector that must see every candidate \((.*?)\)", DOCUMENTS["docs/large-pools.md"])[1]
     assert set(re.findall(r"`(\w+)`", told)) == set(selectors.FROM_ALL)
@@ -254,7 +261,9 @@ def test_links_lead_somewhere(page):
             assert not anchor or anchor in anchors(target), f"{link}#{anchor}"
 
 
-PATHS = r"`((?:[\w.-]+/)+[\w-]+\.(?:py|yaml|toml|html)|(?:adde_ray|tests|jobs|docs|benchmarks|examples)/[\w/]*|[a-z]\w+\.py)`"
+FILES = r"(?:[\w.-]+/)+[\w-]+\.(?:py|yaml|toml|html)"
+FOLDERS = r"(?:adde_ray|tests|jobs|docs|benchmarks|examples)/[\w/]*"
+PATHS = rf"`({FILES}|{FOLDERS}|[a-z]\w+\.py)`"
 """Of code and configs."""
 
 YOURS = {"my_lab/parts.py", "parts.py", "blend.py"}
