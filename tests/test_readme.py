@@ -1,4 +1,4 @@
-"""What README.md and ARCHITECTURE.md say is there: configs load, commands parse, paths exist, code runs."""
+"""What README.md and docs/architecture.md say is there: configs load, commands parse, paths exist, code runs."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ from adde_ray.methods.synthesis import generators
 from adde_ray.review import actions
 
 ROOT = Path(__file__).parents[1]
-README, ARCHITECTURE = (ROOT / "README.md").read_text(), (ROOT / "ARCHITECTURE.md").read_text()
-DOCUMENTS = {"README.md": README, "ARCHITECTURE.md": ARCHITECTURE, "CHANGELOG.md": (ROOT / "CHANGELOG.md").read_text()}
+README, ARCHITECTURE = (ROOT / "README.md").read_text(), (ROOT / "docs" / "architecture.md").read_text()
+DOCUMENTS = {
+    name: (ROOT / name).read_text()
+    for name in ("README.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+}
 COMMANDS = typer.main.get_command(app).commands
 
 
@@ -139,7 +142,8 @@ def test_make_targets_and_scripts_exist():
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_lead_somewhere(name):
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", DOCUMENTS[name]) if "://" not in link]
-    assert not [link for link in links if not link.endswith(".png") and not (ROOT / link).exists()]
+    folder = (ROOT / name).parent
+    assert not [link for link in links if not link.endswith(".png") and not (folder / link).exists()]
 
 
 def test_every_module_says_what_it_is():
