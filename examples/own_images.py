@@ -50,7 +50,7 @@ truth = {f"{i}.png": s for i, s in enumerate(rng.choice(list(SHAPES), number, p=
 for name, shape in truth.items():
     draw(images / "unlabelled" / name, shape, rng)
 data = {"source": "image_folder", "path": str(images), "size": 16, "mode": "L"}
-stop, review = {"labels": 20 if args.quick else 80}, {"annotator": "file"}
+stop, review = {"labels": 20 if args.quick else 60}, {"annotator": "file"}
 config = Config.parse({"data": data, "generate": {"generator": "none"}, "review": review, "stop": stop})
 while (summary := run(config, folder, resume=True))["status"] == "awaiting_review":
     answer(folder / "rounds" / f"{summary['review']['round']:03d}" / "review.csv", truth)

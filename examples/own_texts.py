@@ -46,7 +46,7 @@ parser.add_argument("--quick", action="store_true", help="fewer texts and answer
 args = parser.parse_args()
 truth = write(args.out / "mails.csv", np.random.default_rng(0), 200 if args.quick else 2000)
 data = {"source": "csv", "path": str(args.out / "mails.csv"), "text_column": "text"}
-stop = {"labels": 20 if args.quick else 100}
+stop = {"labels": 20 if args.quick else 60}
 config, folder = Config.parse({"data": data, "review": {"annotator": "file"}, "stop": stop}), args.out / "run"
 while (summary := run(config, folder, resume=True))["status"] == "awaiting_review":
     table = folder / "rounds" / f"{summary['review']['round']:03d}" / "review.csv"

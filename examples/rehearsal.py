@@ -31,5 +31,6 @@ for name, record in (("ADDE", summary), ("random", summary["baselines"]["random"
     curve = [(r["num_asked"], round(r["test"]["macro_f1"], 2)) for r in record["rounds"]]
     print(f"{name}: answers and macro-F1 on test: {curve}")
 found = rehearsal(RunDir.at(args.out))
+assert found is not None, "both selections have run to their end"
 print(*found.lines, sep="\n")
 print("report:", write_report(RunDir.at(args.out)))
