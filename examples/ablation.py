@@ -33,7 +33,7 @@ strategies = [
 [quick]  # what quick = True runs instead
 seeds = 2
 strategies = ["adde", "random"]
-set = { stop.labels = 20 }
+set = { stop.labels = 10 }
 """
 
 parser = argparse.ArgumentParser()
