@@ -2,58 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 import pytest
+import ray_head
+from ray_head import RAY
 
 from adde_ray.artifacts.run_dir import RunDir, read_table
 from adde_ray.report.summary import summarise
 
 JOBS = Path(__file__).parents[1] / "jobs"
-RAY = Path(sys.executable).with_name("ray")
 SMALL = ["--set", "stop.labels=10", "--set", "generate.steps=20", "--set", "compare.random=false"]
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
 def job_server():
-    """The address of a head's job server, and the environment that reaches it; apart from any other Ray here."""
-    root = tempfile.mkdtemp(prefix="adde", dir="/tmp")  # short: Ray's socket names below it have a limit
-    token = "ab" * 32
-    env = {**os.environ, "RAY_TMPDIR": root, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
-    env.pop("RAY_ADDRESS", None)  # of the cluster that other tests share
-    port = free_port()
-    head = subprocess.Popen(
-        [RAY, "start", "--head", "--block", f"--port={free_port()}", f"--dashboard-port={port}", "--num-cpus=2",
-         f"--dashboard-agent-listen-port={free_port()}", f"--ray-client-server-port={free_port()}",
-         "--min-worker-port=0", "--max-worker-port=0", f"--temp-dir={root}", "--disable-usage-stats"],
-        env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 90
-    while subprocess.run([RAY, "job", "list", "--address", address], env=env, capture_output=True).returncode:
-        assert head.poll() is None and time.monotonic() < deadline, "the head did not come up"
-        time.sleep(0.5)
-    yield address, env
-    head.send_signal(signal.SIGTERM)
-    try:
-        head.wait(30)
-    except subprocess.TimeoutExpired:
-        os.killpg(head.pid, signal.SIGKILL)
-    shutil.rmtree(root, ignore_errors=True)
+    with ray_head.job_server() as head:
+        yield head
 
 
 def submit(job_server, script: str, *arguments: str) -> subprocess.CompletedProcess:
