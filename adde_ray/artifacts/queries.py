@@ -30,7 +30,7 @@ def read_asked(round_: RoundDir) -> Split | None:
     table = round_.read(ASKED)
     if table is None:
         return None
-    dims = table[FEATURES].list.len().max() or 0
+    dims = int(table[FEATURES].list.len().to_numpy().max(initial=0))
     features = np.array(table[FEATURES].to_list(), dtype=np.float32).reshape(len(table), dims)
     return Split(table.drop(FEATURES), features)
 

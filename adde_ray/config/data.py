@@ -182,7 +182,11 @@ class TilesData(ClassFolders):
     @property
     def ranges(self) -> tuple[tuple[float, float], ...]:
         """(low, high) of each band."""
-        return self.scale if isinstance(self.scale[0], tuple) else (self.scale,) * len(self.bands)
+        pairs = tuple(pair for pair in self.scale if isinstance(pair, tuple))
+        if pairs:
+            return pairs
+        low, high = (value for value in self.scale if not isinstance(value, tuple))
+        return ((low, high),) * len(self.bands)
 
 
 class CsvData(LabelledRows):

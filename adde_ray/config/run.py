@@ -476,6 +476,7 @@ class Config(Section):
 
     @property
     def run_dir(self) -> Path:
+        """The run's folder: `run.root`/`run.name`."""
         return self.run.root / self.run.name
 
 

@@ -77,12 +77,13 @@ def _file(id_: str, file: File, format_: str):
 
 def _classes(classes: tuple[str, ...]):
     import mlcroissant as mlc
+    from rdflib import URIRef
 
     return mlc.RecordSet(
         id="classes",
         name="classes",
         description="What each value of `label` stands for.",
-        data_types=[ENUMERATION],
+        data_types=[URIRef(ENUMERATION)],
         key=["classes/label"],
         fields=[
             mlc.Field(id="classes/label", name="label", data_types=[mlc.DataType.INTEGER]),

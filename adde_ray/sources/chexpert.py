@@ -109,13 +109,16 @@ class ChexpertChunk:
 
     @property
     def name(self) -> str:
+        """Its first row and how many there are, for messages."""
         return f"{self.rows[WHERE][0]} … ({len(self.rows)} rows)"
 
     @property
     def num_rows(self) -> int:
+        """Its rows, with an image or without."""
         return len(self.rows)
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """The rows with their images, and those whose image cannot be read."""
         return _with_images(self.rows, self.config, self.place)
 
 
@@ -125,7 +128,8 @@ def _observations(table: pl.DataFrame, config: ChexpertData) -> tuple[str, ...]:
     if lacking := [name for name in ABOUT[:1] if name not in table.columns]:
         raise UserError("has no such column", where=where, value=lacking[0], remedy=LAYOUT)
     there = [name for name in table.columns if name not in (*ABOUT, WHERE)]
-    for key, names in (("observations", config.observations), ("uncertain", _by_class(config))):
+    by_class = config.uncertain if isinstance(config.uncertain, dict) else {}
+    for key, names in (("observations", config.observations), ("uncertain", by_class)):
         if unknown := [name for name in names if name not in there]:
             remedy = f"There are: {listing(there)}"
             raise UserError("no such observation", where=f"data.{key}", value=unknown[0], remedy=remedy)
@@ -159,14 +163,9 @@ def _parsed(
 
 def _meaning(name: str, config: ChexpertData) -> dict[str, str]:
     """Cell -> "1", "0" or "?" (not known), for one observation."""
-    policies = _by_class(config)
-    uncertain = policies.get(name, "ignore") if policies else config.uncertain
+    uncertain = config.uncertain.get(name, "ignore") if isinstance(config.uncertain, dict) else config.uncertain
     as_ = {"ones": "1", "zeros": "0", "ignore": "?"}
     return {"1": "1", "0": "0", "-1": as_[uncertain], "": as_[config.blank]}
-
-
-def _by_class(config: ChexpertData) -> dict[str, str]:
-    return config.uncertain if isinstance(config.uncertain, dict) else {}
 
 
 def _label(row: dict, meanings: dict[str, dict[str, str]]) -> str | list[str]:

@@ -118,14 +118,17 @@ class NpyPart:
 
     @property
     def name(self) -> str:
+        """The file, its first row and its last, for messages."""
         numbers = self.rows[VECTOR]
         return f"{self.file_name}: rows {numbers[0] + 1}-{numbers[-1] + 1}" if len(numbers) else self.file_name
 
     @property
     def num_rows(self) -> int:
+        """How many vectors it has."""
         return len(self.rows)
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """The rows with their vectors (lists of `dims` float32), and those beyond the file's end. Raises OSError."""
         numbers, dims = self.rows[VECTOR].to_numpy(), self.matrix.dims
         kind = np.dtype(self.matrix.kind)
         wanted, there = [np.zeros((0, dims), np.float32)], np.zeros(len(numbers), bool)
@@ -193,7 +196,7 @@ _MALFORMED = (
 )  # fmt: skip
 
 
-def _file(path: AnyPath, name: str, matrix: Matrix, rows: pl.DataFrame) -> TableFile:
+def _file(path: AnyPath, name: str, matrix: Matrix, rows: pl.DataFrame) -> TableFile[NpyPart]:
     parts = tuple(NpyPart(path, name, matrix, rows[i : i + ROWS]) for i in range(0, len(rows), ROWS))
     return TableFile(path, name, parts, rows.clear().cast({VECTOR: pl.List(pl.Float32)}))
 

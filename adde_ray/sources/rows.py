@@ -35,16 +35,19 @@ class Chunk(Protocol):
     @property
     def name(self) -> str:
         """Stable and unique among the chunks of a source: for messages, and for knowing which are done."""
+        ...
 
     @property
     def num_rows(self) -> int:
         """How many rows it has, or at most has; rows that turn out unusable are counted too."""
+        ...
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
         """Its rows as `Rows.splits["pool"]` has them, and what had to be set aside. Never raises for bad data.
 
         All chunks of a source give the same columns in the same order, with the same types.
         """
+        ...
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,7 @@ def refuse_lost(before: Iterable[str], after: Iterable[str], rejected: list[Reje
 
 def lost_classes(before: Iterable[str | None], after: Iterable[str | None]) -> list[str]:
     """What a user may want to know of classes of which no row is left. before, after: the labels."""
-    gone = sorted(set(before) - set(after) - {None})
+    gone = sorted({label for label in before if label is not None} - set(after))
     return [f"No usable row is left of {len(gone)} classes: {listing(gone, 5)}"] if gone else []
 
 

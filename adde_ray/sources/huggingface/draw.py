@@ -13,18 +13,20 @@ from heapq import nsmallest
 import polars as pl
 
 from adde_ray.artifacts.run_dir import derive_rng, fingerprint
+from adde_ray.artifacts.schema import from_arrow
 from adde_ray.config.data import CsvData
 from adde_ray.errors import UserError
 from adde_ray.labels import foreign, rarest
+from adde_ray.sources.huggingface.parts import HubPart
 from adde_ray.sources.rows import WHERE, draw, identify, why
-from adde_ray.sources.tables.parts import Part, TableFile
+from adde_ray.sources.tables.parts import TableFile
 from adde_ray.sources.tables.pool import chunks_of
 
 LABELLED = {"sample_id": pl.String, "label": pl.String, WHERE: pl.String, "part": pl.UInt32}
 
 
-def labelled_rows(files: Sequence[TableFile], config: CsvData) -> pl.DataFrame:
-    """LABELLED columns of every usable row with a label. files: of `HubPart`s, which `part` counts over all files."""
+def labelled_rows(files: Sequence[TableFile[HubPart]], config: CsvData) -> pl.DataFrame:
+    """LABELLED columns of every usable row with a label; `part` counts the parts over all files."""
     files = [replace(file, parts=tuple(replace(part, labelled=True) for part in file.parts)) for file in files]
     found = [pl.DataFrame(schema=LABELLED)]
     for number, chunk in enumerate(chunks_of(files, config, pl.DataFrame())):
@@ -63,7 +65,9 @@ def _order(sample_ids: pl.Series, seed: int) -> Iterator[str]:
     return (fingerprint(seed, "seed set", sample_id) for sample_id in sample_ids)
 
 
-def taken_out(files: Sequence[TableFile], rows: pl.DataFrame) -> tuple[list[pl.DataFrame], list[TableFile]]:
+def taken_out(
+    files: Sequence[TableFile[HubPart]], rows: pl.DataFrame
+) -> tuple[list[pl.DataFrame], list[TableFile[HubPart]]]:
     """Some of `labelled_rows` as their files have them, and the files without them. Raises UserError: they changed."""
     of_part = {number: tuple(names) for number, names in rows.group_by("part").agg(WHERE).iter_rows()}
     taken, left, number = [], [], 0
@@ -81,7 +85,7 @@ def taken_out(files: Sequence[TableFile], rows: pl.DataFrame) -> tuple[list[pl.D
     return taken, left
 
 
-def _named(part: Part, names: tuple[str, ...]) -> pl.DataFrame:
+def _named(part: HubPart, names: tuple[str, ...]) -> pl.DataFrame:
     try:
         table = part.read()[0].filter(pl.col(WHERE).is_in(names))
     except (UserError, OSError) as error:
@@ -89,4 +93,4 @@ def _named(part: Part, names: tuple[str, ...]) -> pl.DataFrame:
     if len(table) < len(names):
         raise UserError("has changed while it was read", where=part.name, remedy="Try again when it is written")
     # A few rows of a part would keep all of it in memory: polars' strings point into the text they came from.
-    return pl.from_arrow(table.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    return from_arrow(table.to_arrow(compat_level=pl.CompatLevel.oldest()))

@@ -5,7 +5,7 @@ The folder keeps them as numbers of a ClassLabel feature, as strings, or as list
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -32,17 +32,21 @@ class HubPart:
 
     @property
     def path(self) -> AnyPath:
+        """The file."""
         return self.part.path
 
     @property
     def name(self) -> str:
+        """The file and which of its rows, for messages."""
         return self.part.name
 
     @property
     def num_rows(self) -> int:
+        """How many rows it has, those in `without` not counted."""
         return self.part.num_rows - len(self.without)
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """The rows with labels as text, and those set aside. Raises UserError or OSError: nothing of it can be read."""
         table, rejected = self.part.read()
         table = with_names(table, self.label_column, self.classes)
         if self.labelled and self.label_column in table.columns:
@@ -52,10 +56,10 @@ class HubPart:
         return table, rejected
 
 
-def hub_file(file: TableFile, folder: AnyPath, label_column: str, classes: tuple[str, ...]) -> TableFile:
+def hub_file(file: TableFile[Part], folder: AnyPath, label_column: str, classes: tuple[str, ...]) -> TableFile[HubPart]:
     """A file of the dataset in `folder`, its parts as `HubPart`s."""
     parts = tuple(HubPart(part, label_column, classes) for part in file.parts)
-    return replace(file, parts=parts, head=with_names(file.head, label_column, classes), folder=folder)
+    return TableFile(file.path, file.name, parts, with_names(file.head, label_column, classes), folder)
 
 
 def with_names(table: pl.DataFrame, label_column: str, classes: tuple[str, ...]) -> pl.DataFrame:
@@ -97,5 +101,6 @@ def _of_several(table: pl.DataFrame, label_column: str, classes: tuple[str, ...]
 
 
 def _name(value: int | str, classes: tuple[str, ...]) -> str:
-    known = isinstance(value, int) and 0 <= value < len(classes)
-    return classes[value] if known else label_of(value) or str(value)
+    if isinstance(value, int) and 0 <= value < len(classes):
+        return classes[value]
+    return label_of(value) or str(value)

@@ -19,7 +19,7 @@ from adde_ray.errors import UserError, first_line
 from adde_ray.labels import NONE, SEPARATOR, canonical, split
 from adde_ray.sources.huggingface.draw import draw_splits, labelled_rows, taken_out
 from adde_ray.sources.huggingface.folder import SYNONYMS, class_names, features_of, files_by_split, is_image
-from adde_ray.sources.huggingface.parts import hub_file
+from adde_ray.sources.huggingface.parts import HubPart, hub_file
 from adde_ray.sources.images.pictures import read_images
 from adde_ray.sources.originals import Finder, reached
 from adde_ray.sources.rows import WHERE, Reject, Rows, listing, why
@@ -28,7 +28,7 @@ from adde_ray.sources.storage.files import AnyPath, at
 from adde_ray.sources.storage.reach import Reach
 from adde_ray.sources.storage.walking import Walk
 from adde_ray.sources.tables.files import list_parts
-from adde_ray.sources.tables.parts import TableFile
+from adde_ray.sources.tables.parts import Part, TableFile
 from adde_ray.sources.tables.pool import fitting, image_rows, list_all
 from adde_ray.sources.tables.table import assemble, hidden_junk
 
@@ -40,7 +40,7 @@ class Opened:
     """What a folder holds: the pool's files, and the rows of the other splits."""
 
     table: pl.DataFrame  # `SPLIT`: which of our splits a row is in
-    files: dict[str, list[TableFile]]  # our split -> its files, with "pool"
+    files: dict[str, list[TableFile[HubPart]]]  # our split -> its files, with "pool"
     as_table: CsvData  # what the folder is, said as a table's section
     rejected: list[Reject]
     notes: list[str]
@@ -83,7 +83,8 @@ def _image_column(config: HubData, root: AnyPath) -> str | None:
         by_split = files_by_split(root, Walk(Reach(root, config.roots)))
         files = [file for of_split in by_split.values() for file in of_split]
         head = list_parts(files[0], files[0].name, 1).head
-        return _payload(config, head, features_of(root, files)).get("image_column")
+        modality, column = _payload(config, head, features_of(root, files))
+        return column if modality == "image" else None
     except (UserError, OSError, IndexError):
         return None
 
@@ -106,7 +107,8 @@ def _opened(config: HubData, root: AnyPath) -> Opened:
     # A test set whose labels its makers keep to themselves says nothing.
     labelled = table.filter(pl.col(config.label_column).is_not_null())[SPLIT].unique()
     silent = [ours for ours in table[SPLIT].unique(maintain_order=True) if ours not in (*labelled, "seed")]
-    notes = [f"No row of {config.splits[ours]} has a label: it is passed over" for ours in silent]
+    theirs = {str(ours): name for ours, name in config.splits.items()}
+    notes = [f"No row of {theirs[ours]} has a label: it is passed over" for ours in silent]
     notes += leftovers.note(walk.passed)
     return Opened(table.filter(~pl.col(SPLIT).is_in(silent)), files, as_table, rejected + unfit, notes)
 
@@ -160,9 +162,9 @@ def _paths(config: HubData, root: AnyPath, walk: Walk) -> dict[str, list[AnyPath
 
 def _files(
     config: HubData, root: AnyPath, paths: dict[str, list[AnyPath]], names: tuple[str, ...]
-) -> tuple[dict[str, list[TableFile]], bool, list[Reject]]:
+) -> tuple[dict[str, list[TableFile[HubPart]]], bool, list[Reject]]:
     """The files in parts, whether a label is a list of classes, and what is no such file."""
-    files: dict[str, list[TableFile]] = {}
+    files: dict[str, list[TableFile[HubPart]]] = {}
     multi, rejected = False, []
     for ours, of_split in paths.items():
         named = [(path, str(path).removeprefix(str(root)).lstrip("/")) for path in of_split]
@@ -173,7 +175,7 @@ def _files(
     return files, multi, rejected
 
 
-def _whole(ours: str, files: Iterable[TableFile], root: AnyPath, rejected: list[Reject]) -> pl.DataFrame:
+def _whole(ours: str, files: Iterable[TableFile[Part]], root: AnyPath, rejected: list[Reject]) -> pl.DataFrame:
     """All that can be read of a split's files, with `SPLIT`; what cannot goes to `rejected`."""
     tables = []
     for part in (part for file in files for part in file.parts):
@@ -208,32 +210,32 @@ def _as_table(
         there = listing(name for name in columns.columns if name not in (WHERE, SPLIT))
         raise UserError("no such column", where="data.label_column", value=config.label_column,
                         remedy=f"Columns: {there}")  # fmt: skip
+    modality, payload = _payload(config, columns, features)
     return CsvData(
         source="table", path=config.path, split_column=SPLIT, label_column=config.label_column, classes=classes,
         subgroup_columns=config.subgroup_columns, size=config.size, mode=config.mode,
         max_rejected=config.max_rejected, roots=config.roots, label_separator=SEPARATOR if multi else None,
-        **_payload(config, columns, features),
+        text_column=payload if modality == "text" else None,
+        image_column=payload if modality == "image" else None,
+        vector_column=payload if modality == "vector" else None,
     )  # fmt: skip
 
 
-def _payload(config: HubData, columns: pl.DataFrame, features: dict[str, Any]) -> dict[str, str]:
-    """The one column that can be a payload. Raises UserError when there is none, or more than one."""
-    told = {
-        "text_column": config.text_column,
-        "image_column": config.image_column,
-        "vector_column": config.vector_column,
-    }
-    if told := {key: name for key, name in told.items() if name}:
-        return told
+def _payload(config: HubData, columns: pl.DataFrame, features: dict[str, Any]) -> tuple[str, str]:
+    """The modality, and the one column that can be its payload. Raises UserError: there is none, or more than one."""
+    given = {"text": config.text_column, "image": config.image_column, "vector": config.vector_column}
+    for modality, column in given.items():  # the config has seen to it that there is one at most
+        if column:
+            return modality, column
     aside = {config.label_column, SPLIT, WHERE, *config.subgroup_columns}
     kinds = {name: kind for name, kind in columns.schema.items() if name not in aside}
     images = [n for n, kind in kinds.items() if is_image(features.get(n)) or _holds_images(kind)]
     vectors = [n for n, kind in kinds.items() if isinstance(kind, (pl.List, pl.Array)) and kind.inner.is_float()]
     texts = [n for n, kind in kinds.items() if kind == pl.String and n not in images]
     texts = ["text"] if "text" in texts else texts
-    for key, found in (("image_column", images), ("vector_column", vectors), ("text_column", texts)):
+    for modality, found in (("image", images), ("vector", vectors), ("text", texts)):
         if len(found) == 1:
-            return {key: found[0]}
+            return modality, found[0]
         if found:
             break
     raise UserError(
@@ -248,5 +250,7 @@ def _holds_images(kind: pl.DataType) -> bool:
 
 def _classes(labels: Iterable[str], *, multi: bool) -> tuple[str, ...]:
     """The classes that labels name."""
-    labels = {canonical(label) for label in labels} - {None, NONE if multi else None}
-    return tuple(sorted({name for label in labels for part in split(label) for name in part} if multi else labels))
+    there = {name for label in labels if (name := canonical(label)) is not None}
+    if not multi:
+        return tuple(sorted(there))
+    return tuple(sorted({name for label in there - {NONE} for part in split(label) for name in part}))

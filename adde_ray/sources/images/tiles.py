@@ -94,7 +94,8 @@ def _decoded(data: bytes) -> Iterator[list[np.ndarray] | str]:
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        plane = max((page.imagewidth * page.imagelength for page in file.pages), default=0)
+        pages = [page for listed in file.pages if (page := listed.keyframe) is not None]
+        plane = max((page.imagewidth * page.imagelength for page in pages), default=0)
         need = len(data) + sum(series.nbytes for series in file.series) + PLANE_BYTES * plane
         if not ROOM.holds(need):
             yield "is too large for a tile; cut it"
@@ -193,7 +194,8 @@ def _lanczos(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
     if plane.shape == shape:
         return plane
-    return np.asarray(Image.fromarray(plane).resize(shape[::-1], Image.Resampling.LANCZOS))
+    height, width = shape
+    return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.LANCZOS))
 
 
 # --- the range of values ------------------------------------------------------------------------------------

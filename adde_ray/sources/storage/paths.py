@@ -28,7 +28,8 @@ def resolve(reach: Reach, cell: str) -> AnyPath:
     if os.path.exists(path) or "://" in cell or isinstance(folder, RemotePath):
         return path
     for name in _spellings(cell):
-        if os.path.exists(there := reach.find(name)):
+        there = reach.find(name)
+        if isinstance(there, RemotePath) or os.path.exists(there):
             return there
     for name in (cell, *_spellings(cell)):
         if (found := _alike(folder, name)) is not None:

@@ -41,6 +41,7 @@ class RowRange:
 
     @property
     def name(self) -> str:
+        """The file and which of its rows, for messages."""
         return _range(self.file_name, self.first, self.num_rows)
 
 
@@ -52,6 +53,7 @@ class ParquetPart(RowRange):
     skip: int  # rows of the first group that belong to parts before
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """The rows, and those of damaged row groups. Raises UserError: not Parquet, or too large decoded; OSError."""
         return self.decoded(Growth(DECODED_BYTES))
 
     def decoded(self, growth: Growth) -> tuple[pl.DataFrame, list[Reject]]:
@@ -106,7 +108,8 @@ def _slice(file: pq.ParquetFile, group: int, skip: int, size: int, growth: Growt
     return as_frame(pa.Table.from_batches(batches))
 
 
-def list_parquet(path: AnyPath, name: str, rows: int) -> TableFile:
+def list_parquet(path: AnyPath, name: str, rows: int) -> TableFile[ParquetPart]:
+    """The file's rows in parts of about `rows`, by its footer. Raises UserError: it is no such file; OSError."""
     with open_file(path) as opened, decoding("Parquet", name):
         file = pq.ParquetFile(opened)
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
@@ -147,6 +150,7 @@ class ArrowPart(RowRange):
     batches: int
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """The rows; none is set aside. Raises UserError: no stream, or too large decoded; OSError."""
         growth = Growth(DECODED_BYTES)
         with open_stream(self.path, self.name) as stream:
             for _ in range(self.skip):
@@ -159,7 +163,8 @@ class ArrowPart(RowRange):
         return _with_where(table, self.file_name, self.first), []
 
 
-def list_arrow(path: AnyPath, name: str, rows: int) -> TableFile:
+def list_arrow(path: AnyPath, name: str, rows: int) -> TableFile[ArrowPart]:
+    """The file's batches in parts of about `rows` rows; all are passed over. Raises UserError: no stream; OSError."""
     found, first, skip, batches, number, num_bytes = [], 0, 0, 0, 0, 0
     with open_stream(path, name) as stream:
         head = _head(stream.schema)

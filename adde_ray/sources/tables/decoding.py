@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import polars as pl
 import pyarrow as pa
 
+from adde_ray.artifacts.schema import from_arrow
 from adde_ray.errors import UserError, first_line
 
 ROW_BYTES = 64
@@ -66,7 +67,7 @@ def as_frame(table: pa.Table) -> pl.DataFrame:
     for i, column in enumerate(table.schema):
         if pa.types.is_decimal256(column.type):
             table = table.set_column(i, column.name, table.column(i).cast(pa.string()))
-    return pl.from_arrow(table, rechunk=False)
+    return from_arrow(table, rechunk=False)
 
 
 def plain(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -48,6 +48,7 @@ class Dialect:
 
     @property
     def width(self) -> int:
+        """Fields of a row that fits."""
         return len(self.header)
 
     def line_of(self, text: str) -> str:

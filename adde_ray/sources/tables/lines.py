@@ -43,9 +43,11 @@ class LinesPart:
 
     @property
     def name(self) -> str:
+        """The file and which of its lines, for messages."""
         return f"{self.file_name}: lines {self.line}-{self.line + self.lines - 1}"
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """The rows, and those that do not fit. Raises OSError; UserError: its quotes tell nothing apart."""
         with open_file(self.path) as file:
             file.seek(self.start)
             data = file.read(self.end - self.start)
@@ -54,7 +56,8 @@ class LinesPart:
         return parse_csv(data, self.file_name, self.dialect, line=self.line)
 
 
-def list_csv(path: AnyPath, name: str, rows: int) -> TableFile:
+def list_csv(path: AnyPath, name: str, rows: int) -> TableFile[LinesPart]:
+    """The file's rows in parts of about `rows`; all is read once. Raises UserError: it is no such file; OSError."""
     head, _ = _head(path)
     dialect = parse_header(head, name)
     if _has_backslashes(path, dialect.start):
@@ -67,7 +70,8 @@ def list_csv(path: AnyPath, name: str, rows: int) -> TableFile:
     return TableFile(path, name, parts, pl.DataFrame(schema=dict.fromkeys(dialect.header, pl.String)))
 
 
-def list_jsonl(path: AnyPath, name: str, rows: int) -> TableFile:
+def list_jsonl(path: AnyPath, name: str, rows: int) -> TableFile[LinesPart]:
+    """The file's lines in parts of about `rows`; all is read once. Raises UserError: it is no such file; OSError."""
     head, whole = _head(path)
     skip = len(head) - len(plain(head, name))
     table, _ = parse_jsonl(head[skip:] if whole else head[skip : head.rfind(b"\n") + 1], name)
@@ -86,7 +90,9 @@ def _head(path: AnyPath) -> tuple[bytes, bool]:
     return data, whole
 
 
-def _cuts(units: Iterable[tuple[int, int, int]], rows: int, start: int, line: int) -> Iterator[tuple[int, ...]]:
+def _cuts(
+    units: Iterable[tuple[int, int, int]], rows: int, start: int, line: int
+) -> Iterator[tuple[int, int, int, int, int]]:
     """(first byte, byte after the last, first line, number of lines, of rows) of parts of about `rows` rows.
 
     units: bytes, lines and rows of what must stay together.

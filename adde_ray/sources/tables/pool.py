@@ -5,7 +5,7 @@ Every chunk gives the same columns with the same types, agreed on from what all 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -18,7 +18,7 @@ from adde_ray.sources.storage.files import AnyPath, at
 from adde_ray.sources.storage.walking import walk_of
 from adde_ray.sources.tables.columns import PAYLOADS, as_ours, empty_like, set_aside, usable, usual_length
 from adde_ray.sources.tables.files import list_parts, list_tables
-from adde_ray.sources.tables.parts import Part, TableFile
+from adde_ray.sources.tables.parts import P, Part, TableFile
 from adde_ray.sources.tables.spelling import with_plain_names
 
 CHUNK_BYTES = 1 << 26
@@ -38,9 +38,11 @@ class HeldChunk:
 
     @property
     def num_rows(self) -> int:
+        """How many there are, all of them usable."""
         return len(self.table)
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """The rows."""
         return self.table, []
 
 
@@ -56,13 +58,16 @@ class TableChunk:
 
     @property
     def name(self) -> str:
+        """The file and which of its rows, for messages."""
         return self.part.name
 
     @property
     def num_rows(self) -> int:
+        """How many rows it has, the unusable ones included."""
         return self.part.num_rows
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """The usable rows with our columns, as `kinds` has them, and the others with the reason."""
         try:
             table, rejected = self.part.read()
             if not len(table):
@@ -86,10 +91,11 @@ def image_rows(size: int, mode: str) -> int:
     return min(max(CHUNK_BYTES // (size**2 * (3 if mode == "RGB" else 1)), 64), 4096)
 
 
-def list_files(config: CsvData) -> tuple[list[TableFile], list[Reject], list[str]]:
-    """The files of `data.pool`, those that are no such tables, and notes."""
-    main = at(config.path).resolve()
-    pool = at(config.pool)
+def list_files(config: CsvData) -> tuple[list[TableFile[Part]], list[Reject], list[str]]:
+    """The files of `data.pool`, none where it is left out; those that are no such tables; and notes."""
+    if config.pool is None:
+        return [], [], []
+    main, pool = at(config.path).resolve(), at(config.pool)
     walk = walk_of(pool, config.roots)
     named = [(path, name) for path, name in list_tables(pool, walk) if path.resolve() != main]
     files, rejected = list_all(named, image_rows(config.size, config.mode) if config.image_column else TEXT_ROWS)
@@ -97,7 +103,7 @@ def list_files(config: CsvData) -> tuple[list[TableFile], list[Reject], list[str
     return files, walk.lost + rejected + unfit, leftovers.note(walk.passed)
 
 
-def list_all(named: Iterable[tuple[AnyPath, str]], rows: int) -> tuple[list[TableFile], list[Reject]]:
+def list_all(named: Iterable[tuple[AnyPath, str]], rows: int) -> tuple[list[TableFile[Part]], list[Reject]]:
     """The parts of files, about `rows` rows each, and the files that cannot be told apart into parts."""
     files, rejected = [], []
     for path, name in named:
@@ -108,7 +114,7 @@ def list_all(named: Iterable[tuple[AnyPath, str]], rows: int) -> tuple[list[Tabl
     return files, rejected
 
 
-def fitting(files: Iterable[TableFile], config: CsvData) -> tuple[list[TableFile], list[Reject]]:
+def fitting(files: Iterable[TableFile[P]], config: CsvData) -> tuple[list[TableFile[P]], list[Reject]]:
     """The files that have the columns a pool needs, and the others."""
     fit, rejected = [], []
     for file in files:
@@ -120,7 +126,9 @@ def fitting(files: Iterable[TableFile], config: CsvData) -> tuple[list[TableFile
     return fit, rejected
 
 
-def chunks_of(files: list[TableFile], config: CsvData, kinds: pl.DataFrame, length: int = 0) -> tuple[TableChunk, ...]:
+def chunks_of(
+    files: Sequence[TableFile[Part]], config: CsvData, kinds: pl.DataFrame, length: int = 0
+) -> tuple[TableChunk, ...]:
     """The parts of all files, with the types that hold what any of them has, and `kinds`.
 
     length: of a vector; 0: as the first part has it.
@@ -138,7 +146,7 @@ def chunks_of(files: list[TableFile], config: CsvData, kinds: pl.DataFrame, leng
     )
 
 
-def _first_length(files: list[TableFile], config: CsvData) -> int:
+def _first_length(files: Sequence[TableFile[Part]], config: CsvData) -> int:
     modality, payload = config.payload
     for part in (part for file in files for part in file.parts if modality == "vector"):
         try:
