@@ -25,7 +25,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from adde_ray.artifacts.run_dir import RunDir
-from adde_ray.config import Config, schema_json
+from adde_ray.config import Config
 from adde_ray.distributed import signals
 from adde_ray.errors import UserError, escaped, first_line
 
@@ -188,7 +188,9 @@ def check(config: ConfigFile, set_: Overrides = None) -> None:
 @command("adde config > adde.schema.json", panel="Build")
 def config() -> None:
     """Print the JSON schema of the config: every key, its type, default and meaning."""
-    out.print_json(json.dumps(schema_json()))
+    from adde_ray.config_check import named_schema
+
+    out.print_json(json.dumps(named_schema()))
 
 
 @command("adde summary runs/digits --json")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from adde_ray.annotators import ANNOTATORS
 from adde_ray.artifacts.schema import Meta
-from adde_ray.config import Config
+from adde_ray.config import Config, schema_json
 from adde_ray.errors import UserError, choose, needed
 from adde_ray.methods.encoders import ENCODERS, resolve
 from adde_ray.methods.encoders.transformer import location
@@ -50,6 +50,33 @@ def check_names(config: Config) -> None:
             "needs the simulated annotator: people would be asked twice", where="compare.random", value=True,
             remedy="Set compare.random = false",
         )  # fmt: skip
+
+
+def known_names() -> dict[str, list[str]]:
+    """Key of a config that names parts -> the names it may hold, sorted: those `check_names` lets through."""
+    return {
+        "encoder.name": sorted({*ENCODERS, "auto"}),
+        "train.learner": sorted(LEARNERS),
+        "generate.generator": sorted({*GENERATORS, "auto", "none"}),
+        "quality_control.models": sorted(QUALITY_MODELS),
+        "select.uncertainty": sorted(UNCERTAINTY),
+        "select.diversity": sorted(DIVERSITY),
+        "select.selector": sorted(SELECTORS),
+        "review.annotator": sorted(ANNOTATORS),
+        "adapt.rules": sorted(RULES),
+        "measure.corruptions": sorted(CORRUPTIONS),
+    }
+
+
+def named_schema() -> dict:
+    """JSON schema of the config, for editors, with the names of parts that each key may hold."""
+    schema = schema_json()
+    for key, names in known_names().items():
+        section, name = key.split(".")
+        kind = schema["properties"][section]["$ref"].rpartition("/")[2]
+        field = schema["$defs"][kind]["properties"][name]
+        (field.get("items") or field.get("propertyNames") or field)["enum"] = names
+    return schema
 
 
 def _check_members(config: Config) -> None:

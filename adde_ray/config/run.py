@@ -112,7 +112,8 @@ class Encoder(Section):
     """Turns payloads into feature vectors, once per run."""
 
     name: Name = "auto"
-    """auto (pixels for images, tfidf for texts, raw for vectors), pixels, patches, raw, tfidf, transformer."""
+    """auto (pixels for images, tfidf for texts, raw for vectors), pixels, patches, raw, tfidf, transformer, or convnet:
+    a small network for images that starts at random, for `train.mode = "full"`."""
     model: Label | None = None
     """transformer: a Hugging Face model id or a local folder."""
     dims: int = Field(default=0, ge=0, le=100_000)
