@@ -20,6 +20,9 @@ from adde_ray import labels as codec
 SPLITS = ("seed", "pool", "val", "test", "ood")
 """seed: D_0, labelled. pool: unlabelled source. val steers the loop; test and ood only report."""
 
+HELD_OUT = ("val", "test", "ood")
+"""Splits that f never learns from."""
+
 MODALITIES = ("image", "text", "vector")
 """The name of the payload column: encoded image bytes, a string, or a list of float32."""
 

@@ -24,7 +24,7 @@ from adde_ray.sources.images.pictures import read_images
 from adde_ray.sources.originals import Finder, reached
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, listing
 from adde_ray.sources.storage.files import AnyPath, at
-from adde_ray.sources.storage.paths import resolve
+from adde_ray.sources.storage.paths import follow
 from adde_ray.sources.storage.reach import Reach
 from adde_ray.sources.tables.readers import read_file
 
@@ -226,7 +226,7 @@ def _apart(tables: dict[str, pl.DataFrame], rejected: list[Reject]) -> list[str]
 def _with_images(table: pl.DataFrame, config: ChexpertData, place: int) -> tuple[pl.DataFrame, list[Reject]]:
     """The rows whose image can be read, with it, and the others with the reason."""
     reach = Reach(at(config.path), config.roots)
-    found = [_reached(reach, PLACES[place](name)) for name in table["file"]]
+    found = [follow(reach, PLACES[place](name)) for name in table["file"]]
     there = [path for path in found if not isinstance(path, str)]
     read = iter(read_images(there, size=config.size, mode=config.mode))
     found = [path if isinstance(path, str) else next(read) for path in found]
@@ -239,14 +239,6 @@ def _with_images(table: pl.DataFrame, config: ChexpertData, place: int) -> tuple
     return table.with_columns(images).filter(pl.col("image").is_not_null()), rejected
 
 
-def _reached(reach: Reach, cell: str) -> AnyPath | str:
-    """The file, or why it may not be looked at."""
-    try:
-        return resolve(reach, cell)
-    except UserError as error:
-        return error.what
-
-
 def _place(reach: Reach, names: Iterable[str]) -> int:
     """Row of PLACES where the paths lead, as some of them show: asking for each would be slow in a bucket.
 
@@ -254,7 +246,7 @@ def _place(reach: Reach, names: Iterable[str]) -> int:
     """
     for name in names:
         for i, place in enumerate(PLACES):
-            path = _reached(reach, place(name))
+            path = follow(reach, place(name))
             if not isinstance(path, str) and path.is_file():
                 return i
     return 0

@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 from pyarrow import fs
 
+from adde_ray.config.documents import irregular
 from adde_ray.errors import UserError, first_line
 
 BUCKETS = ("s3", "gs")
@@ -182,10 +183,8 @@ def _descriptor(path: Path) -> int:
 
 
 def _check_regular(found: os.stat_result) -> None:
-    if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(errno.EISDIR, "is a folder")
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "is no regular file")
+    if what := irregular(found):
+        raise OSError(errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.EINVAL, what)
 
 
 def _check_size(size: int, at_most: int) -> None:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
+from adde_ray.errors import UserError
 from adde_ray.labels import bare
 from adde_ray.sources.storage.files import AnyPath, RemotePath
 from adde_ray.sources.storage.leftovers import is_leftover
@@ -35,6 +36,14 @@ def resolve(reach: Reach, cell: str) -> AnyPath:
         if (found := _alike(folder, name)) is not None:
             return reach.find(found)
     return path
+
+
+def follow(reach: Reach, cell: str) -> AnyPath | str:
+    """`resolve`, or in words why the cell may not be followed."""
+    try:
+        return resolve(reach, cell)
+    except UserError as error:
+        return error.what
 
 
 def _slashed(name: str) -> str:

@@ -20,7 +20,7 @@ from adde_ray.errors import UserError
 from adde_ray.sources.images.pictures import read_images
 from adde_ray.sources.rows import SOURCE_ROW, WHERE, Reject, listing
 from adde_ray.sources.storage.files import AnyPath
-from adde_ray.sources.storage.paths import resolve
+from adde_ray.sources.storage.paths import follow
 from adde_ray.sources.storage.reach import Reach
 from adde_ray.sources.tables.spelling import canonical
 
@@ -201,10 +201,11 @@ def _decoded(table: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[pl.
         if isinstance(value, bytes):
             found[i] = value
         elif value and value.strip():
-            try:
-                found[i] = resolve(reach, value)
-            except UserError as error:
-                reasons[i] = f"{value.strip()}: {error.what}"
+            path = follow(reach, value)
+            if isinstance(path, str):
+                reasons[i] = f"{value.strip()}: {path}"
+            else:
+                found[i] = path
     pictures = decoder(config)(list(found.values()))
     for i, image in zip(found, pictures, strict=True):
         if isinstance(image, str):
