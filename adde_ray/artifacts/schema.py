@@ -196,7 +196,10 @@ def _array(values: object, type_: pa.DataType) -> pa.Array:
 
 
 def sample_id(payload: bytes | str | np.ndarray) -> str:
-    """Content hash of one sample: 32 hex digits, the same on every machine and in every run."""
+    """Content hash of one sample: 32 hex digits, the same on every machine and in every run.
+
+    Of an image its encoded bytes count, of a text its UTF-8, of a vector (d,) its values as float32.
+    """
     if isinstance(payload, str):
         payload = payload.encode()
     elif isinstance(payload, np.ndarray):

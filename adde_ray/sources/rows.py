@@ -111,7 +111,7 @@ def count(rejected: Iterable[Reject]) -> int:
 
 
 def identify(payloads: Iterable[bytes | str | np.ndarray] | pl.Series) -> pl.Series:
-    """The `sample_id` of each payload."""
+    """The `sample_id` of each of n payloads, (n,) strings. Vectors are (d,) arrays, or lists in a Series."""
     if isinstance(payloads, pl.Series) and isinstance(payloads.dtype, pl.List):
         payloads = (row.to_numpy() for row in payloads)
     return pl.Series("sample_id", [sample_id(payload) for payload in payloads], dtype=pl.String)
@@ -122,6 +122,7 @@ def draw(ids: pl.Series, labels: pl.Series, fractions: dict[str, float], rng: np
 
     Copies of one sample share a split. A class gives each split at least one sample while it has two to give,
     and always keeps one: a class of one sample is all seed. The order of rows has no influence.
+    Raises UserError: the fractions sum to 1 or more.
     """
     if sum(fractions.values()) >= 1:
         raise UserError(

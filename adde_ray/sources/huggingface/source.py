@@ -107,8 +107,7 @@ def _opened(config: HubData, root: AnyPath) -> Opened:
     # A test set whose labels its makers keep to themselves says nothing.
     labelled = table.filter(pl.col(config.label_column).is_not_null())[SPLIT].unique()
     silent = [ours for ours in table[SPLIT].unique(maintain_order=True) if ours not in (*labelled, "seed")]
-    theirs = {str(ours): name for ours, name in config.splits.items()}
-    notes = [f"No row of {theirs[ours]} has a label: it is passed over" for ours in silent]
+    notes = [f"No row of {config.splits[ours]} has a label: it is passed over" for ours in silent]
     notes += leftovers.note(walk.passed)
     return Opened(table.filter(~pl.col(SPLIT).is_in(silent)), files, as_table, rejected + unfit, notes)
 
@@ -148,11 +147,11 @@ def _paths(config: HubData, root: AnyPath, walk: Walk) -> dict[str, list[AnyPath
             remedy='Give a folder that save_to_disk wrote, or one as on the Hub; class folders of images are read by'
             ' data.source = "image_folder"',
         )  # fmt: skip
-    wanted = {ours: SYNONYMS.get(theirs, theirs) for ours, theirs in config.splits.items()}
-    for ours, theirs in wanted.items():
-        if theirs not in there and (ours in ("pool", "seed") or "splits" in config.model_fields_set):
+    wanted: dict[str, str] = {ours: SYNONYMS.get(theirs, theirs) for ours, theirs in config.splits.items()}
+    for ours, theirs in config.splits.items():
+        if wanted[ours] not in there and (ours in ("pool", "seed") or "splits" in config.model_fields_set):
             raise UserError(
-                f"{root} has no such split", where=f"data.splits.{ours}", value=config.splits[ours],
+                f"{root} has no such split", where=f"data.splits.{ours}", value=theirs,
                 remedy=f"Splits there: {listing(sorted(there))}",
             )  # fmt: skip
     if wanted.get("seed") == wanted["pool"]:

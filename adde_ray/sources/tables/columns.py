@@ -26,7 +26,10 @@ from adde_ray.sources.tables.spelling import canonical
 
 
 def as_ours(table: pl.DataFrame, config: CsvData, path: AnyPath) -> pl.DataFrame:
-    """Ours under our names and types (payload, label, _split, WHERE), then the user's."""
+    """Ours under our names and types (payload, label, _split, WHERE), then the user's.
+
+    Raises UserError: a column is not there, is named twice, holds what it may not, or is called like one of ours.
+    """
     modality, payload = config.payload
     given = {f"{modality}_column": payload, "label_column": config.label_column, "split_column": config.split_column}
     given = {key: name for key, name in given.items() if name is not None}
