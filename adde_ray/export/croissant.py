@@ -77,13 +77,12 @@ def _file(id_: str, file: File, format_: str):
 
 def _classes(classes: tuple[str, ...]):
     import mlcroissant as mlc
-    from rdflib import URIRef
 
     return mlc.RecordSet(
         id="classes",
         name="classes",
         description="What each value of `label` stands for.",
-        data_types=[URIRef(ENUMERATION)],
+        data_types=[ENUMERATION],  # pyright: ignore[reportArgumentType]  # a plain text is written alike
         key=["classes/label"],
         fields=[
             mlc.Field(id="classes/label", name="label", data_types=[mlc.DataType.INTEGER]),
