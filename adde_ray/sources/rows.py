@@ -30,7 +30,7 @@ def why(error: UserError | OSError) -> str:
 
 
 class Chunk(Protocol):
-    """A piece of the pool that can be read by itself, on any machine: small to pickle, no ray needed to read it."""
+    """Some rows of the pool, to be read by themselves on any machine: small to pickle, no ray needed to read them."""
 
     @property
     def name(self) -> str:

@@ -1,7 +1,7 @@
 """Dataset folders of Hugging Face's `datasets`, read without that library: what `save_to_disk` writes (Arrow
 streams), and folders laid out as on the Hub (Parquet, CSV or JSON Lines files named after their split).
 
-The pool comes in chunks, also where seed set and val are drawn from its split (`hub_draw`); the other splits are
+The pool comes in chunks, also where seed set and val are drawn from its split (`draw`); the other splits are
 read into memory. Out: as `table`; the label as the class's name.
 """
 
@@ -17,9 +17,9 @@ import polars as pl
 from adde_ray.config.data import CsvData, HubData
 from adde_ray.errors import UserError, first_line
 from adde_ray.labels import NONE, SEPARATOR, canonical, split
+from adde_ray.sources.huggingface.chunks import HubChunk, hub_file
 from adde_ray.sources.huggingface.draw import draw_splits, labelled_rows, taken_out
 from adde_ray.sources.huggingface.folder import SYNONYMS, class_names, features_of, files_by_split, is_image
-from adde_ray.sources.huggingface.parts import HubPart, hub_file
 from adde_ray.sources.images.pictures import read_images
 from adde_ray.sources.originals import Finder, reached
 from adde_ray.sources.rows import WHERE, Reject, Rows, listing, why
@@ -27,8 +27,8 @@ from adde_ray.sources.storage import leftovers
 from adde_ray.sources.storage.files import AnyPath, at
 from adde_ray.sources.storage.reach import Reach
 from adde_ray.sources.storage.walking import Walk
-from adde_ray.sources.tables.files import list_parts
-from adde_ray.sources.tables.parts import Part, TableFile
+from adde_ray.sources.tables.chunks import FileChunk, TableFile
+from adde_ray.sources.tables.files import list_chunks
 from adde_ray.sources.tables.pool import fitting, image_rows, list_all
 from adde_ray.sources.tables.table import assemble, hidden_junk
 
@@ -40,7 +40,7 @@ class Opened:
     """What a folder holds: the pool's files, and the rows of the other splits."""
 
     table: pl.DataFrame  # `SPLIT`: which of our splits a row is in
-    files: dict[str, list[TableFile[HubPart]]]  # our split -> its files, with "pool"
+    files: dict[str, list[TableFile[HubChunk]]]  # our split -> its files, with "pool"
     as_table: CsvData  # what the folder is, said as a table's section
     rejected: list[Reject]
     notes: list[str]
@@ -82,7 +82,7 @@ def _image_column(config: HubData, root: AnyPath) -> str | None:
     try:
         by_split = files_by_split(root, Walk(Reach(root, config.roots)))
         files = [file for of_split in by_split.values() for file in of_split]
-        head = list_parts(files[0], files[0].name, 1).head
+        head = list_chunks(files[0], files[0].name, 1).head
         modality, column = _payload(config, head, features_of(root, files))
         return column if modality == "image" else None
     except (UserError, OSError, IndexError):
@@ -97,7 +97,7 @@ def _opened(config: HubData, root: AnyPath) -> Opened:
     files, multi, rejected = _files(config, root, paths, names)
     rejected += walk.lost
     tables = [_whole(ours, of_split, root, rejected) for ours, of_split in files.items() if ours != "pool"]
-    if not any(map(len, tables)) and not any(file.parts for file in files["pool"]):
+    if not any(map(len, tables)) and not any(file.chunks for file in files["pool"]):
         first = f": {rejected[0]['where']} {rejected[0]['reason']}" if rejected else ""
         raise UserError(f"holds no rows that can be read{first}", where=root, remedy="Write the folder anew")
     empty = pl.DataFrame(schema={SPLIT: pl.String, WHERE: pl.String})
@@ -161,9 +161,9 @@ def _paths(config: HubData, root: AnyPath, walk: Walk) -> dict[str, list[AnyPath
 
 def _files(
     config: HubData, root: AnyPath, paths: dict[str, list[AnyPath]], names: tuple[str, ...]
-) -> tuple[dict[str, list[TableFile[HubPart]]], bool, list[Reject]]:
-    """The files in parts, whether a label is a list of classes, and what is no such file."""
-    files: dict[str, list[TableFile[HubPart]]] = {}
+) -> tuple[dict[str, list[TableFile[HubChunk]]], bool, list[Reject]]:
+    """The files in chunks, whether a label is a list of classes, and what is no such file."""
+    files: dict[str, list[TableFile[HubChunk]]] = {}
     multi, rejected = False, []
     for ours, of_split in paths.items():
         named = [(path, str(path).removeprefix(str(root)).lstrip("/")) for path in of_split]
@@ -174,14 +174,14 @@ def _files(
     return files, multi, rejected
 
 
-def _whole(ours: str, files: Iterable[TableFile[Part]], root: AnyPath, rejected: list[Reject]) -> pl.DataFrame:
+def _whole(ours: str, files: Iterable[TableFile[FileChunk]], root: AnyPath, rejected: list[Reject]) -> pl.DataFrame:
     """All that can be read of a split's files, with `SPLIT`; what cannot goes to `rejected`."""
     tables = []
-    for part in (part for file in files for part in file.parts):
+    for chunk in (chunk for file in files for chunk in file.chunks):
         try:
-            table, aside = part.read()
+            table, aside = chunk.read()
         except (UserError, OSError) as error:
-            rejected.append({"where": part.name, "reason": why(error), "rows": part.num_rows})
+            rejected.append({"where": chunk.name, "reason": why(error), "rows": chunk.num_rows})
         else:
             tables.append(table)
             rejected += aside

@@ -102,7 +102,7 @@ class RemotePath:
         return self
 
     def open(self) -> BinaryIO:
-        """The object, to be read piece by piece. Raises OSError."""
+        """The object, to be read from. Raises OSError."""
         try:
             return io.BufferedReader(self._filesystem().open_input_file(self.path), 1 << 16)
         except (OSError, pa.ArrowException) as error:

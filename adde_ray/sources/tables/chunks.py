@@ -1,4 +1,4 @@
-"""What a big table is read in: parts, each of which can be read by itself, on any machine."""
+"""What a big table is read in: chunks, each of which can be read by itself, on any machine."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import polars as pl
 from adde_ray.sources.rows import Reject
 from adde_ray.sources.storage.files import AnyPath
 
-PART_BYTES = 1 << 28
-"""Bytes of a part, about, as its file holds them: photographs and long texts come in parts of fewer rows."""
+FILE_CHUNK_BYTES = 1 << 28
+"""Bytes of a chunk, about, as its file holds them: photographs and long texts come in chunks of fewer rows."""
 
 
-class Part(Protocol):
+class FileChunk(Protocol):
     """Some rows of a file."""
 
     @property
@@ -37,15 +37,15 @@ class Part(Protocol):
         ...
 
 
-P = TypeVar("P", bound=Part, covariant=True)
+C = TypeVar("C", bound=FileChunk, covariant=True)
 
 
 @dataclass(frozen=True)
-class TableFile(Generic[P]):
-    """A file's parts; an empty table with its columns and their types."""
+class TableFile(Generic[C]):
+    """A file's chunks; an empty table with its columns and their types."""
 
     path: AnyPath
     name: str
-    parts: tuple[P, ...]
+    chunks: tuple[C, ...]
     head: pl.DataFrame
     folder: AnyPath | None = None  # what paths in it are relative to, where that is not the file's own

@@ -25,7 +25,7 @@ GROWTH = 32
 """… and times its size, beyond."""
 
 DECODED_BYTES = 1 << 29
-"""Bytes that a part of a pool's file may become: it is read by itself, with others beside it."""
+"""Bytes that a chunk of a pool's file may become: it is read by itself, with others beside it."""
 
 _RAISED = (
     pa.ArrowException,
@@ -81,7 +81,7 @@ class TooMuch(UserError):
 
 
 class Growth:
-    """How much a file, or a part of one, has become so far."""
+    """How much a file, or a chunk of one, has become so far."""
 
     def __init__(self, at_most: int):
         self._left = self._at_most = at_most

@@ -189,11 +189,11 @@ def _by_arrow(data: bytes, dialect: Dialect) -> pl.DataFrame | None:
     try:
         table = arrow_csv.read_csv(
             pa.BufferReader(data),
-            arrow_csv.ReadOptions(column_names=dialect.header, use_threads=False),  # parts are read side by side
+            arrow_csv.ReadOptions(column_names=dialect.header, use_threads=False),  # chunks are read side by side
             arrow_csv.ParseOptions(delimiter=dialect.separator, quote_char=False, double_quote=False),
             arrow_csv.ConvertOptions(column_types=kinds, null_values=[""], strings_can_be_null=True),
         )
-    except pa.ArrowException:  # too few fields or too many, bytes that are no UTF-8, a row of more than its block
+    except pa.ArrowException:  # too few fields or too many, bytes that are no UTF-8, a row of more than it takes
         return None
     return from_arrow(table)
 

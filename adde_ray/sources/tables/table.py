@@ -1,8 +1,8 @@
 """Texts, vectors or images in a table: a CSV, JSON Lines or Parquet file (`readers`).
 
 Out: text, vector or image (PNG), label, the subgroup columns as strings, every other column untouched; paths of
-images as `file`, tables and rows of encoded ones as `source_row`. See `columns` for what becomes of a column,
-`table_pool` for a pool in many files.
+images as `file`, tables and rows of encoded ones as `source_row`. See `columns` for what becomes of a column, `pool`
+for a pool in many files.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from adde_ray.sources.rows import (
 from adde_ray.sources.storage.files import AnyPath, at
 from adde_ray.sources.storage.reach import Reach
 from adde_ray.sources.storage.walking import walk_of
+from adde_ray.sources.tables.chunks import FileChunk, TableFile
 from adde_ray.sources.tables.columns import as_ours, decoder, empty_like, set_aside, usable, usual_length
-from adde_ray.sources.tables.files import list_parts, list_tables
-from adde_ray.sources.tables.parts import Part, TableFile
+from adde_ray.sources.tables.files import list_chunks, list_tables
 from adde_ray.sources.tables.pool import TEXT_ROWS, HeldChunk, chunks_of, conform, list_files
 from adde_ray.sources.tables.readers import read_file
 from adde_ray.sources.tables.spelling import notes_on, without_missing
@@ -76,7 +76,7 @@ def _whole(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
         if path.suffix.lower() not in (".parquet", ".pq") or not path.is_file():
             raise
         try:
-            table, rejected = read_all(list_parts(path, path.name, TEXT_ROWS).parts)
+            table, rejected = read_all(list_chunks(path, path.name, TEXT_ROWS).chunks)
         except (UserError, OSError):
             table = pl.DataFrame()
         if not len(table):
@@ -92,7 +92,7 @@ def assemble(
     folder: AnyPath,
     *,
     seed: int,
-    pool: Sequence[TableFile[Part]] | None = None,
+    pool: Sequence[TableFile[FileChunk]] | None = None,
 ) -> Rows:
     """A table as `path` holds it, with `WHERE`, as splits with our columns. Paths in it are relative to `folder`.
 
