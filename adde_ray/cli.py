@@ -16,7 +16,7 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich import get_console
@@ -28,6 +28,9 @@ from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.config import Config
 from adde_ray.distributed import signals
 from adde_ray.errors import UserError, escaped, first_line
+
+if TYPE_CHECKING:
+    from adde_ray.stages.ingest import Prepared
 
 
 class Printable(TyperGroup):
@@ -442,7 +445,7 @@ def _tell_rehearsal(record: dict, folder: Path) -> None:
         _say(line)
 
 
-def _tell_plan(config: Config, prepared) -> None:
+def _tell_plan(config: Config, prepared: Prepared) -> None:
     from adde_ray.report import outlook
 
     meta = prepared.meta

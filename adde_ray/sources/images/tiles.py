@@ -24,7 +24,7 @@ from adde_ray.sources.rows import why
 from adde_ray.sources.storage.files import AnyPath, RemotePath, read_bytes
 
 if TYPE_CHECKING:
-    from tifffile import TiffFile
+    from tifffile import TiffFile, TiffPage
 
 PLANE_BYTES = 24
 """What a pixel of one band takes while it is scaled: three copies in float64."""
@@ -131,7 +131,7 @@ def _planes(file: TiffFile) -> list[np.ndarray] | str:
     return planes or "holds no plane of pixels"
 
 
-def _nodata(page) -> float | None:
+def _nodata(page: TiffPage) -> float | None:
     """The value that stands for no data, as GDAL writes it: a text, for all bands."""
     tag = page.tags.get(GDAL_NODATA)
     try:
