@@ -16,7 +16,7 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich import get_console
@@ -25,15 +25,19 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from adde_ray.artifacts.run_dir import RunDir
-from adde_ray.config import Config, kept, plugins, schema_json
+from adde_ray.config import Config, kept, plugins
 from adde_ray.distributed import signals
-from adde_ray.errors import UserError, escaped
+from adde_ray.errors import UserError, escaped, first_line
+
+if TYPE_CHECKING:
+    from adde_ray.stages.ingest import Prepared
 
 
 class Printable(TyperGroup):
     """What a terminal cannot show of users' names is printed as escapes."""
 
-    def main(self, *args: object, **kwargs: object) -> object:
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the command line, as typer's group does."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
@@ -101,7 +105,7 @@ def main(
         bool, typer.Option("--version", help="Show versions and exit.", is_eager=True, callback=_show_versions)
     ] = False,
 ) -> None:
-    pass
+    """What all commands have: `--version`."""
 
 
 def _version(package: str) -> str:
@@ -111,8 +115,8 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def command(help_: str, example: str, *, panel: str = "Look"):
-    """Registers a command whose help ends with an example.
+def command(example: str, *, panel: str = "Look"):
+    """Registers a command whose help is its docstring and an example.
 
     `UserError`s, and what the machine refuses, end in a line each and exit code 2. panel: the group it is shown in.
     """
@@ -130,7 +134,9 @@ def command(help_: str, example: str, *, panel: str = "Look"):
             except OSError as error:
                 if error.errno not in MACHINE:
                     raise
-                _refuse(UserError(error.strerror, where=error.filename, remedy=MACHINE[error.errno]))
+                _refuse(
+                    UserError(error.strerror or first_line(error), where=error.filename, remedy=MACHINE[error.errno])
+                )
             except KeyboardInterrupt as error:
                 # Ray too raises KeyboardInterrupt, where its raylet is gone.
                 stopped = error if isinstance(error, signals.Stopped) else signals.Stopped(error=signals.reason())
@@ -141,7 +147,8 @@ def command(help_: str, example: str, *, panel: str = "Look"):
                     _refuse(error)
                 raise
 
-        app.command(help=f"{help_}\n\nExample: `{example}`", rich_help_panel=panel)(guarded)
+        about = " ".join((function.__doc__ or "").split())
+        app.command(help=f"{about}\n\nExample: `{example}`", rich_help_panel=panel)(guarded)
         return function
 
     return register
@@ -153,11 +160,7 @@ def _refuse(error: UserError) -> NoReturn:
     raise typer.Exit(2) from None
 
 
-@command(
-    "Run the loop until a stopping rule holds, or until people have to answer.",
-    "adde run jobs/configs/digits.toml --set stop.labels=50",
-    panel="Build",
-)
+@command("adde run jobs/configs/digits.toml --set stop.labels=50", panel="Build")
 def run(
     config: ConfigFile,
     set_: Overrides = None,
@@ -168,6 +171,7 @@ def run(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped or killed run left off.")] = False,
 ) -> None:
+    """Run the loop until a stopping rule holds, or until people have to answer."""
     from adde_ray.progress import RoundTable
 
     if resume and (begun := run_dir or Config.place(config, set_ or ())):
@@ -183,12 +187,9 @@ def run(
     _tell(summary, folder)
 
 
-@command(
-    "Validate a config and its data in seconds; trains nothing, writes nothing.",
-    "adde check jobs/configs/digits.toml",
-    panel="Build",
-)
+@command("adde check jobs/configs/digits.toml", panel="Build")
 def check(config: ConfigFile, set_: Overrides = None, plugin: Modules = None) -> None:
+    """Validate a config and its data in seconds; trains nothing, writes nothing."""
     from adde_ray.config_check import check_data, check_names
     from adde_ray.stages.ingest import prepare
 
@@ -199,17 +200,17 @@ def check(config: ConfigFile, set_: Overrides = None, plugin: Modules = None) ->
     _tell_plan(parsed, prepared)
 
 
-@command(
-    "Print the JSON schema of the config: every key, its type, default and meaning.",
-    "adde config > adde.schema.json",
-    panel="Build",
-)
+@command("adde config > adde.schema.json", panel="Build")
 def config() -> None:
-    out.print_json(json.dumps(schema_json()))
+    """Print the JSON schema of the config: every key, its type, default and meaning."""
+    from adde_ray.config_check import named_schema
+
+    out.print_json(json.dumps(named_schema()))
 
 
-@command("Show a run: status, labels bought, quality and diversity by round.", "adde summary runs/digits --json")
+@command("adde summary runs/digits --json")
 def summary(run: RunFolder, json_: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
+    """Show a run: status, labels bought, quality and diversity by round."""
     from adde_ray.progress import summary_table
     from adde_ray.report.summary import summarise
     from adde_ray.review import actions
@@ -225,13 +226,14 @@ def summary(run: RunFolder, json_: Annotated[bool, typer.Option("--json", help="
         _tell(record, run)
 
 
-@command("Write the run's report: one HTML file that works offline.", "adde report runs/digits")
+@command("adde report runs/digits")
 def report(
     run: RunFolder,
     out_: Annotated[
         Path | None, typer.Option("--out", help="Default: report.html in the run.", show_default=False)
     ] = None,
 ) -> None:
+    """Write the run's report: one HTML file that works offline."""
     from adde_ray.report import write_report
     from adde_ray.review.pending import changed_answers
 
@@ -241,10 +243,7 @@ def report(
     _say(f"report: {path}")
 
 
-@command(
-    "Write the dataset as Parquet that Hugging Face `datasets` loads by folder, with a card and Croissant metadata.",
-    "adde export runs/digits --out digits-dataset",
-)
+@command("adde export runs/digits --out digits-dataset")
 def export(
     run: RunFolder,
     out_: Annotated[Path, typer.Option("--out", help="A folder that does not exist yet.")],
@@ -253,6 +252,7 @@ def export(
         typer.Option(help="Images as you gave them, byte for byte, or as the model saw them."),
     ] = "original",
 ) -> None:
+    """Write the dataset as Parquet that Hugging Face `datasets` loads by folder, with a card and Croissant metadata."""
     from adde_ray.export import export as export_run
 
     with out.status("exporting"):
@@ -260,10 +260,7 @@ def export(
     _say(f"dataset: {path}")
 
 
-@command(
-    "List all damage in a run or an experiment: what is missing, cut short, changed, or of another run.",
-    "adde verify runs/digits --repair",
-)
+@command("adde verify runs/digits --repair")
 def verify(
     run: Annotated[Path, typer.Argument(help="The folder of a run, or of an experiment.", show_default=False)],
     repair: Annotated[
@@ -271,6 +268,7 @@ def verify(
     ] = False,
     plugin: Modules = None,
 ) -> None:
+    """List all damage in a run or an experiment: what is missing, cut short, changed, or of another run."""
     from adde_ray.progress import damage_table
     from adde_ray.verify import verify as verify_run
 
@@ -303,11 +301,7 @@ ResumeExperiment = Annotated[
 ]
 
 
-@command(
-    "Run strategies × datasets × seeds side by side, and keep every figure of every round in one table.",
-    "adde ablate jobs/configs/ablation-digits.toml",
-    panel="Experiment",
-)
+@command("adde ablate jobs/configs/ablation-digits.toml", panel="Experiment")
 def ablate(
     grid: Annotated[Path, typer.Argument(help="The grid's TOML file.", metavar="GRID.toml", show_default=False)],
     set_: Overrides = None,
@@ -317,6 +311,7 @@ def ablate(
     concurrency: Concurrency = None,
     resume: ResumeExperiment = False,
 ) -> None:
+    """Run strategies × datasets × seeds side by side, and keep every figure of every round in one table."""
     with out.status("reading"):
         from adde_ray.experiments.conduct import ablate as run_grid
 
@@ -330,11 +325,7 @@ def ablate(
     _say(f"next: adde compare {record['folder']}")
 
 
-@command(
-    "Search for better settings on one dataset: trials side by side, bad ones stopped early.",
-    "adde sweep jobs/configs/sweep-digits.toml --resume",
-    panel="Experiment",
-)
+@command("adde sweep jobs/configs/sweep-digits.toml --resume", panel="Experiment")
 def sweep(
     space: Annotated[Path, typer.Argument(help="The sweep's TOML file.", metavar="SPACE.toml", show_default=False)],
     set_: Overrides = None,
@@ -343,6 +334,7 @@ def sweep(
     concurrency: Concurrency = None,
     resume: ResumeExperiment = False,
 ) -> None:
+    """Search for better settings on one dataset: trials side by side, bad ones stopped early."""
     with out.status("reading"):
         from adde_ray.experiments.conduct import sweep as run_sweep
 
@@ -360,11 +352,7 @@ def sweep(
     _say(f"next: adde compare {record['folder']}")
 
 
-@command(
-    "Compare strategies and look into sweeps: one page that works offline, the same as Markdown, all figures as JSON.",
-    "adde compare experiments/headline",
-    panel="Experiment",
-)
+@command("adde compare experiments/headline", panel="Experiment")
 def compare(
     results: Annotated[
         list[Path],
@@ -386,6 +374,8 @@ def compare(
         str | None, typer.Option(help="The strategy on trial. Default: adde.", show_default=False)
     ] = None,
 ) -> None:
+    """Compare strategies and look into sweeps: one page that works offline, the same as Markdown, all figures as
+    JSON."""
     from adde_ray.experiments.compare import compare as compare_results
 
     with out.status("comparing"):
@@ -476,7 +466,7 @@ def _tell_rehearsal(record: dict, folder: Path) -> None:
         _say(line)
 
 
-def _tell_plan(config: Config, prepared) -> None:
+def _tell_plan(config: Config, prepared: Prepared) -> None:
     from adde_ray.report import outlook
 
     meta = prepared.meta

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from adde_ray.annotators import ANNOTATORS
 from adde_ray.artifacts.schema import Meta
-from adde_ray.config import Config
+from adde_ray.config import Config, schema_json
 from adde_ray.config.registry import Registry
 from adde_ray.errors import UserError, needed
 from adde_ray.methods.encoders import ENCODERS, resolve
@@ -24,27 +24,21 @@ from adde_ray.methods.space.diversity import class_target
 from adde_ray.methods.synthesis.acquisition import QUALITY_MODELS
 from adde_ray.methods.synthesis.generators import GENERATORS, generator_for
 
+NAMED: tuple[Registry, ...] = (
+    GATES, ENCODERS, LEARNERS, GENERATORS, QUALITY_MODELS, UNCERTAINTY, DIVERSITY, SELECTORS, ANNOTATORS, RULES,
+    STOPPING, CORRUPTIONS,
+)  # fmt: skip
+"""What the config names parts of; each knows the key."""
+
 
 def check_names(config: Config) -> None:
     """Every name of a part is known, and the parts fit together. Raises UserError."""
-    named: list[tuple[Registry, Iterable[str]]] = [
-        (GATES, config.gates.own),
-        (ENCODERS, [config.encoder.name]),
-        (LEARNERS, [config.train.learner]),
-        (GENERATORS, [config.generate.generator]),
-        (QUALITY_MODELS, config.quality_control.models),
-        (DIVERSITY, config.select.diversity),
-        (SELECTORS, [config.select.selector]),
-        (ANNOTATORS, [config.review.annotator]),
-        (RULES, config.adapt.rules),
-        (STOPPING, config.stop.own),
-        (CORRUPTIONS, config.measure.corruptions),
-    ]
-    for registry, names in named:
-        for name in names:
-            registry.check(name)
-    if config.select.uncertainty not in multilabel.UNCERTAINTY:  # which task it is, the data says
-        UNCERTAINTY.check(config.select.uncertainty)
+    for registry in NAMED:
+        section, key = registry.where.split(".")
+        names = getattr(getattr(config, section), key)
+        for name in [names] if isinstance(names, str) else names:
+            if registry is not UNCERTAINTY or name not in multilabel.UNCERTAINTY:  # which task it is, the data says
+                registry.check(name)
     _check_packages(config)
     _check_members(config)
     _check_tuning(config)
@@ -57,6 +51,24 @@ def check_names(config: Config) -> None:
             "needs the simulated annotator: people would be asked twice", where="compare.random", value=True,
             remedy="Set compare.random = false",
         )  # fmt: skip
+
+
+def known_names() -> dict[str, list[str]]:
+    """Key of a config that names parts -> the names it may hold, sorted: those `check_names` lets through."""
+    known = {registry.where: {*registry, *registry.also} for registry in NAMED}
+    known[UNCERTAINTY.where] |= {*multilabel.UNCERTAINTY}
+    return {key: sorted(names) for key, names in known.items()}
+
+
+def named_schema() -> dict:
+    """JSON schema of the config, for editors, with the names of parts that each key may hold."""
+    schema = schema_json()
+    for key, names in known_names().items():
+        section, name = key.split(".")
+        kind = schema["properties"][section]["$ref"].rpartition("/")[2]
+        field = schema["$defs"][kind]["properties"][name]
+        (field.get("items") or field.get("propertyNames") or field)["enum"] = names
+    return schema
 
 
 def _check_members(config: Config) -> None:

@@ -42,7 +42,7 @@ class UserError(ValueError):
             message = f"{message} {_cut(remedy, LONGEST['remedy'])}".rstrip(". ")
             message = message if message.endswith("?") else f"{message}."
         message = escaped(message.rstrip())
-        self.lines = (message, *(line for error in more for line in error.lines))
+        self.lines: tuple[str, ...] = (message, *(line for error in more for line in error.lines))
         super().__init__(message + (f" (And {len(self.lines) - 1} more.)" if more else ""))
 
     def __reduce__(self) -> tuple:

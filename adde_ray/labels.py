@@ -170,7 +170,7 @@ def likeliest(proba: np.ndarray, classes: Sequence[str], *, multi: bool) -> tupl
     Multi-label: the classes more likely than not, taken as independent of each other, as f takes them.
     """
     if not multi:
-        return [classes[c] for c in proba.argmax(axis=1)], proba.max(axis=1)
+        return [classes[int(c)] for c in proba.argmax(axis=1)], proba.max(axis=1)
     present = proba >= PRESENT
     return texts(present.astype(np.float32), classes), np.where(present, proba, 1 - proba).prod(axis=1)
 

@@ -91,10 +91,12 @@ class AtWork:
         self.begin(stage)
 
     def begin(self, stage: str) -> None:
+        """From now on this is being done."""
         self.stage, self._began = stage, time.monotonic()
 
     @property
     def seconds(self) -> float:
+        """Since it began."""
         return time.monotonic() - self._began
 
     def __rich__(self) -> Text:
@@ -177,6 +179,7 @@ class Bar:
             self._progress.stop()
 
     def advance(self, rows: int) -> None:
+        """So many more rows are done; the bar shows once the work has taken `QUIET_SECONDS`."""
         self._done += rows
         if self._progress is None and time.monotonic() - self._began > QUIET_SECONDS and get_console().is_terminal:
             self._start()

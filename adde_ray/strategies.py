@@ -7,7 +7,7 @@ encoder, f and budget stay the run's, and with two exceptions who answers (`mads
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from adde_ray.config import MOST_DRAWN, Config
@@ -16,13 +16,16 @@ from adde_ray.errors import UserError, choose
 Setting = object | Callable[[Config], object]
 """A value, or what gives it for the run's own config."""
 
+Settings = Mapping[str, Mapping[str, Setting]]
+"""Section -> key -> setting."""
+
 
 @dataclass(frozen=True)
 class Strategy:
     """What it does, in a line, and the config tree it lays over a run's. baseline: it is none of ADDE's own."""
 
     about: str
-    settings: dict[str, dict[str, Setting]] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
     baseline: bool = True
 
     def over(self, config: Config) -> Config:
@@ -64,9 +67,9 @@ def _without(*terms: str) -> Callable[[Config], dict[str, float]]:
 
 # --- families ---------------------------------------------------------------------------------------------
 
-NO_SYNTHESIS = {"generate": {"generator": "none"}}
-FIXED = {"adapt": {"rules": ()}}
-PLAIN = {"sharpen": False, "rarity": 0.0}
+NO_SYNTHESIS: Settings = {"generate": {"generator": "none"}}
+FIXED: Settings = {"adapt": {"rules": ()}}
+PLAIN: dict[str, Setting] = {"sharpen": False, "rarity": 0.0}
 """U as the literature has it."""
 
 
@@ -82,7 +85,7 @@ def _by_uncertainty(about: str, name: str, selector: str = "top_k") -> Strategy:
     return Strategy(about, {**NO_SYNTHESIS, **FIXED, "select": select, "train": members})
 
 
-def _without_part(about: str, settings: dict[str, dict[str, Setting]]) -> Strategy:
+def _without_part(about: str, settings: Settings) -> Strategy:
     return Strategy(about, settings, baseline=False)
 
 

@@ -3,7 +3,8 @@
 import pytest
 from small import config
 
-from adde_ray.config_check import check_names
+from adde_ray.config import schema_json
+from adde_ray.config_check import check_names, known_names, named_schema
 from adde_ray.errors import UserError
 
 BALD = {"select": {"uncertainty": "bald"}}
@@ -36,3 +37,25 @@ def test_parts_that_do_not_fit(tmp_path, sections, message):
 
 def test_parts_that_do(tmp_path):
     check_names(config(tmp_path / "x.parquet", train={"ensemble": 3, "learner": "mlp", "dropout": 0.1}, **BALD))
+
+
+@pytest.mark.parametrize("key", known_names())
+def test_the_schema_lists_the_names_that_a_key_may_hold(tmp_path, key):
+    section, name = key.split(".")
+    schema = named_schema()
+    field = schema["$defs"][schema["properties"][section]["$ref"].rpartition("/")[2]]["properties"][name]
+    kind = field.get("type")
+    one = {"array": "items", "object": "propertyNames"}.get(kind)
+    names = (field[one] if one else field)["enum"]
+    wrong = {"array": ["wrong"], "object": {"wrong": 1.0}}.get(kind, "wrong")
+    with pytest.raises(UserError) as error:
+        check_names(config(tmp_path / "x.parquet", **{section: {name: wrong}}))
+    assert str(error.value).endswith(f"Choose one of: {', '.join(names)}.")
+    plain = schema_json()["$defs"][schema["properties"][section]["$ref"].rpartition("/")[2]]["properties"][name]
+    assert field["description"] == plain["description"] and field["title"] == plain["title"]
+    assert all(given in names for given in ([field["default"]] if kind == "string" else field["default"]))
+
+
+def test_the_description_of_an_encoder_names_every_one():
+    names = known_names()["encoder.name"]
+    assert all(name in named_schema()["$defs"]["Encoder"]["properties"]["name"]["description"] for name in names)

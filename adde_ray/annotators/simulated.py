@@ -7,6 +7,7 @@ that data.
 from __future__ import annotations
 
 import hashlib
+from typing import TypeGuard
 
 import numpy as np
 import polars as pl
@@ -90,13 +91,13 @@ class SimulatedAnnotator:
         for sample_id, origin, suggested in query.select("sample_id", "origin", "suggested").iter_rows():
             label = truth.get(sample_id) if origin == "real" else judged.get(sample_id, suggested)
             comment = None
-            if label is None or codec.foreign(label, self._classes, multi=self._multi):
+            if self._is_label(label):
+                label = self._mistake(sample_id, label)
+            else:
                 comment = (
                     "not recognisable" if origin == "synthetic" else "none of the classes" if label else "truth unknown"
                 )
                 label = None
-            else:
-                label = self._mistake(sample_id, label)
             action = "reject" if label is None else "accept" if label == suggested else "correct"
             rows.append(decision(sample_id, self.name, action, label, comment, t=t))
         return frame(rows, DECISIONS)
@@ -106,10 +107,16 @@ class SimulatedAnnotator:
             return {}
         ids = sorted(features)
         recognised = self._judges.recognise(np.stack([features[i] for i in ids]))
-        return {i: None if seen is None else self._named(seen) for i, seen in zip(ids, recognised, strict=True)}
+        return dict(zip(ids, map(self._label, recognised), strict=True))
 
-    def _named(self, seen: int | np.ndarray) -> str:
-        return codec.texts(seen[None], self._classes)[0] if isinstance(seen, np.ndarray) else self._classes[seen]
+    def _label(self, found: int | np.ndarray | None) -> str | None:
+        """What `Judges.recognise` gives for a sample, as text."""
+        if found is None:
+            return None
+        return self._classes[found] if isinstance(found, int) else codec.texts(found[None], self._classes)[0]
+
+    def _is_label(self, label: str | None) -> TypeGuard[str]:
+        return label is not None and not codec.foreign(label, self._classes, multi=self._multi)
 
     def _mistake(self, sample_id: str, label: str) -> str:
         # Drawn from the sample's own id: the same person makes the same mistake on it in whatever batch it comes.

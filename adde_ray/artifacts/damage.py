@@ -182,7 +182,8 @@ def _there(path: Path) -> bool:
 
 
 def _allowed(path: Path, ledger: Ledger) -> bool:
-    return path.is_file() and ledger.allows(ledger.last, Digest.of(path))
+    """Whether the ledger's last artifact, at `path`, may be as it is there."""
+    return ledger.last is not None and path.is_file() and ledger.allows(ledger.last, Digest.of(path))
 
 
 def _is_part(name: str) -> bool:
@@ -202,6 +203,7 @@ def _artifacts(root: Path) -> list[str]:
 
 
 def manifest_name(t: int) -> str:
+    """Round t's manifest, relative to the run's folder."""
     return f"rounds/{t:03d}/{MANIFEST}"
 
 
@@ -434,9 +436,10 @@ def rebuild(root: Path) -> str:
 def _config_digest(root: Path) -> Digest:
     """As provenance.json has it; where that is lost, of the config as it is."""
     try:
-        return spoken_for(json.loads((root / PROVENANCE).read_bytes()))[CONFIG]
+        spoken = spoken_for(json.loads((root / PROVENANCE).read_bytes())) or {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return Digest.of(root / CONFIG)
+        spoken = {}
+    return spoken.get(CONFIG) or Digest.of(root / CONFIG)
 
 
 def by_people(root: Path) -> bool:

@@ -35,11 +35,13 @@ class Digest(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> Digest:
+        """That of a file. Raises OSError."""
         with path.open("rb") as file:
             return cls(hashlib.file_digest(file, _blake2b).hexdigest(), file.tell())
 
     @classmethod
     def of_bytes(cls, data: bytes) -> Digest:
+        """That of a file that would hold these."""
         return cls(_blake2b(data).hexdigest(), len(data))
 
     @classmethod

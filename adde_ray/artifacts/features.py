@@ -28,7 +28,8 @@ def write_features(path: Path, ids: pl.Series, features: np.ndarray, *, recorded
     table = pa.table({"sample_id": names, "features": column}).replace_schema_metadata(metadata)
     with atomic(path, recorded=recorded) as temporary:
         # Floats do not compress, and repeat nothing a dictionary would save.
-        pq.write_table(table, temporary, compression={"sample_id": "zstd", "features": "none"}, use_dictionary=False)
+        by_column = {"sample_id": "zstd", "features": "none"}
+        pq.write_table(table, temporary, compression=by_column, use_dictionary=False)  # pyright: ignore[reportArgumentType]  # takes a dict too
 
 
 def read_features(path: Path) -> tuple[pl.Series, np.ndarray]:
@@ -40,4 +41,4 @@ def read_features(path: Path) -> tuple[pl.Series, np.ndarray]:
         count = len(column) * int(dims)
         values = np.frombuffer(column.buffers()[1], dtype, count=count, offset=0) if len(column) else []
         features = np.asarray(values, dtype).reshape(len(column), int(dims))
-        return pl.from_arrow(table["sample_id"]).rename("sample_id"), features
+        return pl.Series("sample_id", table["sample_id"]), features

@@ -12,9 +12,13 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 BANDS = "bands"
 """Key of the text that says how many bands lie one below the other."""
@@ -49,7 +53,7 @@ def planes(payloads: pl.Series) -> Iterator[np.ndarray]:
         yield pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels.reshape(bands or 1, -1, pixels.shape[1])
 
 
-def open_images(payloads: pl.Series) -> list:
+def open_images(payloads: pl.Series) -> list[Image]:
     """PIL images as people see them: of many bands the first three as red, green and blue; of two the first."""
     return [_visible(image) for image in _open(payloads)]
 
@@ -66,27 +70,27 @@ def viewable(payload: bytes) -> bytes:
     return _png(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
 
-def _open(payloads: pl.Series | list[bytes]) -> list:
-    from PIL import Image
+def _open(payloads: pl.Series | list[bytes]) -> list[Image]:
+    from PIL import Image as pil
 
-    return [Image.open(io.BytesIO(payload)) for payload in payloads]
+    return [pil.open(io.BytesIO(payload)) for payload in payloads]
 
 
-def _num_bands(image) -> int:
+def _num_bands(image: Image) -> int:
     """Bands that lie one below the other; 0 in an ordinary image."""
     text = image.info.get(BANDS)
     bands = int(text) if isinstance(text, str) and text.isdecimal() and image.mode == "L" else 0
     return bands if bands > 1 and image.height % bands == 0 else 0
 
 
-def _visible(image):
-    from PIL import Image
+def _visible(image: Image) -> Image:
+    from PIL import Image as pil
 
     bands = _num_bands(image)
     if not bands:
         return image
     planes = np.asarray(image).reshape(bands, -1, image.width)
-    return Image.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0)) if bands > 2 else planes[0])
+    return pil.fromarray(np.ascontiguousarray(planes[:3].transpose(1, 2, 0)) if bands > 2 else planes[0])
 
 
 def _png(pixels: np.ndarray) -> bytes:

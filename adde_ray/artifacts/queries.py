@@ -33,7 +33,7 @@ def read_asked(round_: RoundDir) -> Split:
 
 
 def _split(table: pl.DataFrame) -> Split:
-    dims = table[FEATURES].list.len().max() or 0
+    dims = int(table[FEATURES].list.len().to_numpy().max(initial=0))
     features = np.array(table[FEATURES].to_list(), dtype=np.float32).reshape(len(table), dims)
     return Split(table.drop(FEATURES), features)
 

@@ -112,6 +112,7 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, value: object, *, recorded: bool = True) -> None:
+    """Write a JSON value, atomically, keys sorted. recorded: as `atomic` has it. Raises Halted; ValueError: a NaN."""
     with atomic(path, recorded=recorded) as temporary:
         temporary.write_text(_json_text(value))
 
@@ -131,6 +132,7 @@ def read_json(path: Path) -> dict:
 
 
 def write_table(path: Path, table: pl.DataFrame, *, recorded: bool = True) -> None:
+    """Write a table as Parquet, atomically. recorded: as `atomic` has it. Raises Halted."""
     with atomic(path, recorded=recorded) as temporary:
         pq.write_table(table.to_arrow(compat_level=pl.CompatLevel.oldest()), temporary, compression="zstd")
 
@@ -261,7 +263,7 @@ class RunDir:
     damaged was taken out, which going on makes again.
     """
 
-    def __init__(self, root: Path):
+    def __init__(self, root: str | Path):
         self.root = Path(root)
         self.on_stage: Callable[[RunDir, str, int | None], None] = lambda run, stage, t: None
         self.is_mended = False
@@ -347,6 +349,7 @@ class RunDir:
             write_json(path, sealed(compute(), spoken), recorded=False)
 
     def round(self, t: int) -> RoundDir:
+        """Round t's folder, there or not."""
         return RoundDir(self, t)
 
     def rounds(self) -> list[RoundDir]:
@@ -363,6 +366,7 @@ class RunDir:
         return pl.concat([read_kept(self.dataset_part(part)) for part in parts if t is None or part <= t])
 
     def dataset_part(self, t: int) -> Path:
+        """The file of the samples that D_t has and D_(t-1) lacks."""
         return self.root / "dataset" / f"round-{t:03d}.parquet"
 
     def dataset_fingerprint(self) -> str:
@@ -413,9 +417,11 @@ class RoundDir:
         self.run.event(event="end", round=self.t, stage=name, seconds=round(time.perf_counter() - began, 4))
 
     def once(self, name: str, compute: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        """`RunDir.once` in this round's folder."""
         return self.run.once(f"rounds/{self.t:03d}/{name}", compute)
 
     def once_json(self, name: str, compute: Callable[[], dict]) -> dict:
+        """`RunDir.once_json` in this round's folder."""
         return self.run.once_json(f"rounds/{self.t:03d}/{name}", compute)
 
     def read(self, name: str, *columns: str) -> pl.DataFrame | None:
@@ -425,10 +431,12 @@ class RoundDir:
 
     @property
     def manifest(self) -> dict:
+        """What the round was committed with. Raises Halted: it is not done, or damaged."""
         return read_json(self.root / MANIFEST)
 
     @property
     def metrics(self) -> dict:
+        """What was measured in this round. Raises Halted: it is not there, or damaged."""
         return read_json(self.root / "metrics.json")
 
     def commit(self, manifest: dict) -> None:

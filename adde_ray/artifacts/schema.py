@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,9 @@ from adde_ray import labels as codec
 
 SPLITS = ("seed", "pool", "val", "test", "ood")
 """seed: D_0, labelled. pool: unlabelled source. val steers the loop; test and ood only report."""
+
+HELD_OUT = ("val", "test", "ood")
+"""Splits that f never learns from."""
 
 MODALITIES = ("image", "text", "vector")
 """The name of the payload column: encoded image bytes, a string, or a list of float32."""
@@ -170,11 +174,18 @@ def frame(rows: list[dict] | dict | pl.DataFrame, schema: pa.Schema) -> pl.DataF
     else:
         columns = {name: [row.get(name) for row in rows] for name in schema.names}
     arrays = [_array(columns[f.name], f.type) for f in schema]
-    return pl.from_arrow(pa.Table.from_arrays(arrays, schema=schema))
+    return from_arrow(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def from_arrow(table: pa.Table, *, rechunk: bool = True) -> pl.DataFrame:
+    """A table of Arrow's in polars. rechunk: whether each column becomes one piece of memory."""
+    found = pl.from_arrow(table, rechunk=rechunk)
+    assert isinstance(found, pl.DataFrame)  # of an array alone it is a Series
+    return found
 
 
 def payload_series(payloads: list, modality: str) -> pl.Series:
-    """Payloads as a column."""
+    """Payloads as a column, called and typed as `PAYLOAD_TYPES` has it."""
     return pl.Series(modality, _array(payloads, PAYLOAD_TYPES[modality]))
 
 
@@ -185,7 +196,10 @@ def _array(values: object, type_: pa.DataType) -> pa.Array:
 
 
 def sample_id(payload: bytes | str | np.ndarray) -> str:
-    """Content hash of one sample: 32 hex digits, the same on every machine and in every run."""
+    """Content hash of one sample: 32 hex digits, the same on every machine and in every run.
+
+    Of an image its encoded bytes count, of a text its UTF-8, of a vector (d,) its values as float32.
+    """
     if isinstance(payload, str):
         payload = payload.encode()
     elif isinstance(payload, np.ndarray):
@@ -226,8 +240,9 @@ class Meta:
     @classmethod
     def from_json(cls, kept: dict) -> Meta:
         """The inverse of writing it as JSON, which knows no tuples; what else is kept beside is passed over."""
-        known = {f.name: kept[f.name] for f in fields(cls) if f.name in kept}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
+        known: dict[str, Any] = {f.name: kept[f.name] for f in fields(cls) if f.name in kept}
+        known |= {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+        return cls(**known)
 
     @property
     def multi(self) -> bool:
@@ -278,6 +293,7 @@ class Split:
 
     @cached_property
     def ids(self) -> list[str]:
+        """The rows' sample_ids, in order."""
         return self.table["sample_id"].to_list()
 
     def __len__(self) -> int:

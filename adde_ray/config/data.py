@@ -98,10 +98,10 @@ ClassName = Annotated[Label, AfterValidator(_name)]
 class FilesData(Section):
     """What every source that reads files has: besides, a `path`, and `size` where images are resized to it."""
 
-    max_rejected: float = Field(0.05, ge=0, le=1)
+    max_rejected: float = Field(default=0.05, ge=0, le=1)
     """Share of unusable files or rows above which the data is refused; below it they are set aside with their
     reason."""
-    roots: tuple[Location, ...] = Field((), max_length=100)
+    roots: tuple[Location, ...] = Field(default=(), max_length=100)
     """Folders, here or in buckets, that a table's cells may name files of, and links lead to, besides the data's own
     folder. How a bucket is reached is said here, never in a cell."""
 
@@ -109,9 +109,9 @@ class FilesData(Section):
 class ClassFolders(FilesData):
     """Files in class folders: `<path>/labelled/<class>/…` and `<path>/unlabelled/…`."""
 
-    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    val_fraction: float = Field(default=0.2, gt=0, lt=0.9)
     """Share of labelled drawn for val when there is no val folder."""
-    test_fraction: float = Field(0.0, ge=0, lt=0.9)
+    test_fraction: float = Field(default=0.0, ge=0, lt=0.9)
     """Share of labelled drawn for test when there is no test folder; 0 = no test split."""
 
 
@@ -120,17 +120,17 @@ class LabelledRows(FilesData):
 
     label_column: Label = "label"
     """Class of each row; empty or null means unlabelled: the pool."""
-    missing: tuple[ClassName, ...] = Field((), max_length=1000)
+    missing: tuple[ClassName, ...] = Field(default=(), max_length=1000)
     """More words that stand for no label, besides blanks and what programs write (NaN, null, N/A)."""
     split_column: Label | None = None
     """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
-    classes: tuple[ClassName, ...] = Field((), max_length=MANY)
+    classes: tuple[ClassName, ...] = Field(default=(), max_length=MANY)
     """The label list. Empty: every label that occurs in the labelled rows."""
-    subgroup_columns: tuple[Label, ...] = Field((), max_length=1000)
+    subgroup_columns: tuple[Label, ...] = Field(default=(), max_length=1000)
     """Attributes whose representation is watched (sex, site, …)."""
-    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    val_fraction: float = Field(default=0.2, gt=0, lt=0.9)
     """Share of the labelled rows drawn for val when no split column says."""
-    test_fraction: float = Field(0.0, ge=0, lt=0.9)
+    test_fraction: float = Field(default=0.0, ge=0, lt=0.9)
     """Share of the labelled rows drawn for test; 0 = no test split."""
 
 
@@ -138,15 +138,15 @@ class DigitsData(Section):
     """scikit-learn's 1,797 handwritten digits as a long-tailed pool; needs no files."""
 
     source: Literal["digits"]
-    test_fraction: float = Field(0.3, gt=0, lt=0.9)
+    test_fraction: float = Field(default=0.3, gt=0, lt=0.9)
     """Share held out for test, class-balanced."""
-    val_fraction: float = Field(0.1, gt=0, lt=0.9)
+    val_fraction: float = Field(default=0.1, gt=0, lt=0.9)
     """Share held out for val, class-balanced."""
-    longtail_ratio: float = Field(30.0, ge=1, le=1e9)
+    longtail_ratio: float = Field(default=30.0, ge=1, le=1e9)
     """Rows of the most common class in the pool over rows of the rarest; the class order is drawn by the seed."""
-    seed_classes: int = Field(5, ge=1, le=10)
+    seed_classes: int = Field(default=5, ge=1, le=10)
     """The seed set holds only this many of the most common classes."""
-    seed_per_class: int = Field(2, ge=1, le=10**9)
+    seed_per_class: int = Field(default=2, ge=1, le=10**9)
     """Labelled samples of each of those classes."""
 
 
@@ -160,9 +160,9 @@ class FolderData(ClassFolders):
     source: Literal["image_folder"]
     path: Location
     """The folder, here or in a bucket (s3://bucket/folder, gs://bucket/folder)."""
-    size: int = Field(32, ge=4, le=1024)
+    size: int = Field(default=32, ge=4, le=1024)
     """Images are resized to size x size pixels on reading."""
-    min_side: int = Field(1, ge=1, le=1_000_000)
+    min_side: int = Field(default=1, ge=1, le=1_000_000)
     """Images whose shorter side has fewer pixels than this are set aside."""
     mode: Literal["L", "RGB"] = "RGB"
     """Colour mode images are converted to."""
@@ -174,11 +174,11 @@ class TilesData(ClassFolders):
     source: Literal["tiles"]
     path: Location
     """The folder, here or in a bucket."""
-    bands: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field((4, 3, 2), min_length=1, max_length=64)
+    bands: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(default=(4, 3, 2), min_length=1, max_length=64)
     """Bands to keep, counted from 1, in this order. The first three are what people see as red, green and blue."""
     scale: Range | Annotated[tuple[Range, ...], Field(min_length=1, max_length=64)] = (0.0, 10000.0)
     """Values that become black and white: [low, high] for all bands, or a pair for each. Values beyond are clipped."""
-    size: int = Field(64, ge=4, le=1024)
+    size: int = Field(default=64, ge=4, le=1024)
     """Every band is resized to size x size pixels."""
 
     @model_validator(mode="after")
@@ -195,7 +195,11 @@ class TilesData(ClassFolders):
     @property
     def ranges(self) -> tuple[tuple[float, float], ...]:
         """(low, high) of each band."""
-        return self.scale if isinstance(self.scale[0], tuple) else (self.scale,) * len(self.bands)
+        pairs = tuple(pair for pair in self.scale if isinstance(pair, tuple))
+        if pairs:
+            return pairs
+        low, high = (value for value in self.scale if not isinstance(value, tuple))
+        return ((low, high),) * len(self.bands)
 
 
 class CsvData(LabelledRows):
@@ -215,13 +219,13 @@ class CsvData(LabelledRows):
     """Column with a list of floats (Parquet or JSON Lines), instead of a text."""
     image_column: Label | None = None
     """Column with encoded images (Parquet) or with their paths, relative to the file, instead of a text."""
-    size: int = Field(32, ge=4, le=1024)
+    size: int = Field(default=32, ge=4, le=1024)
     """image_column: images are resized to size x size pixels on reading."""
-    min_side: int = Field(1, ge=1, le=1_000_000)
+    min_side: int = Field(default=1, ge=1, le=1_000_000)
     """image_column: images whose shorter side has fewer pixels than this are set aside."""
     mode: Literal["L", "RGB"] = "RGB"
     """image_column: colour mode images are converted to."""
-    label_separator: str | None = Field(None, min_length=1, max_length=100)
+    label_separator: str | None = Field(default=None, min_length=1, max_length=100)
     """Makes it a multi-label task: what stands between the classes of a label, as "|"; lists are read too. `none` or an
     empty list = no class holds, and ?Name = class Name is not known."""
 
@@ -250,24 +254,24 @@ class ChexpertData(FilesData):
     source: Literal["chexpert"]
     path: Location
     """The folder that holds train.csv."""
-    observations: tuple[Label, ...] = Field((), max_length=MANY)
+    observations: tuple[Label, ...] = Field(default=(), max_length=MANY)
     """Which observations are the classes; empty = all that train.csv has a column for."""
     uncertain: Uncertain | Annotated[dict[Label, Uncertain], Field(min_length=1, max_length=MANY)] = "ignore"
     """What -1 means, for all observations or by observation (ignore where none is given):
     ignore (not known), zeros (not there), ones (there)."""
     blank: Literal["zeros", "ignore"] = "zeros"
     """What an empty cell means: zeros (not mentioned, so not there) or ignore (not known)."""
-    size: int = Field(64, ge=4, le=1024)
+    size: int = Field(default=64, ge=4, le=1024)
     """Images are resized to size x size pixels on reading."""
     mode: Literal["L", "RGB"] = "L"
     """Colour mode images are converted to."""
-    seed_fraction: float = Field(0.05, gt=0, lt=0.9)
+    seed_fraction: float = Field(default=0.05, gt=0, lt=0.9)
     """Share of the training patients whose images are the seed set."""
-    val_fraction: float = Field(0.1, gt=0, lt=0.9)
+    val_fraction: float = Field(default=0.1, gt=0, lt=0.9)
     """Share of the training patients drawn for val when there is no valid.csv."""
-    test_fraction: float = Field(0.2, ge=0, lt=0.9)
+    test_fraction: float = Field(default=0.2, ge=0, lt=0.9)
     """Share of the training patients drawn for test when there is no test.csv; 0 = no test split."""
-    age_edges: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = Field((20, 40, 60, 80), max_length=100)
+    age_edges: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = Field(default=(20, 40, 60, 80), max_length=100)
     """Ages at which a new age band begins."""
 
     @model_validator(mode="after")
@@ -297,10 +301,10 @@ class HubData(FilesData):
     path: Location
     """The folder, here or in a bucket. On the Hub's layout with several configurations: that of one."""
     splits: dict[Literal["seed", "pool", "val", "test", "ood"], Label] = Field(
-        {"pool": "train", "val": "validation", "test": "test"}, max_length=5
+        default={"pool": "train", "val": "validation", "test": "test"}, max_length=5
     )
     """Which of the folder's splits serves as which of ours; `val` and `test` may be absent there."""
-    seed_per_class: int | None = Field(None, ge=1, le=10**9)
+    seed_per_class: int | None = Field(default=None, ge=1, le=10**9)
     """Where no split is the seed set: so many labelled rows of each class are drawn from the pool's split, and the
     other labels are hidden truth. Without it every labelled row there is in the seed set."""
     text_column: Label | None = None
@@ -312,15 +316,15 @@ class HubData(FilesData):
     label_column: Label = "label"
     """Class of each row: a ClassLabel feature or strings. Null and -1 mean unlabelled. Lists of either make it a
     multi-label task; a column `unknown` of the same kind has the classes nobody could tell."""
-    classes: tuple[ClassName, ...] = Field((), max_length=MANY)
+    classes: tuple[ClassName, ...] = Field(default=(), max_length=MANY)
     """The label list. Empty: the names of the ClassLabel feature, else every label there is."""
-    subgroup_columns: tuple[Label, ...] = Field((), max_length=1000)
+    subgroup_columns: tuple[Label, ...] = Field(default=(), max_length=1000)
     """Attributes whose representation is watched."""
-    size: int = Field(32, ge=4, le=1024)
+    size: int = Field(default=32, ge=4, le=1024)
     """Images are resized to size x size pixels on reading."""
     mode: Literal["L", "RGB"] = "RGB"
     """Colour mode images are converted to."""
-    val_fraction: float = Field(0.2, gt=0, lt=0.9)
+    val_fraction: float = Field(default=0.2, gt=0, lt=0.9)
     """Share of the labelled rows of the pool's split drawn for val when no split serves as val."""
 
     @model_validator(mode="after")

@@ -89,9 +89,7 @@ def read_text(path: Path, *, limit: int, remedy: str = "") -> str:
     """The text of a regular file of at most `limit` bytes. Raises UserError."""
     try:
         # Looked at before it is opened: a FIFO would wait for ever for somebody who writes.
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode):
-            what = "is a folder" if stat.S_ISDIR(mode) else "is no regular file"
+        if what := irregular(os.stat(path)):
             raise UserError(what, where=path, remedy=remedy)
         with open(path, "rb") as file:
             data = file.read(limit + 1)
@@ -103,6 +101,13 @@ def read_text(path: Path, *, limit: int, remedy: str = "") -> str:
     if len(data) > limit:
         raise UserError(f"is larger than {limit >> 20} MiB", where=path, remedy=remedy)
     return decoded(data, where=path)
+
+
+def irregular(found: os.stat_result) -> str | None:
+    """What is there instead of a regular file, which alone can be read as one; None where it is one."""
+    if stat.S_ISREG(found.st_mode):
+        return None
+    return "is a folder" if stat.S_ISDIR(found.st_mode) else "is no regular file"
 
 
 def decoded(data: bytes, *, where: object) -> str:

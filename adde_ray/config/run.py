@@ -45,13 +45,13 @@ class Expectation(Section):
 
     type: Literal["text", "number"] | None = None
     """Kind of value; numbers may be written as text."""
-    values: tuple[Label, ...] = Field((), max_length=MANY)
+    values: tuple[Label, ...] = Field(default=(), max_length=MANY)
     """The values that may occur; empty = any."""
-    min: float | None = Field(None, ge=-1e300, le=1e300)
+    min: float | None = Field(default=None, ge=-1e300, le=1e300)
     """Smallest number."""
-    max: float | None = Field(None, ge=-1e300, le=1e300)
+    max: float | None = Field(default=None, ge=-1e300, le=1e300)
     """Largest number."""
-    max_null: float = Field(1.0, ge=0, le=1)
+    max_null: float = Field(default=1.0, ge=0, le=1)
     """Share of missing values above which the data is refused."""
 
     @model_validator(mode="after")
@@ -68,35 +68,35 @@ class Gates(Section):
     """Pool or seed samples that copy one of val, test or ood: refuse the data, take them out, or keep them."""
     near_copies: bool = True
     """Look for near copies too, of texts and images: among the pool one of them stays, across splits they leak."""
-    text_similarity: float = Field(0.9, ge=0.5, le=1)
+    text_similarity: float = Field(default=0.9, ge=0.5, le=1)
     """Texts that share this much of their 5-character pieces (Jaccard) are near copies."""
-    image_distance: int = Field(6, ge=0, le=16)
+    image_distance: int = Field(default=6, ge=0, le=16)
     """Images can be near copies when their perceptual hashes differ in at most this many of 64 bits, …"""
-    image_correlation: float = Field(0.99, gt=0, le=1)
+    image_correlation: float = Field(default=0.99, gt=0, le=1)
     """… and are when their grey pixels correlate by at least this."""
-    semantic: float | None = Field(None, gt=0, le=1)
+    semantic: float | None = Field(default=None, gt=0, le=1)
     """Cosine of features from which on the less isolated of two pool samples is not asked about; none = off."""
-    min_chars: int = Field(1, ge=0, le=10**9)
+    min_chars: int = Field(default=1, ge=0, le=10**9)
     """Shortest text."""
-    max_chars: int = Field(100_000, ge=1, le=10**9)
+    max_chars: int = Field(default=100_000, ge=1, le=10**9)
     """Longest text."""
-    max_words: int = Field(20_000, ge=1, le=10**9)
+    max_words: int = Field(default=20_000, ge=1, le=10**9)
     """Most words in a text, words being what spaces separate."""
-    max_char_share: float = Field(0.5, gt=0, le=1)
+    max_char_share: float = Field(default=0.5, gt=0, le=1)
     """Share of the commonest character in texts of 20 characters or more."""
-    max_word_share: float = Field(0.5, gt=0, le=1)
+    max_word_share: float = Field(default=0.5, gt=0, le=1)
     """Share of the commonest word in texts of 10 words or more."""
-    max_symbol_share: float = Field(0.9, gt=0, le=1)
+    max_symbol_share: float = Field(default=0.9, gt=0, le=1)
     """Share of characters other than letters in texts of 20 characters or more, spaces not counted."""
-    max_line_share: float = Field(0.5, gt=0, le=1)
+    max_line_share: float = Field(default=0.5, gt=0, le=1)
     """Share of lines that repeat an earlier one in texts of 5 lines or more."""
-    min_contrast: float = Field(0.002, ge=0, le=1)
+    min_contrast: float = Field(default=0.002, ge=0, le=1)
     """Smallest standard deviation of an image's pixels, on a scale of 0 to 1: less is a blank."""
-    expect: dict[Label, Expectation] = Field({}, max_length=1000)
+    expect: dict[Label, Expectation] = Field(default={}, max_length=1000)
     """What columns are expected to hold: `age = {type = "number", min = 0, max = 120, max_null = 0.1}`."""
-    max_rejected: float = Field(0.1, ge=0, le=1)
+    max_rejected: float = Field(default=0.1, ge=0, le=1)
     """Share of all rows that may fail these expectations (copies not counted); beyond, the data is refused."""
-    drift_rows: int = Field(128, ge=0, le=1000)
+    drift_rows: int = Field(default=128, ge=0, le=1000)
     """Rows of each of pool, dataset and val on which drift between them is measured every round; 0 = not measured."""
     own: tuple[Name, ...] = Field((), max_length=100)
     """Gates of plugins that every row must pass as well, by name."""
@@ -115,15 +115,16 @@ class Encoder(Section):
     """Turns payloads into feature vectors, once per run."""
 
     name: Name = "auto"
-    """auto (pixels for images, tfidf for texts, raw for vectors), pixels, patches, raw, tfidf, transformer."""
+    """auto (pixels for images, tfidf for texts, raw for vectors), pixels, patches, raw, tfidf, transformer, or convnet:
+    a small network for images that starts at random, for `train.mode = "full"`."""
     model: Label | None = None
     """transformer: a Hugging Face model id or a local folder."""
-    dims: int = Field(0, ge=0, le=100_000)
+    dims: int = Field(default=0, ge=0, le=100_000)
     """Reduce the features to this many principal components of pool and seed; 0 = all (tfidf: 128, patches: 256)."""
     symmetry: Literal["none", "mirror", "square"] | None = None
     """patches: how an image can be turned and still shows the same. mirror: left for right; square: also by quarter
     turns, as tiles and lesions can (twice the work); none: not at all, as letters. Left out: mirror."""
-    batch_size: int = Field(64, ge=1, le=4096)
+    batch_size: int = Field(default=64, ge=1, le=4096)
     """Rows per forward pass of a transformer."""
 
 
@@ -135,24 +136,24 @@ class Simulate(Section):
         | Annotated[tuple[ClassName, ...], Field(max_length=MANY)]
     ) = ()
     """Pool rows to leave of each of these classes, {name = rows}; or their names, with `rare_rows` of each."""
-    rare_rows: int = Field(10, ge=0, le=10**9)
+    rare_rows: int = Field(default=10, ge=0, le=10**9)
     """Pool rows to leave of each class in `rare_classes`, where that is a list."""
-    longtail_ratio: float | None = Field(None, ge=1, le=1e9)
+    longtail_ratio: float | None = Field(default=None, ge=1, le=1e9)
     """Pool rows of the most common class over those of the rarest; an exponential profile between. Left out: none."""
-    longtail_order: tuple[ClassName, ...] = Field((), max_length=MANY)
+    longtail_order: tuple[ClassName, ...] = Field(default=(), max_length=MANY)
     """The most common class first. Classes left out follow in an order drawn by the seed."""
 
 
 class Stream(Section):
     """Pools too large for memory: kept in shards, of which a worker holds one at a time."""
 
-    min_rows: int = Field(100_000, ge=1, le=10**12)
+    min_rows: int = Field(default=100_000, ge=1, le=10**12)
     """A pool of at least this many rows is streamed; a smaller one stays in memory."""
-    shard_rows: int = Field(8192, ge=1, le=1_000_000)
+    shard_rows: int = Field(default=8192, ge=1, le=1_000_000)
     """Rows of a shard."""
-    sample_rows: int = Field(20_000, ge=2, le=1_000_000)
+    sample_rows: int = Field(default=20_000, ge=2, le=1_000_000)
     """Rows of a streamed pool that stay in memory: clusters, gaps and diversity are measured on them."""
-    workers: int | None = Field(None, ge=0, le=1024)
+    workers: int | None = Field(default=None, ge=0, le=1024)
     """Ray workers that read, embed and score shards. 0: this process. Left out: one per CPU of the Ray cluster."""
     gpu: bool = False
     """Give each worker that embeds a GPU."""
@@ -163,33 +164,33 @@ class Train(Section):
 
     mode: Literal["head", "lora", "full"] = "head"
     """head: the encoder stays frozen. lora, full: it is trained with the head each round, through adapters or whole."""
-    lora_rank: int = Field(8, ge=1, le=1024)
+    lora_rank: int = Field(default=8, ge=1, le=1024)
     """lora: rank of the adapters; they are scaled by 2."""
-    backbone_lr: float = Field(0.0, ge=0, le=1)
+    backbone_lr: float = Field(default=0.0, ge=0, le=1)
     """lora, full: Adam's learning rate for the encoder; 0 = 5e-4 for lora, 3e-5 for full, 1e-3 for a convnet."""
-    tune_steps: int = Field(100, ge=1, le=100_000)
+    tune_steps: int = Field(default=100, ge=1, le=100_000)
     """lora, full: optimiser steps of head and encoder together, after `steps` of the head alone."""
-    tune_batch: int = Field(32, ge=1, le=65_536)
+    tune_batch: int = Field(default=32, ge=1, le=65_536)
     """lora, full: rows per such step over all workers; at most encoder.batch_size of them in memory at once."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """lora, full: auto trains the encoder in bf16 on a GPU and in fp32 elsewhere."""
     reembed: Literal["all", "shortlist"] = "all"
     """lora, full: what is encoded again each round: the whole pool, or what is near labelled samples and a share."""
-    shortlist_rows: int = Field(5000, ge=1, le=10**9)
+    shortlist_rows: int = Field(default=5000, ge=1, le=10**9)
     """reembed = "shortlist": pool rows encoded each round; only they are candidates."""
-    shortlist_random: float = Field(0.2, ge=0, le=1)
+    shortlist_random: float = Field(default=0.2, ge=0, le=1)
     """reembed = "shortlist": share of them drawn at random."""
     learner: Name = "linear"
     """linear: a head on the frozen encoder. mlp: a small network; its penultimate layer is the embedding."""
-    hidden: int = Field(64, ge=2, le=4096)
+    hidden: int = Field(default=64, ge=2, le=4096)
     """mlp: width of both hidden layers."""
-    steps: int = Field(200, ge=1, le=100_000)
+    steps: int = Field(default=200, ge=1, le=100_000)
     """Optimiser steps."""
-    batch_size: int = Field(1024, ge=1, le=1_000_000)
+    batch_size: int = Field(default=1024, ge=1, le=1_000_000)
     """Rows per step over all workers; a smaller dataset is taken whole."""
-    lr: float = Field(0.05, gt=0, le=1e3)
+    lr: float = Field(default=0.05, gt=0, le=1e3)
     """Adam's learning rate, decayed to 0 by a cosine."""
-    weight_decay: float = Field(1e-3, ge=0, le=1e3)
+    weight_decay: float = Field(default=1e-3, ge=0, le=1e3)
     """L2 penalty on the weights, per sample."""
     balance: Values = (1.0,)
     """Class-balanced loss: a sample of class c weighs n_c^-balance. 0 = plain, 1 = every class counts alike. Of several
@@ -197,18 +198,18 @@ class Train(Section):
     robustness: Values = (0.0,)
     """How little f learns from labels that it finds unlikely, where people err: the exponent of generalised
     cross-entropy. 0 = cross-entropy, which learns all of them. Of several values, as for `balance`."""
-    ensemble: int = Field(1, ge=1, le=64)
+    ensemble: int = Field(default=1, ge=1, le=64)
     """Members whose disagreement `select.uncertainty = "bald"` measures: heads trained on reweighted copies of D_t,
     beside f, which stays as it is without them."""
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     """mlp: share of hidden units dropped in training; the members are then one network under as many fixed masks."""
-    rehearsal: float = Field(0.0, ge=0, lt=1)
+    rehearsal: float = Field(default=0.0, ge=0, lt=1)
     """Share of each step's rows drawn from the seed set, so that what was learned first stays learned; 0 = as it is."""
-    workers: int = Field(0, ge=0, le=1024)
+    workers: int = Field(default=0, ge=0, le=1024)
     """0: in this process (Ray Train's local mode). >= 1: that many Ray Train workers (DDP), same train function."""
-    min_workers: int = Field(0, ge=0, le=1024)
+    min_workers: int = Field(default=0, ge=0, le=1024)
     """Go on with as few workers as this while the Ray cluster has no room for all; 0 = wait for all."""
-    checkpoint_steps: int = Field(50, ge=1, le=100_000)
+    checkpoint_steps: int = Field(default=50, ge=1, le=100_000)
     """workers >= 1: steps after which the state is kept, from which lost workers are replaced and training goes on."""
     gpu: bool = False
     """Give each worker a GPU."""
@@ -223,11 +224,11 @@ class Train(Section):
 class Clustering(Section):
     """Clusters of embeddings, on which gaps and diversity stand."""
 
-    dims: int = Field(16, ge=1, le=4096)
+    dims: int = Field(default=16, ge=1, le=4096)
     """Principal components clustering works in."""
-    num_cells: int = Field(0, ge=0, le=10_000)
+    num_cells: int = Field(default=0, ge=0, le=10_000)
     """k-means cells; 0 = square root of the rows, at most 256."""
-    min_cluster_size: int = Field(5, ge=2, le=1_000_000)
+    min_cluster_size: int = Field(default=5, ge=2, le=1_000_000)
     """HDBSCAN's smallest cluster."""
 
 
@@ -235,41 +236,41 @@ class Gaps(Section):
     """When a region, class or subgroup counts as under-represented."""
 
     kinds: tuple[Literal["density", "small_cluster", "class", "subgroup"], ...] = Field(
-        ("density", "small_cluster", "class", "subgroup"), max_length=4
+        default=("density", "small_cluster", "class", "subgroup"), max_length=4
     )
     """Which kinds are looked for."""
-    min_labelled: int = Field(3, ge=1, le=1_000_000)
+    min_labelled: int = Field(default=3, ge=1, le=1_000_000)
     """A cell or a cluster with fewer labelled samples than this (and enough pool rows) is a gap."""
-    small_cluster_share: float = Field(0.05, gt=0, le=1)
+    small_cluster_share: float = Field(default=0.05, gt=0, le=1)
     """A cluster holding at most this share of the rows is small."""
-    tolerance: float = Field(0.5, gt=0, le=1)
+    tolerance: float = Field(default=0.5, gt=0, le=1)
     """A class or subgroup is short when it holds less than this share of its target."""
-    max_open: int = Field(32, ge=1, le=10_000)
+    max_open: int = Field(default=32, ge=1, le=10_000)
     """At most this many open gaps are acted on: the kinds in turn, the most severe of each first."""
 
 
 class Diversity(Section):
     """Targets of the diversity metrics."""
 
-    class_target: Annotated[dict[ClassName, Share], Field(max_length=MANY)] = Field({})
+    class_target: Annotated[dict[ClassName, Share], Field(max_length=MANY)] = Field(default={})
     """Target share of each class; empty = uniform."""
-    subgroup_target: dict[Label, Shares] = Field({}, max_length=1000)
+    subgroup_target: dict[Label, Shares] = Field(default={}, max_length=1000)
     """Target share of each value of each subgroup column; empty = uniform."""
-    hull_dims: int = Field(3, ge=2, le=6)
+    hull_dims: int = Field(default=3, ge=2, le=6)
     """Principal components the convex hull's volume is taken in."""
 
 
 class Measure(Section):
     """What is measured beside quality and diversity, in every round. It steers nothing."""
 
-    rare_classes: tuple[ClassName, ...] = Field((), max_length=MANY)
+    rare_classes: tuple[ClassName, ...] = Field(default=(), max_length=MANY)
     """Classes whose mean recall is the rare-class recall; empty = the third with the fewest labels in the seed set."""
-    regions: int = Field(8, ge=0, le=64)
+    regions: int = Field(default=8, ge=0, le=64)
     """Regions of the frozen features that fairness is measured over, as over a subgroup column; 0 = none."""
-    corruptions: tuple[Name, ...] = Field((), max_length=100)
+    corruptions: tuple[Name, ...] = Field(default=(), max_length=100)
     """Val is also measured with each of these. Images: noise, blur, contrast, brightness, jpeg, pixelate; texts: typos,
     dropped_words, case."""
-    severity: int = Field(3, ge=1, le=5)
+    severity: int = Field(default=3, ge=1, le=5)
     """How heavy the corruptions are: 1 = hardly seen, 5 = heavy."""
 
 
@@ -280,72 +281,72 @@ class Generate(Section):
     """auto (cvae for images and vectors, none for texts), cvae, or none = real candidates only."""
     target: Literal["gaps", "dataset"] = "gaps"
     """What is aimed at: the open gaps; or nothing in particular, each class as often as D_t has it."""
-    per_round: int = Field(32, ge=1, le=MOST_DRAWN)
+    per_round: int = Field(default=32, ge=1, le=MOST_DRAWN)
     """Candidates drawn each round, spread over the open gaps by severity, or over the classes by their share."""
-    max_share: float = Field(0.3, ge=0, le=1)
+    max_share: float = Field(default=0.3, ge=0, le=1)
     """At most this share of a query, and of all a run asks about, is synthetic; 0 = none. A run starts at an eighth of
     it and earns the rest by what people confirm; without the rule `trust` it starts at half."""
-    actors: int = Field(1, ge=0, le=1024)
+    actors: int = Field(default=1, ge=0, le=1024)
     """Generator actors that synthesise in parallel; 0 = this process does it, between its other steps."""
     gpu: bool = False
     """Give each generator actor a GPU."""
-    temperature: float = Field(1.3, gt=0, le=100)
+    temperature: float = Field(default=1.3, gt=0, le=100)
     """Spread of the latent draws; adaptation raises it when diversity plateaus."""
-    steps: int = Field(300, ge=1, le=100_000)
+    steps: int = Field(default=300, ge=1, le=100_000)
     """Training steps of the generator each round."""
-    latent_dims: int = Field(8, ge=1, le=1024)
+    latent_dims: int = Field(default=8, ge=1, le=1024)
     """Latent dimensions of the generator."""
-    max_fit_rows: int = Field(5000, ge=10, le=1_000_000)
+    max_fit_rows: int = Field(default=5000, ge=10, le=1_000_000)
     """The generator learns from the dataset and from pool rows, up to this many in all."""
 
 
 class QualityControl(Section):
     """What a synthetic candidate must pass before it is offered to people."""
 
-    min_confidence: float = Field(0.3, ge=0, le=1)
+    min_confidence: float = Field(default=0.3, ge=0, le=1)
     """f's calibrated confidence in the intended class."""
-    models: tuple[Name, ...] = Field(("knn", "trees"), max_length=100)
+    models: tuple[Name, ...] = Field(default=("knn", "trees"), max_length=100)
     """Models built differently from f that are asked too."""
-    min_agreement: float = Field(0.5, ge=0, le=1)
+    min_agreement: float = Field(default=0.5, ge=0, le=1)
     """Share of those models and f that must predict the intended class."""
-    near_copy: float = Field(0.25, ge=0, le=1e6)
+    near_copy: float = Field(default=0.25, ge=0, le=1e6)
     """Rejected when closer to a real sample than this many median real nearest-neighbour distances."""
-    min_decisions: int = Field(20, ge=2, le=10**9)
+    min_decisions: int = Field(default=20, ge=2, le=10**9)
     """Q is learned once there are this many decisions on synthetic samples; before, medium confidence is best."""
 
 
 class Select(Section):
     """Which candidates people are asked about: alpha U + beta Div + gamma Q."""
 
-    alpha: float = Field(0.8, ge=0, le=1e6)
+    alpha: float = Field(default=0.8, ge=0, le=1e6)
     """Weight of uncertainty."""
-    beta: float = Field(0.1, ge=0, le=1e6)
+    beta: float = Field(default=0.1, ge=0, le=1e6)
     """Weight of diversity."""
-    gamma: float = Field(0.1, ge=0, le=1e6)
+    gamma: float = Field(default=0.1, ge=0, le=1e6)
     """Weight of quality."""
     uncertainty: Name = "margin"
     """U: margin, entropy, least_confidence, or bald: the disagreement of `train.ensemble` members."""
     sharpen: bool = True
     """Raise U to the power at which its median over the pool is 1/2: where all look uncertain, few still are."""
-    rarity: float = Field(0.6, ge=0, le=4)
+    rarity: float = Field(default=0.6, ge=0, le=4)
     """Multiply U by how rare f expects the sample's class to be among the labelled, to this power; 0 = do not."""
-    diversity: dict[Name, Share] = Field({"novelty": 0.5, "gaps": 0.5}, max_length=100)
+    diversity: dict[Name, Share] = Field(default={"novelty": 0.5, "gaps": 0.5}, max_length=100)
     """Div: shares of novelty, gap membership and class balance, as in {novelty = 0.5, gaps = 0.3, balance = 0.2}."""
     selector: Name = "batch_greedy"
     """batch_greedy, top_k, random, k_center (CoreSet), badge, ranked_batch, typiclust, prob_cover, cluster_margin,
     uncertainty_herding or most_confident. k_center, badge, typiclust, prob_cover, most_confident and random pass over
     the score; to ranked_batch it is what distance to the dataset is weighed against, to uncertainty_herding how much
     it counts that a candidate is covered."""
-    redundancy: float = Field(1.0, ge=0, le=100)
+    redundancy: float = Field(default=1.0, ge=0, le=100)
     """batch_greedy: the score is multiplied by what a sample adds to the batch so far to this power; 0 = no matter
     what."""
-    locality: float | None = Field(None, ge=0, le=1)
+    locality: float | None = Field(default=None, ge=0, le=1)
     """batch_greedy: 0 is for outliers: a sample adds what lies between it and the batch. The nearer to 1, the more this
     is measured by how dense its surroundings are, and the more it counts how many others that score high it stands for.
     Left out: what val says of outliers."""
-    batch: int = Field(10, ge=1, le=1_000_000)
+    batch: int = Field(default=10, ge=1, le=1_000_000)
     """Samples people are asked about each round."""
-    shortlist: int = Field(1000, ge=1, le=1_000_000)
+    shortlist: int = Field(default=1000, ge=1, le=1_000_000)
     """Real candidates that reach the selector: the best by score; never fewer than the batch. All but batch_greedy,
     top_k and cluster_margin see all of a pool in memory, and of a streamed one so many at random."""
 
@@ -356,7 +357,7 @@ class Review(Section):
     annotator: Name = "simulated"
     """simulated: the pool's hidden labels. file: people, through rounds/NNN/review.csv; the run waits for them.
     model: nobody; the label f suggests is taken where f is sure of it (pseudo-labels), and no annotation is bought."""
-    min_confidence: float = Field(0.5, ge=0, le=1)
+    min_confidence: float = Field(default=0.5, ge=0, le=1)
     """model: calibrated confidence from which the suggested label is taken; what is below is rejected."""
     error_rate: Part | Annotated[dict[ClassName, Part], Field(max_length=MANY)] = 0.0
     """simulated: chance of a wrong class, for all classes or by class."""
@@ -372,31 +373,31 @@ class Review(Section):
 class Adapt(Section):
     """How the run reacts to what it sees. Every change is recorded with its reason."""
 
-    rules: tuple[Name, ...] = Field(("broaden", "tighten", "trust", "reweigh"), max_length=100)
+    rules: tuple[Name, ...] = Field(default=("broaden", "tighten", "trust", "reweigh"), max_length=100)
     """Which adaptation rules apply, in this order; empty = nothing adapts."""
-    window: int = Field(3, ge=1, le=100_000)
+    window: int = Field(default=3, ge=1, le=100_000)
     """Rounds over which a plateau or a fall is judged."""
-    tolerance: float = Field(0.01, ge=0, le=100)
+    tolerance: float = Field(default=0.01, ge=0, le=100)
     """Changes smaller than this are noise."""
-    rate: float = Field(0.2, ge=0, le=1)
+    rate: float = Field(default=0.2, ge=0, le=1)
     """How far a rule moves what it moves, as a share of the way (reweigh) or of the value (broaden, tighten)."""
 
 
 class Stop(Section):
     """When the run ends. The first rule that holds is recorded as the reason."""
 
-    labels: int | None = Field(None, ge=0, le=10**9)
+    labels: int | None = Field(default=None, ge=0, le=10**9)
     """Samples to ask about at most, rejected ones included: annotations, where people are asked. The seed set is not
     counted."""
-    rounds: int = Field(50, ge=1, le=100_000)
+    rounds: int = Field(default=50, ge=1, le=100_000)
     """Rounds at most."""
-    seconds: float | None = Field(None, gt=0, le=1e9)
+    seconds: float | None = Field(default=None, gt=0, le=1e9)
     """Wall time at most, over all resumptions."""
-    target: float | None = Field(None, gt=0, le=1)
+    target: float | None = Field(default=None, gt=0, le=1)
     """Stop when macro-F1 on val reaches this."""
-    plateau: int = Field(0, ge=0, le=100_000)
+    plateau: int = Field(default=0, ge=0, le=100_000)
     """Stop when neither M_div nor M_qual rose by `tolerance` in this many rounds; 0 = never."""
-    tolerance: float = Field(0.005, ge=0, le=100)
+    tolerance: float = Field(default=0.005, ge=0, le=100)
     """What counts as a rise for `plateau`."""
     own: tuple[Name, ...] = Field((), max_length=100)
     """Stopping rules of plugins, by name; they are asked after the others."""
@@ -417,7 +418,7 @@ class Run(Section):
     cache: FolderPath | None = None
     """A folder in which runs find each other's embeddings: what one has encoded, another with the same data, seed and
     encoder does not encode again. Left out: each run keeps its own."""
-    seed: int = Field(0, ge=0, le=2**63 - 1)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
     """Every random choice of the run derives from this."""
 
 
@@ -512,6 +513,7 @@ class Config(Section):
 
     @property
     def run_dir(self) -> Path:
+        """The run's folder: `run.root`/`run.name`."""
         return self.run.root / self.run.name
 
 

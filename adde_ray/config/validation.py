@@ -6,10 +6,11 @@ All mistakes are told at once, a line each, at the keys the user wrote, with the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from adde_ray.config.data import SECTIONS, Section
 from adde_ray.errors import UserError, nearest
@@ -36,28 +37,29 @@ def mistakes(
     def place(path: Path) -> object:
         return "--set" if any(key[: len(path)] == path[: len(key)] for key in given) else where
 
+    def told(path: Path, group: list[ErrorDetails], more: Sequence[UserError] = ()) -> UserError:
+        what, value, meant = _parts(path, group, model, tree)
+        return UserError(what, where=_at(place(path), path), value=value, remedy=meant or remedy, more=more)
+
     found = _by_key(error, tree)
-    first, *others = (
-        {"where": _at(place(path), path), "remedy": remedy} | _parts(path, group, model, tree)
-        for path, group in list(found.items())[:AT_MOST]
-    )
-    more = [UserError(**other) for other in others]
+    (path, group), *others = list(found.items())[:AT_MOST]
+    more = [told(*other) for other in others]
     if len(found) > AT_MOST:
         more.append(UserError(f"there are {len(found) - AT_MOST} more mistakes", where=where))
-    return UserError(**first, more=more)
+    return told(path, group, more)
 
 
 def _at(where: object, path: Path) -> str:
     return f"{where}: {'.'.join(map(str, path))}" if path else str(where)
 
 
-def _by_key(error: ValidationError, tree: Any) -> dict[Path, list[dict]]:
+def _by_key(error: ValidationError, tree: Any) -> dict[Path, list[ErrorDetails]]:
     """The errors by the key they are about. Of alternatives that all failed, the one that got furthest counts."""
-    found: dict[Path, list[tuple[Path, dict]]] = {}
+    found: dict[Path, list[tuple[Path, ErrorDetails]]] = {}
     for one in error.errors(include_url=False):
         path, alternatives = _located(one, tree)
         found.setdefault(path if alternatives is None else alternatives, []).append((path, one))
-    groups: dict[Path, list[dict]] = {}
+    groups: dict[Path, list[ErrorDetails]] = {}
     for near in found.values():
         furthest = max(len(path) for path, _ in near)
         for path, one in near:
@@ -66,7 +68,7 @@ def _by_key(error: ValidationError, tree: Any) -> dict[Path, list[dict]]:
     return groups
 
 
-def _located(error: dict, tree: Any) -> tuple[Path, Path | None]:
+def _located(error: ErrorDetails, tree: Any) -> tuple[Path, Path | None]:
     """Where in the user's tree an error lies; and from where on pydantic tried alternatives, if it did.
 
     A location also names what pydantic was trying (a union's member, a source's tag), which nobody wrote.
@@ -74,9 +76,7 @@ def _located(error: dict, tree: Any) -> tuple[Path, Path | None]:
     path: Path = ()
     alternatives = None
     for row, part in enumerate(error["loc"]):
-        if (isinstance(tree, dict) and part in tree) or (
-            isinstance(tree, (list, tuple)) and isinstance(part, int) and part < len(tree)
-        ):
+        if _holds(tree, part):
             tree, path = tree[part], (*path, part)
         elif error["type"] == "missing" and row == len(error["loc"]) - 1:
             path = path if isinstance(part, int) else (*path, part)
@@ -85,33 +85,33 @@ def _located(error: dict, tree: Any) -> tuple[Path, Path | None]:
     return path, alternatives
 
 
-def _parts(path: Path, group: list[dict], model: type[Section], tree: Any) -> dict[str, Any]:
-    """What `UserError` says of one key, but for where it is."""
+def _holds(tree: Any, part: str | int) -> bool:
+    """Whether there is such a key, or such a place of a list."""
+    if isinstance(tree, dict):
+        return part in tree
+    return isinstance(tree, (list, tuple)) and isinstance(part, int) and part < len(tree)
+
+
+def _parts(path: Path, group: list[ErrorDetails], model: type[Section], tree: Any) -> tuple[str, object, str]:
+    """What is wrong with one key, the value to be shown (None: none), and a remedy of its own ("": none)."""
     group = [one for one in group if not one["type"].endswith("_type")] or group  # of the right type, at least
     first, kind = group[0], group[0]["type"]
     if kind == "extra_forbidden":
         known = _section_at(model, path[:-1], tree).known_keys()
         remedy = f"{nearest(path[-1], known)}Known keys here: {', '.join(known)}"
-        return {"what": "unknown key", "value": first["input"], "remedy": remedy}
+        return "unknown key", first["input"], remedy
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         names = list(SECTIONS)
         given = first["input"].get("source") if isinstance(first["input"], dict) else None
         listed = ", ".join(map(repr, names))
-        return {
-            "what": "is no source of data",
-            "value": given,
-            "remedy": f"{nearest(given, names)}Choose one of {listed}",
-        }
-    told = {"what": " or ".join(dict.fromkeys(_words(one, short=row > 0) for row, one in enumerate(group)))}
-    if kind not in ("missing", "value_error") or not isinstance(first["input"], (dict, Section)):
-        told["value"] = None if kind == "missing" else first["input"]
+        return "is no source of data", given, f"{nearest(given, names)}Choose one of {listed}"
+    what = " or ".join(dict.fromkeys(_words(one, short=row > 0) for row, one in enumerate(group)))
+    whole = kind == "value_error" and isinstance(first["input"], (dict, Section))  # all of a section says too much
     choices = [choice for one in group if one["type"] == "literal_error" for choice in _choices(one)]
-    if meant := nearest(first["input"], choices):
-        told["remedy"] = meant.strip()
-    return told
+    return what, None if kind == "missing" or whole else first["input"], nearest(first["input"], choices).strip()
 
 
-def _words(error: dict, *, short: bool) -> str:
+def _words(error: ErrorDetails, *, short: bool) -> str:
     """What is wrong, in words. short: as the second of several."""
     few = error["type"] == "missing" and isinstance(error["loc"][-1], int)
     word = _WORDS.get("too_few" if few else error["type"])
@@ -152,7 +152,7 @@ _WORDS: dict[str, Callable[[dict], str]] = {
 # --- what is known at a place of the tree -----------------------------------------------------------------
 
 
-def _choices(error: dict) -> list[str]:
+def _choices(error: ErrorDetails) -> list[str]:
     return re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
 
 

@@ -62,6 +62,7 @@ class Facts:
 
     @property
     def train(self) -> pl.DataFrame:
+        """The rows of the split train."""
         return self.splits["train"]
 
     def counts(self, rows: pl.DataFrame) -> dict[str, int]:
@@ -70,10 +71,12 @@ class Facts:
 
     @property
     def stop_reason(self) -> str | None:
+        """Why the run ended; None where it has not, or has no round."""
         return self.rounds[-1].manifest.get("stop_reason") if self.rounds else None
 
     @property
     def num_synthetic(self) -> int:
+        """Synthetic rows of train."""
         return int((self.train["origin"] == "synthetic").sum())
 
 
@@ -352,7 +355,7 @@ def _simulated(facts: Facts) -> bool:
 
 def _num_rounds(facts: Facts) -> int:
     """Rounds that bought labels."""
-    return max([facts.train["round"].max() or 0, *(r.t for r in facts.rounds)])
+    return max([*facts.train["round"].drop_nulls(), *(r.t for r in facts.rounds)], default=0)
 
 
 def _adaptation(changes: list[dict]) -> str:

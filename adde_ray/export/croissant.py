@@ -82,7 +82,7 @@ def _classes(classes: tuple[str, ...]):
         id="classes",
         name="classes",
         description="What each value of `label` stands for.",
-        data_types=[ENUMERATION],
+        data_types=[ENUMERATION],  # pyright: ignore[reportArgumentType]  # a plain text is written alike
         key=["classes/label"],
         fields=[
             mlc.Field(id="classes/label", name="label", data_types=[mlc.DataType.INTEGER]),

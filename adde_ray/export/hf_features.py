@@ -27,7 +27,7 @@ def features(schema: pa.Schema, classes: tuple[str, ...]) -> dict[str, dict | li
 
     Where `label` holds lists, of a multi-label task, it is a list of ClassLabels, and so is `unknown`.
     """
-    found = {field.name: _feature(field.type) for field in schema}
+    found: dict[str, dict | list] = {field.name: _feature(field.type) for field in schema}
     class_label = {"names": list(classes), "_type": "ClassLabel"}
     if "label" in found and pa.types.is_list(schema.field("label").type):
         found["label"] = found["unknown"] = {"feature": class_label, "_type": "List"}

@@ -48,29 +48,30 @@ class Images:
 
     def read(self, sample_id: str) -> Original | None:
         """The original, unless it is lacking."""
-        if sample_id not in self:
+        if self._file is None or sample_id not in self:
             return None
         offset, length, name = self._at[sample_id]
         self._file.seek(offset)
         return Original(self._file.read(length), name)
 
-    def _put(self, sample_id: str, original: Original) -> None:
+    def _put(self, file: BinaryIO, sample_id: str, original: Original) -> None:
         kind = _kind(original.data)
         self.all_open &= kind is not None
         name = original.name or f"{sample_id}.{kind or 'image'}"
-        self._at[sample_id] = (self._file.tell(), len(original.data), name)
-        self._file.write(original.data)
+        self._at[sample_id] = (file.tell(), len(original.data), name)
+        file.write(original.data)
 
     @classmethod
     def gather(cls, config: Config, splits: dict[str, pl.DataFrame], file: BinaryIO) -> Images:
         """The originals of all real samples of `splits`, kept in `file` while it is open."""
         images = cls.as_the_model_saw(config, splits)
-        if config.data.source not in ORIGINALS:
+        data = config.data
+        if data.source not in ORIGINALS:
             return images
-        images.wanted, images._file, images.root = True, file, str(at(getattr(config.data, "path", "")))
-        for sample_id, found in find(ORIGINALS[config.data.source](config.data), _real(splits)):
+        images.wanted, images._file, images.root = True, file, str(at(getattr(data, "path", "")))
+        for sample_id, found in find(ORIGINALS[data.source](data), _real(splits)):
             if isinstance(found, Original):
-                images._put(sample_id, found)
+                images._put(file, sample_id, found)
             else:
                 images.lacking[sample_id] = found
         if images.lacking:
@@ -116,6 +117,6 @@ def _kind(data: bytes) -> str | None:
 
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return image.format.lower()
+            return image.format.lower() if image.format else None
     except Exception:  # decoders of ten formats raise whatever they like
         return None

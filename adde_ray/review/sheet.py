@@ -120,8 +120,11 @@ AS_CONTROLS = "adde_ray.as_controls"
 
 
 def _as_controls(error: UnicodeError) -> tuple[str | bytes, int]:
-    spoilt = error.object[error.start : error.end]
-    return (spoilt.decode("latin-1") if isinstance(spoilt, bytes) else spoilt.encode("latin-1")), error.end
+    if isinstance(error, UnicodeDecodeError):
+        return error.object[error.start : error.end].decode("latin-1"), error.end
+    if isinstance(error, UnicodeEncodeError):
+        return error.object[error.start : error.end].encode("latin-1"), error.end
+    raise error
 
 
 codecs.register_error(AS_CONTROLS, _as_controls)

@@ -24,7 +24,7 @@ from adde_ray.sources.images.pictures import read_images
 from adde_ray.sources.originals import Finder, reached
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, listing
 from adde_ray.sources.storage.files import AnyPath, at
-from adde_ray.sources.storage.paths import resolve
+from adde_ray.sources.storage.paths import follow
 from adde_ray.sources.storage.reach import Reach
 from adde_ray.sources.tables.readers import read_file
 
@@ -109,13 +109,16 @@ class ChexpertChunk:
 
     @property
     def name(self) -> str:
+        """Its first row and how many there are, for messages."""
         return f"{self.rows[WHERE][0]} … ({len(self.rows)} rows)"
 
     @property
     def num_rows(self) -> int:
+        """Its rows, with an image or without."""
         return len(self.rows)
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """The rows with their images, and those whose image cannot be read."""
         return _with_images(self.rows, self.config, self.place)
 
 
@@ -125,7 +128,8 @@ def _observations(table: pl.DataFrame, config: ChexpertData) -> tuple[str, ...]:
     if lacking := [name for name in ABOUT[:1] if name not in table.columns]:
         raise UserError("has no such column", where=where, value=lacking[0], remedy=LAYOUT)
     there = [name for name in table.columns if name not in (*ABOUT, WHERE)]
-    for key, names in (("observations", config.observations), ("uncertain", _by_class(config))):
+    by_class = config.uncertain if isinstance(config.uncertain, dict) else {}
+    for key, names in (("observations", config.observations), ("uncertain", by_class)):
         if unknown := [name for name in names if name not in there]:
             remedy = f"There are: {listing(there)}"
             raise UserError("no such observation", where=f"data.{key}", value=unknown[0], remedy=remedy)
@@ -159,14 +163,9 @@ def _parsed(
 
 def _meaning(name: str, config: ChexpertData) -> dict[str, str]:
     """Cell -> "1", "0" or "?" (not known), for one observation."""
-    policies = _by_class(config)
-    uncertain = policies.get(name, "ignore") if policies else config.uncertain
+    uncertain = config.uncertain.get(name, "ignore") if isinstance(config.uncertain, dict) else config.uncertain
     as_ = {"ones": "1", "zeros": "0", "ignore": "?"}
     return {"1": "1", "0": "0", "-1": as_[uncertain], "": as_[config.blank]}
-
-
-def _by_class(config: ChexpertData) -> dict[str, str]:
-    return config.uncertain if isinstance(config.uncertain, dict) else {}
 
 
 def _label(row: dict, meanings: dict[str, dict[str, str]]) -> str | list[str]:
@@ -227,7 +226,7 @@ def _apart(tables: dict[str, pl.DataFrame], rejected: list[Reject]) -> list[str]
 def _with_images(table: pl.DataFrame, config: ChexpertData, place: int) -> tuple[pl.DataFrame, list[Reject]]:
     """The rows whose image can be read, with it, and the others with the reason."""
     reach = Reach(at(config.path), config.roots)
-    found = [_reached(reach, PLACES[place](name)) for name in table["file"]]
+    found = [follow(reach, PLACES[place](name)) for name in table["file"]]
     there = [path for path in found if not isinstance(path, str)]
     read = iter(read_images(there, size=config.size, mode=config.mode))
     found = [path if isinstance(path, str) else next(read) for path in found]
@@ -240,14 +239,6 @@ def _with_images(table: pl.DataFrame, config: ChexpertData, place: int) -> tuple
     return table.with_columns(images).filter(pl.col("image").is_not_null()), rejected
 
 
-def _reached(reach: Reach, cell: str) -> AnyPath | str:
-    """The file, or why it may not be looked at."""
-    try:
-        return resolve(reach, cell)
-    except UserError as error:
-        return error.what
-
-
 def _place(reach: Reach, names: Iterable[str]) -> int:
     """Row of PLACES where the paths lead, as some of them show: asking for each would be slow in a bucket.
 
@@ -255,7 +246,7 @@ def _place(reach: Reach, names: Iterable[str]) -> int:
     """
     for name in names:
         for i, place in enumerate(PLACES):
-            path = _reached(reach, place(name))
+            path = follow(reach, place(name))
             if not isinstance(path, str) and path.is_file():
                 return i
     return 0

@@ -29,7 +29,7 @@ def read(config: DigitsData, *, seed: int) -> Rows:
     """
     from sklearn.datasets import load_digits
 
-    pixels, targets = load_digits(return_X_y=True)
+    pixels, targets = map(np.asarray, load_digits(return_X_y=True))
     pixels = pixels.reshape(-1, 8, 8)
     table = _table(pixels, targets).with_row_index("row").with_columns(identify(_encode(pixels)).alias("id"))
     rng = derive_rng(seed, "digits")

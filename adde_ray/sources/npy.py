@@ -21,13 +21,13 @@ from adde_ray.sources.rows import WHERE, Reject, Rows, why
 from adde_ray.sources.storage import leftovers
 from adde_ray.sources.storage.files import AnyPath, at, open_file, read_bytes
 from adde_ray.sources.storage.walking import Walk, walk_of
-from adde_ray.sources.tables.parts import TableFile
+from adde_ray.sources.tables.chunks import TableFile
 from adde_ray.sources.tables.readers import READERS, read_file
 from adde_ray.sources.tables.spelling import canonical, notes_on, without_missing
 from adde_ray.sources.tables.table import assemble
 
 ROWS = 8192
-"""Rows of a part."""
+"""Rows of a chunk."""
 
 VECTOR = "_vector_of_ours"
 
@@ -69,7 +69,7 @@ def read(config: NpyData, *, seed: int) -> Rows:
         except (UserError, OSError) as error:
             rejected.append({"where": name, "reason": why(error)})
     try:
-        known, lost = NpyPart(path, path.name, matrix, known).read()
+        known, lost = NpyChunk(path, path.name, matrix, known).read()
     except OSError as error:
         raise UserError(why(error), where=path, remedy="Check its rights") from None
     as_table = CsvData(
@@ -108,7 +108,7 @@ class Matrix:
 
 
 @dataclass(frozen=True)
-class NpyPart:
+class NpyChunk:
     """Some rows of a .npy file, with the columns of the labels."""
 
     path: AnyPath
@@ -118,14 +118,17 @@ class NpyPart:
 
     @property
     def name(self) -> str:
+        """The file, its first row and its last, for messages."""
         numbers = self.rows[VECTOR]
         return f"{self.file_name}: rows {numbers[0] + 1}-{numbers[-1] + 1}" if len(numbers) else self.file_name
 
     @property
     def num_rows(self) -> int:
+        """How many vectors it has."""
         return len(self.rows)
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """The rows with their vectors (lists of `dims` float32), and those beyond the file's end. Raises OSError."""
         numbers, dims = self.rows[VECTOR].to_numpy(), self.matrix.dims
         kind = np.dtype(self.matrix.kind)
         wanted, there = [np.zeros((0, dims), np.float32)], np.zeros(len(numbers), bool)
@@ -193,9 +196,9 @@ _MALFORMED = (
 )  # fmt: skip
 
 
-def _file(path: AnyPath, name: str, matrix: Matrix, rows: pl.DataFrame) -> TableFile:
-    parts = tuple(NpyPart(path, name, matrix, rows[i : i + ROWS]) for i in range(0, len(rows), ROWS))
-    return TableFile(path, name, parts, rows.clear().cast({VECTOR: pl.List(pl.Float32)}))
+def _file(path: AnyPath, name: str, matrix: Matrix, rows: pl.DataFrame) -> TableFile[NpyChunk]:
+    chunks = tuple(NpyChunk(path, name, matrix, rows[i : i + ROWS]) for i in range(0, len(rows), ROWS))
+    return TableFile(path, name, chunks, rows.clear().cast({VECTOR: pl.List(pl.Float32)}))
 
 
 def _more(config: NpyData, main: AnyPath, walk: Walk) -> list[tuple[AnyPath, str]]:

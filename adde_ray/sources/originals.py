@@ -21,7 +21,7 @@ from adde_ray.sources.images.pictures import REMOTE_THREADS
 from adde_ray.sources.images.views import View, view_image
 from adde_ray.sources.rows import SOURCE_ROW, why
 from adde_ray.sources.storage.files import AnyPath, RemotePath, read_bytes
-from adde_ray.sources.storage.paths import resolve
+from adde_ray.sources.storage.paths import follow
 from adde_ray.sources.storage.reach import Reach
 from adde_ray.sources.tables.cells import read_cells
 
@@ -88,15 +88,12 @@ def _candidates(finder: Finder, rows: pl.DataFrame) -> Iterator[tuple[str, Origi
 
 def reached(places: Iterable[tuple[Reach, str]]) -> list[AnyPath]:
     """Where cells lead that may be followed. Raises UserError: none may be."""
-    found, refused = [], None
-    for reach, cell in places:
-        try:
-            found.append(resolve(reach, cell))
-        except UserError as error:
-            refused = error
-    if refused and not found:
-        raise refused
-    return found
+    found = [follow(reach, cell) for reach, cell in places]
+    allowed = [path for path in found if not isinstance(path, str)]
+    refused = [reason for reason in found if isinstance(reason, str)]
+    if refused and not allowed:
+        raise UserError(refused[-1])
+    return allowed
 
 
 def _in_tables(

@@ -30,21 +30,24 @@ def why(error: UserError | OSError) -> str:
 
 
 class Chunk(Protocol):
-    """A piece of the pool that can be read by itself, on any machine: small to pickle, no ray needed to read it."""
+    """Some rows of the pool, to be read by themselves on any machine: small to pickle, no ray needed to read them."""
 
     @property
     def name(self) -> str:
         """Stable and unique among the chunks of a source: for messages, and for knowing which are done."""
+        ...
 
     @property
     def num_rows(self) -> int:
         """How many rows it has, or at most has; rows that turn out unusable are counted too."""
+        ...
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
         """Its rows as `Rows.splits["pool"]` has them, and what had to be set aside. Never raises for bad data.
 
         All chunks of a source give the same columns in the same order, with the same types.
         """
+        ...
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ def count(rejected: Iterable[Reject]) -> int:
 
 
 def identify(payloads: Iterable[bytes | str | np.ndarray] | pl.Series) -> pl.Series:
-    """The `sample_id` of each payload."""
+    """The `sample_id` of each of n payloads, (n,) strings. Vectors are (d,) arrays, or lists in a Series."""
     if isinstance(payloads, pl.Series) and isinstance(payloads.dtype, pl.List):
         payloads = (row.to_numpy() for row in payloads)
     return pl.Series("sample_id", [sample_id(payload) for payload in payloads], dtype=pl.String)
@@ -119,6 +122,7 @@ def draw(ids: pl.Series, labels: pl.Series, fractions: dict[str, float], rng: np
 
     Copies of one sample share a split. A class gives each split at least one sample while it has two to give,
     and always keeps one: a class of one sample is all seed. The order of rows has no influence.
+    Raises UserError: the fractions sum to 1 or more.
     """
     if sum(fractions.values()) >= 1:
         raise UserError(
@@ -166,7 +170,7 @@ def refuse_lost(before: Iterable[str], after: Iterable[str], rejected: list[Reje
 
 def lost_classes(before: Iterable[str | None], after: Iterable[str | None]) -> list[str]:
     """What a user may want to know of classes of which no row is left. before, after: the labels."""
-    gone = sorted(set(before) - set(after) - {None})
+    gone = sorted({label for label in before if label is not None} - set(after))
     return [f"No usable row is left of {len(gone)} classes: {listing(gone, 5)}"] if gone else []
 
 

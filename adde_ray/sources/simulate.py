@@ -41,7 +41,7 @@ def thin(
     there = dict(pool["label"].value_counts().iter_rows())
     keep = {name: there[name] for name in sorted(classes) if name in there}
     if config.longtail_ratio is not None:
-        keep = _longtail(keep, config, seed)
+        keep = _longtail(keep, config.longtail_ratio, config.longtail_order, seed)
     keep |= {name: min(rows, keep[name]) for name, rows in rare.items() if name in keep}
 
     order = [fingerprint(seed, "simulate", i) for i in pool["sample_id"]]
@@ -53,11 +53,11 @@ def thin(
     return table, [f"simulate left {len(pool) - len(table)} of {len(pool)} pool rows out; what stays: {now}"]
 
 
-def _longtail(there: dict[str, int], config: Simulate, seed: int) -> dict[str, int]:
+def _longtail(there: dict[str, int], ratio: float, given: tuple[str, ...], seed: int) -> dict[str, int]:
     """Class -> rows of an exponential profile, the commonest class first in the order given, else drawn by the seed."""
-    rest = [name for name in there if name not in config.longtail_order]
+    rest = [name for name in there if name not in given]
     drawn = [rest[i] for i in derive_rng(seed, "simulate").permutation(len(rest))]
-    order = [name for name in config.longtail_order if name in there] + drawn
-    shares = [config.longtail_ratio ** (-i / max(len(order) - 1, 1)) for i in range(len(order))]
+    order = [name for name in given if name in there] + drawn
+    shares = [ratio ** (-i / max(len(order) - 1, 1)) for i in range(len(order))]
     most = min((there[name] / share for name, share in zip(order, shares, strict=True)), default=0)
     return {name: min(there[name], max(1, round(most * share))) for name, share in zip(order, shares, strict=True)}

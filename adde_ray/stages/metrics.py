@@ -17,7 +17,7 @@ import polars as pl
 from adde_ray.artifacts import digests
 from adde_ray.artifacts.features import read_features, write_features
 from adde_ray.artifacts.run_dir import RoundDir, derive_seed
-from adde_ray.artifacts.schema import UNLABELLED, Population
+from adde_ray.artifacts.schema import HELD_OUT, UNLABELLED, Population
 from adde_ray.config import Config
 from adde_ray.dataset import Data, Dataset, load_dataset
 from adde_ray.labels import PRESENT, holds, split
@@ -34,8 +34,6 @@ from adde_ray.methods.space.diversity import (
     grid_coverage,
     subgroup_targets,
 )
-
-HELD_OUT = ("val", "test", "ood")
 
 REGIONS = "adde:regions"
 """The regions of the frozen features, as an attribute beside the subgroup columns. No user's column is called that."""

@@ -20,7 +20,7 @@ Payload = bytes | str | list
 def show(payload: Payload, modality: str) -> dict:
     """`{"src": data URI}` for a picture, else `{"text": …}` with what can be said of it."""
     if modality == "image":
-        src = thumbnail(payload)
+        src = thumbnail(payload) if isinstance(payload, bytes) else None
         return {"src": src} if src else {"text": "(picture cannot be shown)"}
     if modality == "text":
         return {"text": cut(str(payload), 400)}

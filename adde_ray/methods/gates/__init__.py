@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from adde_ray.artifacts.schema import HELD_OUT
 from adde_ray.config import Gates
 from adde_ray.errors import UserError
 from adde_ray.methods.gates import expectations
-from adde_ray.methods.gates.gatekeeper import HELD_OUT, Gated, Gatekeeper
+from adde_ray.methods.gates.gatekeeper import Gated, Gatekeeper
 from adde_ray.methods.gates.index import Index, sign
 
 NOT_EXPECTATIONS = ("read", "copy", "near_copy", "overlap", "leakage")

@@ -15,7 +15,7 @@ from adde_ray.methods.gates import expectations, near_copies
 from adde_ray.methods.gates.expectations import Nulls
 from adde_ray.methods.gates.index import Index, as_found, sign
 
-LEARNED, HELD_OUT = ("seed", "pool"), ("val", "test", "ood")
+LEARNED = ("seed", "pool")
 
 NEAR = "near copy of"
 """What a reason says of a copy that is not exact."""

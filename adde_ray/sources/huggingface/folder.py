@@ -88,6 +88,7 @@ def class_names(feature: Any) -> tuple[str, ...]:
 
 
 def is_image(feature: Any) -> bool:
+    """Whether it is an Image feature, in the JSON form."""
     return isinstance(feature, dict) and feature.get("_type") == "Image"
 
 
@@ -129,7 +130,8 @@ def _header(folder: AnyPath) -> dict[str, Any]:
 
     text = read_bytes(folder / "README.md", DESCRIPTION_BYTES).decode()
     try:
-        return yaml.safe_load(re.match(r"---\r?\n(.*?)\n---", text, re.S)[1])
+        header = re.match(r"---\r?\n(.*?)\n---", text, re.S)
+        return yaml.safe_load(header[1]) if header else {}
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from None
 

@@ -1,7 +1,7 @@
 """Dataset folders of Hugging Face's `datasets`, read without that library: what `save_to_disk` writes (Arrow
 streams), and folders laid out as on the Hub (Parquet, CSV or JSON Lines files named after their split).
 
-The pool comes in chunks, also where seed set and val are drawn from its split (`hub_draw`); the other splits are
+The pool comes in chunks, also where seed set and val are drawn from its split (`draw`); the other splits are
 read into memory. Out: as `table`; the label as the class's name.
 """
 
@@ -17,9 +17,9 @@ import polars as pl
 from adde_ray.config.data import CsvData, HubData
 from adde_ray.errors import UserError, first_line
 from adde_ray.labels import NONE, SEPARATOR, canonical, split
+from adde_ray.sources.huggingface.chunks import HubChunk, hub_file
 from adde_ray.sources.huggingface.draw import draw_splits, labelled_rows, taken_out
 from adde_ray.sources.huggingface.folder import SYNONYMS, class_names, features_of, files_by_split, is_image
-from adde_ray.sources.huggingface.parts import hub_file
 from adde_ray.sources.images.pictures import read_images
 from adde_ray.sources.originals import Finder, reached
 from adde_ray.sources.rows import WHERE, Reject, Rows, listing, why
@@ -27,8 +27,8 @@ from adde_ray.sources.storage import leftovers
 from adde_ray.sources.storage.files import AnyPath, at
 from adde_ray.sources.storage.reach import Reach
 from adde_ray.sources.storage.walking import Walk
-from adde_ray.sources.tables.files import list_parts
-from adde_ray.sources.tables.parts import TableFile
+from adde_ray.sources.tables.chunks import FileChunk, TableFile
+from adde_ray.sources.tables.files import list_chunks
 from adde_ray.sources.tables.pool import fitting, image_rows, list_all
 from adde_ray.sources.tables.table import assemble, hidden_junk
 
@@ -40,7 +40,7 @@ class Opened:
     """What a folder holds: the pool's files, and the rows of the other splits."""
 
     table: pl.DataFrame  # `SPLIT`: which of our splits a row is in
-    files: dict[str, list[TableFile]]  # our split -> its files, with "pool"
+    files: dict[str, list[TableFile[HubChunk]]]  # our split -> its files, with "pool"
     as_table: CsvData  # what the folder is, said as a table's section
     rejected: list[Reject]
     notes: list[str]
@@ -82,8 +82,9 @@ def _image_column(config: HubData, root: AnyPath) -> str | None:
     try:
         by_split = files_by_split(root, Walk(Reach(root, config.roots)))
         files = [file for of_split in by_split.values() for file in of_split]
-        head = list_parts(files[0], files[0].name, 1).head
-        return _payload(config, head, features_of(root, files)).get("image_column")
+        head = list_chunks(files[0], files[0].name, 1).head
+        modality, column = _payload(config, head, features_of(root, files))
+        return column if modality == "image" else None
     except (UserError, OSError, IndexError):
         return None
 
@@ -96,7 +97,7 @@ def _opened(config: HubData, root: AnyPath) -> Opened:
     files, multi, rejected = _files(config, root, paths, names)
     rejected += walk.lost
     tables = [_whole(ours, of_split, root, rejected) for ours, of_split in files.items() if ours != "pool"]
-    if not any(map(len, tables)) and not any(file.parts for file in files["pool"]):
+    if not any(map(len, tables)) and not any(file.chunks for file in files["pool"]):
         first = f": {rejected[0]['where']} {rejected[0]['reason']}" if rejected else ""
         raise UserError(f"holds no rows that can be read{first}", where=root, remedy="Write the folder anew")
     empty = pl.DataFrame(schema={SPLIT: pl.String, WHERE: pl.String})
@@ -146,11 +147,11 @@ def _paths(config: HubData, root: AnyPath, walk: Walk) -> dict[str, list[AnyPath
             remedy='Give a folder that save_to_disk wrote, or one as on the Hub; class folders of images are read by'
             ' data.source = "image_folder"',
         )  # fmt: skip
-    wanted = {ours: SYNONYMS.get(theirs, theirs) for ours, theirs in config.splits.items()}
-    for ours, theirs in wanted.items():
-        if theirs not in there and (ours in ("pool", "seed") or "splits" in config.model_fields_set):
+    wanted: dict[str, str] = {ours: SYNONYMS.get(theirs, theirs) for ours, theirs in config.splits.items()}
+    for ours, theirs in config.splits.items():
+        if wanted[ours] not in there and (ours in ("pool", "seed") or "splits" in config.model_fields_set):
             raise UserError(
-                f"{root} has no such split", where=f"data.splits.{ours}", value=config.splits[ours],
+                f"{root} has no such split", where=f"data.splits.{ours}", value=theirs,
                 remedy=f"Splits there: {listing(sorted(there))}",
             )  # fmt: skip
     if wanted.get("seed") == wanted["pool"]:
@@ -160,9 +161,9 @@ def _paths(config: HubData, root: AnyPath, walk: Walk) -> dict[str, list[AnyPath
 
 def _files(
     config: HubData, root: AnyPath, paths: dict[str, list[AnyPath]], names: tuple[str, ...]
-) -> tuple[dict[str, list[TableFile]], bool, list[Reject]]:
-    """The files in parts, whether a label is a list of classes, and what is no such file."""
-    files: dict[str, list[TableFile]] = {}
+) -> tuple[dict[str, list[TableFile[HubChunk]]], bool, list[Reject]]:
+    """The files in chunks, whether a label is a list of classes, and what is no such file."""
+    files: dict[str, list[TableFile[HubChunk]]] = {}
     multi, rejected = False, []
     for ours, of_split in paths.items():
         named = [(path, str(path).removeprefix(str(root)).lstrip("/")) for path in of_split]
@@ -173,14 +174,14 @@ def _files(
     return files, multi, rejected
 
 
-def _whole(ours: str, files: Iterable[TableFile], root: AnyPath, rejected: list[Reject]) -> pl.DataFrame:
+def _whole(ours: str, files: Iterable[TableFile[FileChunk]], root: AnyPath, rejected: list[Reject]) -> pl.DataFrame:
     """All that can be read of a split's files, with `SPLIT`; what cannot goes to `rejected`."""
     tables = []
-    for part in (part for file in files for part in file.parts):
+    for chunk in (chunk for file in files for chunk in file.chunks):
         try:
-            table, aside = part.read()
+            table, aside = chunk.read()
         except (UserError, OSError) as error:
-            rejected.append({"where": part.name, "reason": why(error), "rows": part.num_rows})
+            rejected.append({"where": chunk.name, "reason": why(error), "rows": chunk.num_rows})
         else:
             tables.append(table)
             rejected += aside
@@ -208,32 +209,32 @@ def _as_table(
         there = listing(name for name in columns.columns if name not in (WHERE, SPLIT))
         raise UserError("no such column", where="data.label_column", value=config.label_column,
                         remedy=f"Columns: {there}")  # fmt: skip
+    modality, payload = _payload(config, columns, features)
     return CsvData(
         source="table", path=config.path, split_column=SPLIT, label_column=config.label_column, classes=classes,
         subgroup_columns=config.subgroup_columns, size=config.size, mode=config.mode,
         max_rejected=config.max_rejected, roots=config.roots, label_separator=SEPARATOR if multi else None,
-        **_payload(config, columns, features),
+        text_column=payload if modality == "text" else None,
+        image_column=payload if modality == "image" else None,
+        vector_column=payload if modality == "vector" else None,
     )  # fmt: skip
 
 
-def _payload(config: HubData, columns: pl.DataFrame, features: dict[str, Any]) -> dict[str, str]:
-    """The one column that can be a payload. Raises UserError when there is none, or more than one."""
-    told = {
-        "text_column": config.text_column,
-        "image_column": config.image_column,
-        "vector_column": config.vector_column,
-    }
-    if told := {key: name for key, name in told.items() if name}:
-        return told
+def _payload(config: HubData, columns: pl.DataFrame, features: dict[str, Any]) -> tuple[str, str]:
+    """The modality, and the one column that can be its payload. Raises UserError: there is none, or more than one."""
+    given = {"text": config.text_column, "image": config.image_column, "vector": config.vector_column}
+    for modality, column in given.items():  # the config has seen to it that there is one at most
+        if column:
+            return modality, column
     aside = {config.label_column, SPLIT, WHERE, *config.subgroup_columns}
     kinds = {name: kind for name, kind in columns.schema.items() if name not in aside}
     images = [n for n, kind in kinds.items() if is_image(features.get(n)) or _holds_images(kind)]
     vectors = [n for n, kind in kinds.items() if isinstance(kind, (pl.List, pl.Array)) and kind.inner.is_float()]
     texts = [n for n, kind in kinds.items() if kind == pl.String and n not in images]
     texts = ["text"] if "text" in texts else texts
-    for key, found in (("image_column", images), ("vector_column", vectors), ("text_column", texts)):
+    for modality, found in (("image", images), ("vector", vectors), ("text", texts)):
         if len(found) == 1:
-            return {key: found[0]}
+            return modality, found[0]
         if found:
             break
     raise UserError(
@@ -248,5 +249,7 @@ def _holds_images(kind: pl.DataType) -> bool:
 
 def _classes(labels: Iterable[str], *, multi: bool) -> tuple[str, ...]:
     """The classes that labels name."""
-    labels = {canonical(label) for label in labels} - {None, NONE if multi else None}
-    return tuple(sorted({name for label in labels for part in split(label) for name in part} if multi else labels))
+    there = {name for label in labels if (name := canonical(label)) is not None}
+    if not multi:
+        return tuple(sorted(there))
+    return tuple(sorted({name for label in there - {NONE} for part in split(label) for name in part}))

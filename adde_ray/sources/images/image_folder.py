@@ -107,7 +107,8 @@ def read(config: FolderData | TilesData, *, seed: int) -> Rows:
         rejected=rejected + unreadable,
         notes=notes,
         pool_chunks=tuple(
-            FolderChunk(root, *zip(*pool[i : i + CHUNK], strict=True), config) for i in range(0, len(pool), CHUNK)
+            FolderChunk(root, tuple(name for name, _ in some), tuple(label for _, label in some), config)
+            for some in (pool[i : i + CHUNK] for i in range(0, len(pool), CHUNK))
         ),
         num_read=len(held) + len(rejected),
         limit=Limit(config.max_rejected, "images", root),
@@ -133,13 +134,16 @@ class FolderChunk:
 
     @property
     def name(self) -> str:
+        """Its first file and how many there are, for messages."""
         return f"{self.files[0]} … ({len(self.files)} files)"
 
     @property
     def num_rows(self) -> int:
+        """Its files, readable or not."""
         return len(self.files)
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """The images, and the files that cannot be read."""
         return _read(self.root, self.files, self.labels, self.config)
 
 

@@ -15,6 +15,7 @@ from adde_ray.errors import INSTALL, installed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits of grey that devices give."""
@@ -35,7 +36,7 @@ def flat(image: Image, mode: str) -> Image | str:
     if not _is_transparent(image):
         return image.convert(mode)
     image = image.convert("RGBA") if image.mode != "La" else image.convert("LA").convert("RGBA")
-    lowest, highest = image.getextrema()[3]
+    lowest, highest = image.getchannel("A").getextrema()
     if highest == 0:
         return "is transparent throughout"
     if lowest == 255:
@@ -44,7 +45,7 @@ def flat(image: Image, mode: str) -> Image | str:
     return pil.alpha_composite(ground, image).convert(mode)
 
 
-def as_deep_as_used(image: Image, data: bytes) -> Image:
+def as_deep_as_used(image: ImageFile, data: bytes) -> Image:
     """Colour of 16 bits of which fewer are used as 8 bits of these: Pillow keeps the upper 8. data: the file."""
     from PIL import Image as pil
 

@@ -24,7 +24,7 @@ from adde_ray.sources.rows import why
 from adde_ray.sources.storage.files import AnyPath, RemotePath, read_bytes
 
 if TYPE_CHECKING:
-    from tifffile import TiffFile
+    from tifffile import TiffFile, TiffPage
 
 PLANE_BYTES = 24
 """What a pixel of one band takes while it is scaled: three copies in float64."""
@@ -94,7 +94,8 @@ def _decoded(data: bytes) -> Iterator[list[np.ndarray] | str]:
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        plane = max((page.imagewidth * page.imagelength for page in file.pages), default=0)
+        pages = [page for listed in file.pages if (page := listed.keyframe) is not None]
+        plane = max((page.imagewidth * page.imagelength for page in pages), default=0)
         need = len(data) + sum(series.nbytes for series in file.series) + PLANE_BYTES * plane
         if not ROOM.holds(need):
             yield "is too large for a tile; cut it"
@@ -130,7 +131,7 @@ def _planes(file: TiffFile) -> list[np.ndarray] | str:
     return planes or "holds no plane of pixels"
 
 
-def _nodata(page) -> float | None:
+def _nodata(page: TiffPage) -> float | None:
     """The value that stands for no data, as GDAL writes it: a text, for all bands."""
     tag = page.tags.get(GDAL_NODATA)
     try:
@@ -193,7 +194,8 @@ def _lanczos(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
     if plane.shape == shape:
         return plane
-    return np.asarray(Image.fromarray(plane).resize(shape[::-1], Image.Resampling.LANCZOS))
+    height, width = shape
+    return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.LANCZOS))
 
 
 # --- the range of values ------------------------------------------------------------------------------------

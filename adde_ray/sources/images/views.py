@@ -12,7 +12,7 @@ from adde_ray.errors import first_line
 from adde_ray.sources.images.pixels import as_deep_as_used, flat
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
 VIEW_SIDE = 1024
 """Pixels of the longer side of a smaller picture."""
@@ -55,7 +55,7 @@ def view_image(original: bytes) -> View | str:
         return f"cannot be shown: {first_line(error)}"
 
 
-def _is_deep(image: Image) -> bool:
+def _is_deep(image: ImageFile) -> bool:
     """More than 8 bits: where a scanner uses 12 of 16, viewers show black."""
     raw = image.tile[0][3] if image.tile else ""
     return image.mode.startswith(("I", "F")) or ";16" in str(raw)

@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 from pyarrow import fs
 
+from adde_ray.config.documents import irregular
 from adde_ray.errors import UserError, first_line
 
 BUCKETS = ("s3", "gs")
@@ -53,31 +54,38 @@ class RemotePath:
 
     @property
     def name(self) -> str:
+        """The key's last part."""
         return self._pure.name
 
     @property
     def suffix(self) -> str:
+        """The name's extension, with its point; empty where it has none."""
         return self._pure.suffix
 
     @property
     def parts(self) -> tuple[str, ...]:
+        """The bucket, and the parts of the key."""
         return self._pure.parts
 
     @property
     def parent(self) -> RemotePath:
+        """The folder it lies in."""
         return replace(self, path=str(self._pure.parent))
 
     def is_file(self) -> bool:
+        """Whether there is such an object; one request. Raises UserError."""
         return self._info().type == fs.FileType.File
 
     def is_dir(self) -> bool:
+        """Whether something lies below it; one request. Raises UserError."""
         return self._info().type == fs.FileType.Directory
 
     def iterdir(self) -> Iterator[RemotePath]:
+        """Files and folders right below it. Raises UserError."""
         yield from (replace(self, path=info.path) for info in self._list(recursive=False))
 
     def walk(self) -> Iterator[str]:
-        """Every file below, relative to here."""
+        """Every file below, relative to here. Raises UserError."""
         for info in self._list(recursive=True):
             if info.type == fs.FileType.File:
                 yield info.path.removeprefix(self.path).lstrip("/")
@@ -90,9 +98,11 @@ class RemotePath:
         return {name: found.get(name) for name in names}
 
     def resolve(self) -> RemotePath:
+        """Itself: buckets have no links."""
         return self
 
     def open(self) -> BinaryIO:
+        """The object, to be read from. Raises OSError."""
         try:
             return io.BufferedReader(self._filesystem().open_input_file(self.path), 1 << 16)
         except (OSError, pa.ArrowException) as error:
@@ -173,10 +183,8 @@ def _descriptor(path: Path) -> int:
 
 
 def _check_regular(found: os.stat_result) -> None:
-    if stat.S_ISDIR(found.st_mode):
-        raise IsADirectoryError(errno.EISDIR, "is a folder")
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "is no regular file")
+    if what := irregular(found):
+        raise OSError(errno.EISDIR if stat.S_ISDIR(found.st_mode) else errno.EINVAL, what)
 
 
 def _check_size(size: int, at_most: int) -> None:
@@ -240,12 +248,12 @@ class _told:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (OSError, pa.ArrowException)):
+        if error is not None and isinstance(error, (OSError, pa.ArrowException)):
             what, remedy = _explain(error)
             raise UserError(what, where=self._path, remedy=remedy) from None
 
 
-def _explain(error: Exception) -> tuple[str, str]:
+def _explain(error: BaseException) -> tuple[str, str]:
     """What a cloud's error means, and what to do."""
     text = str(error)
     for words, what, remedy in _MEANINGS:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
+from adde_ray.errors import UserError
 from adde_ray.labels import bare
 from adde_ray.sources.storage.files import AnyPath, RemotePath
 from adde_ray.sources.storage.leftovers import is_leftover
@@ -28,12 +29,21 @@ def resolve(reach: Reach, cell: str) -> AnyPath:
     if os.path.exists(path) or "://" in cell or isinstance(folder, RemotePath):
         return path
     for name in _spellings(cell):
-        if os.path.exists(there := reach.find(name)):
+        there = reach.find(name)
+        if isinstance(there, RemotePath) or os.path.exists(there):
             return there
     for name in (cell, *_spellings(cell)):
         if (found := _alike(folder, name)) is not None:
             return reach.find(found)
     return path
+
+
+def follow(reach: Reach, cell: str) -> AnyPath | str:
+    """`resolve`, or in words why the cell may not be followed."""
+    try:
+        return resolve(reach, cell)
+    except UserError as error:
+        return error.what
 
 
 def _slashed(name: str) -> str:

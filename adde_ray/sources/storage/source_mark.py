@@ -11,7 +11,7 @@ import os
 import stat
 
 from adde_ray.artifacts.run_dir import fingerprint
-from adde_ray.config.data import FilesData, Section
+from adde_ray.config.data import Data, FilesData, FolderData, NpyData, TilesData
 from adde_ray.errors import UserError
 from adde_ray.sources.storage.files import AnyPath, RemotePath, at, open_file
 from adde_ray.sources.storage.walking import walk_of
@@ -32,7 +32,7 @@ SIZES = 2_000
 """Of more files in a folder here the names count, and tables alone by size: asking for each takes 10 µs or more."""
 
 
-def mark(data: Section) -> dict[str, dict]:
+def mark(data: Data) -> dict[str, dict]:
     """Key of [data] → number of files and digest of what it names. A key that names nothing to be read is left out.
 
     Raises UserError: a bucket cannot be reached.
@@ -50,7 +50,7 @@ def mark(data: Section) -> dict[str, dict]:
     return found
 
 
-def changes(data: Section, kept: dict[str, dict]) -> list[str]:
+def changes(data: Data, kept: dict[str, dict]) -> list[str]:
     """What has changed since `mark` gave `kept`: a sentence for each key."""
     try:
         now = mark(data) if kept else {}
@@ -71,7 +71,7 @@ def _difference(was: dict, now: dict | None) -> str:
     return f"has changed since this run read it{counts}"
 
 
-def _files(data: Section, key: str) -> tuple[AnyPath, list[str]]:
+def _files(data: FilesData, key: str) -> tuple[AnyPath, list[str]]:
     """A folder, and the names below it of what the key names, in order."""
     place = at(getattr(data, key))
     if place.is_dir():
@@ -79,20 +79,23 @@ def _files(data: Section, key: str) -> tuple[AnyPath, list[str]]:
     if not place.is_file():
         folder, names = walk_of(place, data.roots).matching(place)
         return folder, sorted(names)
-    beside = key == "path" and data.source == "npy" and data.labels is None
+    beside = key == "path" and isinstance(data, NpyData) and data.labels is None
     labels = [p.name for p in place.parent.iterdir() if p.name.startswith("labels.")] if beside else []
     return place.parent, [place.name, *sorted(labels)]
 
 
-def _of_data(names: list[str], data: Section) -> list[str]:
+def _of_data(names: list[str], data: FilesData) -> list[str]:
     """Without runs kept in the same folder, and without what lies beside class folders: a config, notes."""
     runs = tuple(name.removesuffix(RUN) for name in names if name.endswith(f"/{RUN}"))
-    in_folders = data.source in ("image_folder", "tiles")
+    in_folders = isinstance(data, (FolderData, TilesData))
     return [name for name in names if not name.startswith(runs) and ("/" in name or not in_folders)]
 
 
-def _looks(folder: AnyPath, names: list[str]) -> list[tuple[str, int, str]]:
-    """(name, bytes, digest of the content as far as it is looked at) of each file that is looked at."""
+def _looks(folder: AnyPath, names: list[str]) -> list[tuple[str, int | None, str]]:
+    """Of each file that is looked at (name, bytes, digest of the content as far as it is looked at).
+
+    None for bytes: a bucket has no such file any more.
+    """
     if isinstance(folder, RemotePath):
         return [(name, size, "") for name, size in folder.sizes(names).items()]
     looks, left = [], CONTENT

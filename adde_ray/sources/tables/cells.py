@@ -38,7 +38,7 @@ def read_cells(path: AnyPath, column: str, rows: Sequence[int]) -> Iterator[tupl
 
 
 def _of_parquet(path: AnyPath, column: str, rows: Sequence[int]) -> Iterator[tuple[int, pa.Array]]:
-    """The column piece by piece, each with the number of its first row."""
+    """The column in batches, each with the number of its first row."""
     with open_file(path) as opened:
         file = pq.ParquetFile(opened)
         _check_column(file.schema_arrow, column, path)

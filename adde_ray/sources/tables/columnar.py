@@ -1,4 +1,4 @@
-"""Parquet files and Arrow streams in parts, as a file's footer or batches tell: a file in → `TableFile`."""
+"""Parquet files and Arrow streams in chunks, as a file's footer or batches tell: a file in → `TableFile`."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import pyarrow.parquet as pq
 from adde_ray.errors import UserError
 from adde_ray.sources.rows import WHERE, Reject, why
 from adde_ray.sources.storage.files import AnyPath, open_file, size_of
+from adde_ray.sources.tables.chunks import FILE_CHUNK_BYTES, TableFile
 from adde_ray.sources.tables.decoding import DECODED_BYTES, Growth, TooMuch, as_frame, decoding, plain
-from adde_ray.sources.tables.parts import PART_BYTES, TableFile
 
 BATCH = 256
 """Rows decoded at a time: values of a megabyte, which a dictionary keeps once, are a quarter of a gigabyte then."""
 
 ALL = 1 << 62
-"""As many rows a part as its bytes allow."""
+"""As many rows a chunk as its bytes allow."""
 
 SLICES = 16
-"""A Parquet row group is cut into this many parts at most: each reads over those before it."""
+"""A Parquet row group is cut into this many chunks at most: each reads over those before it."""
 
 
 # --- Parquet ----------------------------------------------------------------------------------------------
@@ -41,17 +41,19 @@ class RowRange:
 
     @property
     def name(self) -> str:
+        """The file and which of its rows, for messages."""
         return _range(self.file_name, self.first, self.num_rows)
 
 
 @dataclass(frozen=True)
-class ParquetPart(RowRange):
+class ParquetChunk(RowRange):
     """Rows of a Parquet file, which lie in `groups`."""
 
     groups: tuple[int, ...]
-    skip: int  # rows of the first group that belong to parts before
+    skip: int  # rows of the first group that belong to chunks before
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """The rows, and those of damaged row groups. Raises UserError: not Parquet, or too large decoded; OSError."""
         return self.decoded(Growth(DECODED_BYTES))
 
     def decoded(self, growth: Growth) -> tuple[pl.DataFrame, list[Reject]]:
@@ -80,8 +82,8 @@ def read_parquet(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
     """All rows of a file, and those of its damaged row groups set aside. Raises UserError: none of it can be read."""
     file, growth = list_parquet(path, path.name, ALL), Growth.of_file(size_of(path))
     tables, rejected = [file.head], []
-    for part in file.parts:
-        table, aside = part.decoded(growth)
+    for chunk in file.chunks:
+        table, aside = chunk.decoded(growth)
         tables.append(table)
         rejected += aside
     tables = [table for table in tables if len(table)] or tables[:1]
@@ -94,11 +96,11 @@ def _slice(file: pq.ParquetFile, group: int, skip: int, size: int, growth: Growt
     """Rows skip … skip + size - 1 of a row group; those after are not decoded, those before are passed over."""
     batches, row = [], 0
     for batch in file.iter_batches(batch_size=min(size, BATCH), row_groups=[group], use_threads=False):
-        piece = batch.slice(max(skip - row, 0), max(min(row + len(batch), skip + size) - max(row, skip), 0))
+        wanted = batch.slice(max(skip - row, 0), max(min(row + len(batch), skip + size) - max(row, skip), 0))
         row += len(batch)
-        if len(piece):
-            batches.append(plain(piece))
-            growth.add(batches[-1].nbytes, len(piece))
+        if len(wanted):
+            batches.append(plain(wanted))
+            growth.add(batches[-1].nbytes, len(wanted))
         if row >= skip + size:
             break
     if not batches or sum(map(len, batches)) < size:
@@ -106,7 +108,8 @@ def _slice(file: pq.ParquetFile, group: int, skip: int, size: int, growth: Growt
     return as_frame(pa.Table.from_batches(batches))
 
 
-def list_parquet(path: AnyPath, name: str, rows: int) -> TableFile:
+def list_parquet(path: AnyPath, name: str, rows: int) -> TableFile[ParquetChunk]:
+    """The file's rows in chunks of about `rows`, by its footer. Raises UserError: it is no such file; OSError."""
     with open_file(path) as opened, decoding("Parquet", name):
         file = pq.ParquetFile(opened)
         groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
@@ -115,13 +118,13 @@ def list_parquet(path: AnyPath, name: str, rows: int) -> TableFile:
             raise UserError("a row group of less than no rows", where=name)
         head = _head(file.schema_arrow)
     num_bytes = sum(group.total_byte_size for group in groups)
-    rows = min(rows, max(1, PART_BYTES * sum(sizes) // max(num_bytes, 1)))
+    rows = min(rows, max(1, FILE_CHUNK_BYTES * sum(sizes) // max(num_bytes, 1)))
     found, first = [], 0
     pending: list[int] = []  # small groups are read together
     for group, size in enumerate(sizes):
         if pending and sum(sizes[g] for g in pending) + size > rows:
             held = sum(sizes[g] for g in pending)
-            found.append(ParquetPart(path, name, first, held, tuple(pending), 0))
+            found.append(ParquetChunk(path, name, first, held, tuple(pending), 0))
             first, pending = first + held, []
         if size <= rows:
             pending += [group] if size else []
@@ -129,10 +132,10 @@ def list_parquet(path: AnyPath, name: str, rows: int) -> TableFile:
         step = max(rows, -(-size // SLICES))
         for skip in range(0, size, step):
             taken = min(step, size - skip)
-            found.append(ParquetPart(path, name, first, taken, (group,), skip))
+            found.append(ParquetChunk(path, name, first, taken, (group,), skip))
             first += taken
     if pending:
-        found.append(ParquetPart(path, name, first, sum(sizes[g] for g in pending), tuple(pending), 0))
+        found.append(ParquetChunk(path, name, first, sum(sizes[g] for g in pending), tuple(pending), 0))
     return TableFile(path, name, tuple(found), head)
 
 
@@ -140,13 +143,14 @@ def list_parquet(path: AnyPath, name: str, rows: int) -> TableFile:
 
 
 @dataclass(frozen=True)
-class ArrowPart(RowRange):
+class ArrowChunk(RowRange):
     """Record batches of an Arrow stream file, as `datasets` keeps its tables."""
 
     skip: int  # batches before
     batches: int
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """The rows; none is set aside. Raises UserError: no stream, or too large decoded; OSError."""
         growth = Growth(DECODED_BYTES)
         with open_stream(self.path, self.name) as stream:
             for _ in range(self.skip):
@@ -159,18 +163,19 @@ class ArrowPart(RowRange):
         return _with_where(table, self.file_name, self.first), []
 
 
-def list_arrow(path: AnyPath, name: str, rows: int) -> TableFile:
+def list_arrow(path: AnyPath, name: str, rows: int) -> TableFile[ArrowChunk]:
+    """The file's batches in chunks of about `rows` rows; all are passed over. Raises UserError: no stream; OSError."""
     found, first, skip, batches, number, num_bytes = [], 0, 0, 0, 0, 0
     with open_stream(path, name) as stream:
         head = _head(stream.schema)
         for batch in stream:
             batches, number = batches + 1, number + len(batch)
             num_bytes += batch.get_total_buffer_size()
-            if number >= rows or num_bytes >= PART_BYTES:
-                found.append(ArrowPart(path, name, first, number, skip, batches))
+            if number >= rows or num_bytes >= FILE_CHUNK_BYTES:
+                found.append(ArrowChunk(path, name, first, number, skip, batches))
                 first, skip, batches, number, num_bytes = first + number, skip + batches, 0, 0, 0
     if batches:
-        found.append(ArrowPart(path, name, first, number, skip, batches))
+        found.append(ArrowChunk(path, name, first, number, skip, batches))
     return TableFile(path, name, tuple(found), head)
 
 

@@ -20,13 +20,16 @@ from adde_ray.errors import UserError
 from adde_ray.sources.images.pictures import read_images
 from adde_ray.sources.rows import SOURCE_ROW, WHERE, Reject, listing
 from adde_ray.sources.storage.files import AnyPath
-from adde_ray.sources.storage.paths import resolve
+from adde_ray.sources.storage.paths import follow
 from adde_ray.sources.storage.reach import Reach
 from adde_ray.sources.tables.spelling import canonical
 
 
 def as_ours(table: pl.DataFrame, config: CsvData, path: AnyPath) -> pl.DataFrame:
-    """Ours under our names and types (payload, label, _split, WHERE), then the user's."""
+    """Ours under our names and types (payload, label, _split, WHERE), then the user's.
+
+    Raises UserError: a column is not there, is named twice, holds what it may not, or is called like one of ours.
+    """
     modality, payload = config.payload
     given = {f"{modality}_column": payload, "label_column": config.label_column, "split_column": config.split_column}
     given = {key: name for key, name in given.items() if name is not None}
@@ -43,11 +46,12 @@ def as_ours(table: pl.DataFrame, config: CsvData, path: AnyPath) -> pl.DataFrame
 
     label = table[config.label_column]
     if config.label_separator and isinstance(label.dtype, pl.List) and not label.dtype.inner.is_nested():
-        label = _joined(label, config)
+        label = _joined(label, config.label_separator)
     label = _as_text(label, config)
     label = label.set(label.is_in(config.missing), None)
     if config.label_separator:
-        label = pl.Series([_several(one, config) for one in label], dtype=pl.String)
+        where = f"{config.path}, column {config.label_column}"
+        label = pl.Series([_several(one, config.label_separator, where) for one in label], dtype=pl.String)
     ours = [label.alias("label"), table[WHERE]]
     if config.split_column:
         ours.append(_as_text(table[config.split_column], config).str.to_lowercase().alias("_split"))
@@ -102,7 +106,8 @@ def usable(table: pl.DataFrame, config: CsvData, length: int, folder: AnyPath) -
 
 
 def set_aside(table: pl.DataFrame, reason: pl.Expr) -> tuple[pl.DataFrame, list[Reject]]:
-    table = table.with_columns(reason.otherwise(None).alias("_reason"))
+    """The rows without a `reason`, and the others with theirs. reason: a text, or null, for each row."""
+    table = table.with_columns(reason.alias("_reason"))
     aside = table.filter(pl.col("_reason").is_not_null())
     rejected = aside.select(pl.col(WHERE).alias("where"), pl.col("_reason").alias("reason")).to_dicts()
     return table.filter(pl.col("_reason").is_null()).drop("_reason"), rejected
@@ -199,10 +204,11 @@ def _decoded(table: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[pl.
         if isinstance(value, bytes):
             found[i] = value
         elif value and value.strip():
-            try:
-                found[i] = resolve(reach, value)
-            except UserError as error:
-                reasons[i] = f"{value.strip()}: {error.what}"
+            path = follow(reach, value)
+            if isinstance(path, str):
+                reasons[i] = f"{value.strip()}: {path}"
+            else:
+                found[i] = path
     pictures = decoder(config)(list(found.values()))
     for i, image in zip(found, pictures, strict=True):
         if isinstance(image, str):
@@ -218,17 +224,17 @@ def _decoded(table: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[pl.
     return set_aside(table, pl.when(pl.col("_reason").is_not_null()).then(pl.col("_reason")))
 
 
-def _joined(column: pl.Series, config: CsvData) -> pl.Series:
+def _joined(column: pl.Series, separator: str) -> pl.Series:
     """Lists of classes as one string each, as a table without lists has them."""
-    texts = column.cast(pl.List(pl.String)).list.drop_nulls().list.join(config.label_separator)
+    texts = column.cast(pl.List(pl.String)).list.drop_nulls().list.join(separator)
     return texts.set(texts == "", codec.NONE)
 
 
-def _several(label: str | None, config: CsvData) -> str | None:
-    """A user's multi-label label in the form it has everywhere else."""
+def _several(label: str | None, separator: str, where: str) -> str | None:
+    """A user's multi-label label in the form it has everywhere else. where: for messages."""
     if label is None or label.lower() == codec.NONE:
         return None if label is None else ""
-    if config.label_separator != codec.SEPARATOR and codec.SEPARATOR in label:
-        codec.check_classes([label], where=f"{config.path}, column {config.label_column}")
-    holds, unknown = codec.split(label.replace(config.label_separator, codec.SEPARATOR))
+    if separator != codec.SEPARATOR and codec.SEPARATOR in label:
+        codec.check_classes([label], where=where)
+    holds, unknown = codec.split(label.replace(separator, codec.SEPARATOR))
     return codec.join(*([name for name in map(codec.canonical, part) if name] for part in (holds, unknown)))

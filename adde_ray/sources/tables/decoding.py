@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import polars as pl
 import pyarrow as pa
 
+from adde_ray.artifacts.schema import from_arrow
 from adde_ray.errors import UserError, first_line
 
 ROW_BYTES = 64
@@ -24,7 +25,7 @@ GROWTH = 32
 """… and times its size, beyond."""
 
 DECODED_BYTES = 1 << 29
-"""Bytes that a part of a pool's file may become: it is read by itself, with others beside it."""
+"""Bytes that a chunk of a pool's file may become: it is read by itself, with others beside it."""
 
 _RAISED = (
     pa.ArrowException,
@@ -66,7 +67,7 @@ def as_frame(table: pa.Table) -> pl.DataFrame:
     for i, column in enumerate(table.schema):
         if pa.types.is_decimal256(column.type):
             table = table.set_column(i, column.name, table.column(i).cast(pa.string()))
-    return pl.from_arrow(table, rechunk=False)
+    return from_arrow(table, rechunk=False)
 
 
 def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -80,7 +81,7 @@ class TooMuch(UserError):
 
 
 class Growth:
-    """How much a file, or a part of one, has become so far."""
+    """How much a file, or a chunk of one, has become so far."""
 
     def __init__(self, at_most: int):
         self._left = self._at_most = at_most

@@ -1,13 +1,15 @@
-"""Which files are tables, and their parts: a file, folder or pattern in → `TableFile`s out, whatever their format."""
+"""Which files are tables, and their chunks: a file, folder or pattern in → `TableFile`s out, whatever their format."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from adde_ray.errors import UserError
 from adde_ray.sources.storage.files import AnyPath
 from adde_ray.sources.storage.walking import Walk
+from adde_ray.sources.tables.chunks import FileChunk, TableFile
 from adde_ray.sources.tables.columnar import list_arrow, list_parquet
 from adde_ray.sources.tables.lines import list_csv, list_jsonl
-from adde_ray.sources.tables.parts import TableFile
 
 
 def list_tables(pool: AnyPath, walk: Walk) -> list[tuple[AnyPath, str]]:
@@ -25,12 +27,12 @@ def list_tables(pool: AnyPath, walk: Walk) -> list[tuple[AnyPath, str]]:
     return found
 
 
-def list_parts(path: AnyPath, name: str, rows: int) -> TableFile:
-    """The parts of a file, of about `rows` rows each. Raises UserError or OSError: it is no table."""
+def list_chunks(path: AnyPath, name: str, rows: int) -> TableFile[FileChunk]:
+    """The chunks of a file, of about `rows` rows each. Raises UserError or OSError: it is no table."""
     return LISTERS[path.suffix.lower()](path, name, rows)
 
 
-LISTERS = {
+LISTERS: dict[str, Callable[[AnyPath, str, int], TableFile[FileChunk]]] = {
     ".csv": list_csv,
     ".tsv": list_csv,
     ".jsonl": list_jsonl,

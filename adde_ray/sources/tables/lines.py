@@ -1,4 +1,4 @@
-"""CSV and JSON Lines in parts: a file looked through for the ends of its rows → `TableFile`."""
+"""CSV and JSON Lines in chunks: a file looked through for the ends of its rows → `TableFile`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import polars as pl
 from adde_ray.errors import UserError
 from adde_ray.sources.rows import WHERE, Reject
 from adde_ray.sources.storage.files import AnyPath, open_file
+from adde_ray.sources.tables.chunks import FILE_CHUNK_BYTES, TableFile
 from adde_ray.sources.tables.delimited import (
     HEAD,
     Dialect,
@@ -24,12 +25,11 @@ from adde_ray.sources.tables.delimited import (
     with_backslashes,
 )
 from adde_ray.sources.tables.encodings import plain
-from adde_ray.sources.tables.parts import PART_BYTES, TableFile
 from adde_ray.sources.tables.readers import parse_jsonl
 
 
 @dataclass(frozen=True)
-class LinesPart:
+class LinesChunk:
     """Bytes `start` … `end - 1` of a file of lines, which begin with line `line`."""
 
     path: AnyPath
@@ -43,9 +43,11 @@ class LinesPart:
 
     @property
     def name(self) -> str:
+        """The file and which of its lines, for messages."""
         return f"{self.file_name}: lines {self.line}-{self.line + self.lines - 1}"
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """The rows, and those that do not fit. Raises OSError; UserError: its quotes tell nothing apart."""
         with open_file(self.path) as file:
             file.seek(self.start)
             data = file.read(self.end - self.start)
@@ -54,7 +56,8 @@ class LinesPart:
         return parse_csv(data, self.file_name, self.dialect, line=self.line)
 
 
-def list_csv(path: AnyPath, name: str, rows: int) -> TableFile:
+def list_csv(path: AnyPath, name: str, rows: int) -> TableFile[LinesChunk]:
+    """The file's rows in chunks of about `rows`; all is read once. Raises UserError: it is no such file; OSError."""
     head, _ = _head(path)
     dialect = parse_header(head, name)
     if _has_backslashes(path, dialect.start):
@@ -63,16 +66,17 @@ def list_csv(path: AnyPath, name: str, rows: int) -> TableFile:
         cuts = tuple(_cuts(_whole_rows(path, dialect), rows, dialect.start, dialect.line))
     except _Doubtful:
         cuts = tuple(_cuts(_all_rows(path, dialect), rows, dialect.start, dialect.line))
-    parts = tuple(LinesPart(path, name, *cut, dialect=dialect) for cut in cuts)
-    return TableFile(path, name, parts, pl.DataFrame(schema=dict.fromkeys(dialect.header, pl.String)))
+    chunks = tuple(LinesChunk(path, name, *cut, dialect=dialect) for cut in cuts)
+    return TableFile(path, name, chunks, pl.DataFrame(schema=dict.fromkeys(dialect.header, pl.String)))
 
 
-def list_jsonl(path: AnyPath, name: str, rows: int) -> TableFile:
+def list_jsonl(path: AnyPath, name: str, rows: int) -> TableFile[LinesChunk]:
+    """The file's lines in chunks of about `rows`; all is read once. Raises UserError: it is no such file; OSError."""
     head, whole = _head(path)
     skip = len(head) - len(plain(head, name))
     table, _ = parse_jsonl(head[skip:] if whole else head[skip : head.rfind(b"\n") + 1], name)
-    parts = tuple(LinesPart(path, name, *cut) for cut in _cuts(_line_units(path, skip), rows, skip, 1))
-    return TableFile(path, name, parts, table.drop(WHERE).clear())
+    chunks = tuple(LinesChunk(path, name, *cut) for cut in _cuts(_line_units(path, skip), rows, skip, 1))
+    return TableFile(path, name, chunks, table.drop(WHERE).clear())
 
 
 def _head(path: AnyPath) -> tuple[bytes, bool]:
@@ -86,15 +90,17 @@ def _head(path: AnyPath) -> tuple[bytes, bool]:
     return data, whole
 
 
-def _cuts(units: Iterable[tuple[int, int, int]], rows: int, start: int, line: int) -> Iterator[tuple[int, ...]]:
-    """(first byte, byte after the last, first line, number of lines, of rows) of parts of about `rows` rows.
+def _cuts(
+    units: Iterable[tuple[int, int, int]], rows: int, start: int, line: int
+) -> Iterator[tuple[int, int, int, int, int]]:
+    """(first byte, byte after the last, first line, number of lines, of rows) of chunks of about `rows` rows.
 
     units: bytes, lines and rows of what must stay together.
     """
     end, lines, number = start, 0, 0
     for size, height, held in units:
         end, lines, number = end + size, lines + height, number + held
-        if number >= rows or end - start >= PART_BYTES:
+        if number >= rows or end - start >= FILE_CHUNK_BYTES:
             yield start, end, line, lines, number
             start, line, lines, number = end, line + lines, 0, 0
     if number:
@@ -152,10 +158,10 @@ def _has_backslashes(path: AnyPath, start: int) -> bool:
     with open_file(path) as file:
         file.seek(start)
         last = b""
-        while block := file.read(1 << 20):
-            if b'\\"' in last + block:
+        while data := file.read(1 << 20):
+            if b'\\"' in last + data:
                 return True
-            last = block[-1:]
+            last = data[-1:]
     return False
 
 

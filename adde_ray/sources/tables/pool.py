@@ -5,7 +5,7 @@ Every chunk gives the same columns with the same types, agreed on from what all 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -16,13 +16,13 @@ from adde_ray.sources.rows import WHERE, Reject, why
 from adde_ray.sources.storage import leftovers
 from adde_ray.sources.storage.files import AnyPath, at
 from adde_ray.sources.storage.walking import walk_of
+from adde_ray.sources.tables.chunks import C, FileChunk, TableFile
 from adde_ray.sources.tables.columns import PAYLOADS, as_ours, empty_like, set_aside, usable, usual_length
-from adde_ray.sources.tables.files import list_parts, list_tables
-from adde_ray.sources.tables.parts import Part, TableFile
+from adde_ray.sources.tables.files import list_chunks, list_tables
 from adde_ray.sources.tables.spelling import with_plain_names
 
 CHUNK_BYTES = 1 << 26
-"""Decoded images of a chunk, about."""
+"""Bytes of a chunk's decoded images, about."""
 
 
 TEXT_ROWS = 8192
@@ -38,9 +38,11 @@ class HeldChunk:
 
     @property
     def num_rows(self) -> int:
+        """How many there are, all of them usable."""
         return len(self.table)
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """The rows."""
         return self.table, []
 
 
@@ -48,7 +50,7 @@ class HeldChunk:
 class TableChunk:
     """Some rows of one of the pool's files."""
 
-    part: Part
+    chunk: FileChunk
     config: CsvData
     kinds: pl.DataFrame  # empty, with the columns and types every chunk is to have
     length: int  # of a vector
@@ -56,18 +58,21 @@ class TableChunk:
 
     @property
     def name(self) -> str:
-        return self.part.name
+        """The file and which of its rows, for messages."""
+        return self.chunk.name
 
     @property
     def num_rows(self) -> int:
-        return self.part.num_rows
+        """How many rows it has, the unusable ones included."""
+        return self.chunk.num_rows
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
+        """The usable rows with our columns, as `kinds` has them, and the others with the reason."""
         try:
-            table, rejected = self.part.read()
+            table, rejected = self.chunk.read()
             if not len(table):
                 return self.kinds, rejected
-            table = as_ours(_completed(table, self.config), self.config, self.part.path)
+            table = as_ours(_completed(table, self.config), self.config, self.chunk.path)
         except (UserError, OSError) as error:
             return self.kinds, [{"where": self.name, "reason": why(error), "rows": self.num_rows}]
         if self.config.split_column:
@@ -86,10 +91,11 @@ def image_rows(size: int, mode: str) -> int:
     return min(max(CHUNK_BYTES // (size**2 * (3 if mode == "RGB" else 1)), 64), 4096)
 
 
-def list_files(config: CsvData) -> tuple[list[TableFile], list[Reject], list[str]]:
-    """The files of `data.pool`, those that are no such tables, and notes."""
-    main = at(config.path).resolve()
-    pool = at(config.pool)
+def list_files(config: CsvData) -> tuple[list[TableFile[FileChunk]], list[Reject], list[str]]:
+    """The files of `data.pool`, none where it is left out; those that are no such tables; and notes."""
+    if config.pool is None:
+        return [], [], []
+    main, pool = at(config.path).resolve(), at(config.pool)
     walk = walk_of(pool, config.roots)
     named = [(path, name) for path, name in list_tables(pool, walk) if path.resolve() != main]
     files, rejected = list_all(named, image_rows(config.size, config.mode) if config.image_column else TEXT_ROWS)
@@ -97,18 +103,18 @@ def list_files(config: CsvData) -> tuple[list[TableFile], list[Reject], list[str
     return files, walk.lost + rejected + unfit, leftovers.note(walk.passed)
 
 
-def list_all(named: Iterable[tuple[AnyPath, str]], rows: int) -> tuple[list[TableFile], list[Reject]]:
-    """The parts of files, about `rows` rows each, and the files that cannot be told apart into parts."""
+def list_all(named: Iterable[tuple[AnyPath, str]], rows: int) -> tuple[list[TableFile[FileChunk]], list[Reject]]:
+    """The chunks of files, about `rows` rows each, and the files that cannot be told apart into chunks."""
     files, rejected = [], []
     for path, name in named:
         try:
-            files.append(list_parts(path, name, rows))
+            files.append(list_chunks(path, name, rows))
         except (UserError, OSError) as error:
             rejected.append({"where": name, "reason": why(error)})
     return files, rejected
 
 
-def fitting(files: Iterable[TableFile], config: CsvData) -> tuple[list[TableFile], list[Reject]]:
+def fitting(files: Iterable[TableFile[C]], config: CsvData) -> tuple[list[TableFile[C]], list[Reject]]:
     """The files that have the columns a pool needs, and the others."""
     fit, rejected = [], []
     for file in files:
@@ -120,10 +126,12 @@ def fitting(files: Iterable[TableFile], config: CsvData) -> tuple[list[TableFile
     return fit, rejected
 
 
-def chunks_of(files: list[TableFile], config: CsvData, kinds: pl.DataFrame, length: int = 0) -> tuple[TableChunk, ...]:
-    """The parts of all files, with the types that hold what any of them has, and `kinds`.
+def chunks_of(
+    files: Sequence[TableFile[FileChunk]], config: CsvData, kinds: pl.DataFrame, length: int = 0
+) -> tuple[TableChunk, ...]:
+    """The chunks of all files, with the types that hold what any of them has, and `kinds`.
 
-    length: of a vector; 0: as the first part has it.
+    length: of a vector; 0: as the first chunk has it.
     """
     length = length or _first_length(files, config)
     heads = {tuple(file.head.schema.items()): file for file in files}
@@ -131,18 +139,18 @@ def chunks_of(files: list[TableFile], config: CsvData, kinds: pl.DataFrame, leng
         head = as_ours(_completed(file.head, config), config, file.path)
         kinds = _columns_of_both(kinds, empty_like(head, config))
     return tuple(
-        TableChunk(part, config, kinds, length, folder)
+        TableChunk(chunk, config, kinds, length, folder)
         for file in files
         for folder in [file.folder or file.path.parent]
-        for part in file.parts
+        for chunk in file.chunks
     )
 
 
-def _first_length(files: list[TableFile], config: CsvData) -> int:
+def _first_length(files: Sequence[TableFile[FileChunk]], config: CsvData) -> int:
     modality, payload = config.payload
-    for part in (part for file in files for part in file.parts if modality == "vector"):
+    for chunk in (chunk for file in files for chunk in file.chunks if modality == "vector"):
         try:
-            if length := usual_length(PAYLOADS[modality](part.read()[0][payload])):
+            if length := usual_length(PAYLOADS[modality](chunk.read()[0][payload])):
                 return length
         except (UserError, OSError, pl.exceptions.ColumnNotFoundError):
             continue  # it is told of when it is read for good

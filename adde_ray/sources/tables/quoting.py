@@ -65,7 +65,7 @@ def extents(lines: Iterable[str], separator: str, width: int) -> Iterator[Extent
         found = Extent(row.lines, row.problem)
         resumed = row.quoted and ((misfits and (short or doubtful)) or (short and len(held) > 1))
         if held and (row.loose or resumed):
-            held = [Extent(sum(part.lines for part in held) + row.lines, UNOPENED)]
+            held = [Extent(sum(extent.lines for extent in held) + row.lines, UNOPENED)]
             short, doubtful = False, row.loose or misfits
         elif row.quoted or row.problem:
             yield from held

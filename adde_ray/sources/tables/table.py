@@ -1,8 +1,8 @@
 """Texts, vectors or images in a table: a CSV, JSON Lines or Parquet file (`readers`).
 
 Out: text, vector or image (PNG), label, the subgroup columns as strings, every other column untouched; paths of
-images as `file`, tables and rows of encoded ones as `source_row`. See `columns` for what becomes of a column,
-`table_pool` for a pool in many files.
+images as `file`, tables and rows of encoded ones as `source_row`. See `columns` for what becomes of a column, `pool`
+for a pool in many files.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from adde_ray.sources.rows import (
 from adde_ray.sources.storage.files import AnyPath, at
 from adde_ray.sources.storage.reach import Reach
 from adde_ray.sources.storage.walking import walk_of
+from adde_ray.sources.tables.chunks import FileChunk, TableFile
 from adde_ray.sources.tables.columns import as_ours, decoder, empty_like, set_aside, usable, usual_length
-from adde_ray.sources.tables.files import list_parts, list_tables
-from adde_ray.sources.tables.parts import TableFile
+from adde_ray.sources.tables.files import list_chunks, list_tables
 from adde_ray.sources.tables.pool import TEXT_ROWS, HeldChunk, chunks_of, conform, list_files
 from adde_ray.sources.tables.readers import read_file
 from adde_ray.sources.tables.spelling import notes_on, without_missing
@@ -60,10 +60,11 @@ def originals(config: CsvData) -> Finder:
         with suppress(UserError):  # its files are gone
             tables |= {name: file for file, name in list_tables(pool, walk_of(pool, config.roots))}
     reaches = [Reach(folder, config.roots) for folder in dict.fromkeys(file.parent for file in tables.values())]
+    _, column = config.payload
     return Finder(
         decoder(config),
         lambda file: reached((reach, file.strip()) for reach in reaches),
-        lambda name: (tables[name], config.image_column) if name in tables else None,
+        lambda name: (tables[name], column) if name in tables else None,
     )
 
 
@@ -75,7 +76,7 @@ def _whole(path: AnyPath) -> tuple[pl.DataFrame, list[Reject]]:
         if path.suffix.lower() not in (".parquet", ".pq") or not path.is_file():
             raise
         try:
-            table, rejected = read_all(list_parts(path, path.name, TEXT_ROWS).parts)
+            table, rejected = read_all(list_chunks(path, path.name, TEXT_ROWS).chunks)
         except (UserError, OSError):
             table = pl.DataFrame()
         if not len(table):
@@ -91,7 +92,7 @@ def assemble(
     folder: AnyPath,
     *,
     seed: int,
-    pool: Sequence[TableFile] | None = None,
+    pool: Sequence[TableFile[FileChunk]] | None = None,
 ) -> Rows:
     """A table as `path` holds it, with `WHERE`, as splits with our columns. Paths in it are relative to `folder`.
 
@@ -118,13 +119,14 @@ def assemble(
     table, unlabelled = _labelled(table, config, folder)
     rejected += unlabelled
     limit = Limit(config.max_rejected, "rows", path)
-    listed, unlisted, left = list_files(config) if config.pool else ([], [], [])
+    listed, unlisted, left = list_files(config)
     rejected += unlisted
     notes += left
-    in_memory = pool is None and config.pool is None
-    chunks = None if in_memory else chunks_of([*(pool or ()), *listed], config, kinds, length)
-    if in_memory:  # else it is known only when they are read
+    chunks = None
+    if pool is None and config.pool is None:
         limit.check(rejected, total)
+    else:  # how many there are is known only when the chunks are read
+        chunks = chunks_of([*(pool or ()), *listed], config, kinds, length)
     if config.split_column:
         refuse_lost(before["_split"].drop_nulls(), table["_split"], unusable + unlabelled, where=path)
 
@@ -135,7 +137,7 @@ def assemble(
     junk = table.filter((pl.col("_split") == "pool") & ~_fits(table, classes, config))["label"]
     notes += [*doubts, *([hidden_junk(junk)] if len(junk) else [])]
     splits = {n: rows.drop("_split") for (n,), rows in table.group_by("_split", maintain_order=True)}
-    if not in_memory and "pool" in splits:
+    if chunks is not None and "pool" in splits:
         held, _ = conform(splits.pop("pool"), chunks[0].kinds if chunks else kinds, modality)
         chunks = (*chunks, HeldChunk(path.name, held))  # last: the first one shows whether a pool has labels
     return Rows(

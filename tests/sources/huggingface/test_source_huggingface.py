@@ -309,23 +309,23 @@ def test_images_that_cannot_be_decoded_and_images_by_path(tmp_path):
 @pytest.mark.parametrize("rows", [1, 10, 100])
 def test_parts_of_an_arrow_stream(tmp_path, rows):
     write_stream(tmp_path / "a.arrow", {"n": list(range(50))})
-    file = table_files.list_parts(tmp_path / "a.arrow", "a", rows)
-    tables = [part.read()[0] for part in file.parts]
-    assert [len(table) for table in tables] == [part.num_rows for part in file.parts]
+    file = table_files.list_chunks(tmp_path / "a.arrow", "a", rows)
+    tables = [chunk.read()[0] for chunk in file.chunks]
+    assert [len(table) for table in tables] == [chunk.num_rows for chunk in file.chunks]
     assert pl.concat(tables)["n"].to_list() == list(range(50)) and len(tables) == (8, 4, 1)[[1, 10, 100].index(rows)]
 
 
 def test_large_rows_come_in_smaller_parts(tmp_path, monkeypatch):
     for module in (columnar, lines):
-        monkeypatch.setattr(module, "PART_BYTES", 3000)
+        monkeypatch.setattr(module, "FILE_CHUNK_BYTES", 3000)
     frame = pl.DataFrame({"text": [f"{i:03d} " * 20 for i in range(50)]})
     write_stream(tmp_path / "a.arrow", frame.to_dict(as_series=False))
     frame.write_parquet(tmp_path / "a.parquet", compression="uncompressed", use_pyarrow=True)
     frame.write_csv(tmp_path / "a.csv")
     for name in ("a.arrow", "a.parquet", "a.csv"):
-        file = table_files.list_parts(tmp_path / name, name, 1000)
-        assert 2 <= len(file.parts) <= 9, name
-        assert pl.concat([part.read()[0] for part in file.parts])["text"].to_list() == frame["text"].to_list()
+        file = table_files.list_chunks(tmp_path / name, name, 1000)
+        assert 2 <= len(file.chunks) <= 9, name
+        assert pl.concat([chunk.read()[0] for chunk in file.chunks])["text"].to_list() == frame["text"].to_list()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def body(separator=",", rows=ROWS):
 def read(path, data, **settings):
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
     rows = table.read(CsvData(source="csv", path=path, text_column="text", **settings), seed=0)
-    [(frame, _)] = [part.read() for part in table_files.list_parts(path, path.name, 10**6).parts]
+    [(frame, _)] = [chunk.read() for chunk in table_files.list_chunks(path, path.name, 10**6).chunks]
     assert readers.READERS[path.suffix](path)[0].equals(frame)
     return rows
 
@@ -28,7 +28,7 @@ def read(path, data, **settings):
 def test_wide_encodings_are_named_with_and_without_a_mark(tmp_path, encoding, suffix):
     path = tmp_path / f"t.{suffix}"
     path.write_bytes((body() if suffix == "csv" else '{"text": "größe", "label": "a"}\n' * 9).encode(encoding))
-    for reader in (readers.read_file, lambda path: table_files.list_parts(path, path.name, 10)):
+    for reader in (readers.read_file, lambda path: table_files.list_chunks(path, path.name, 10)):
         with pytest.raises(UserError, match=rf"is {encoding[:6].upper()}.*Save it as UTF-8"):
             reader(path)
 

@@ -97,13 +97,13 @@ def test_cuts_of_csv_do_not_change_what_is_read(tmp_path, rows):
     path = tmp_path / "a.csv"
     path.write_bytes(b"\xef\xbb\xbf" + ("id,text,label\r\n" + "".join(lines)).encode())
     whole, wrong = readers.READERS[".csv"](path)
-    file = table_files.list_parts(path, "a.csv", rows)
-    assert len(file.parts) > (1 if rows <= 100 else 0)
-    pieces = [part.read() for part in file.parts]
+    file = table_files.list_chunks(path, "a.csv", rows)
+    assert len(file.chunks) > (1 if rows <= 100 else 0)
+    pieces = [chunk.read() for chunk in file.chunks]
     assert pl.concat([piece for piece, _ in pieces]).equals(whole)
     assert [r for _, rejected in pieces for r in rejected] == wrong and len(wrong) == 1
-    assert sum(part.num_rows for part in file.parts) >= len(whole) + 1
-    assert max(part.num_rows for part in file.parts) <= rows
+    assert sum(chunk.num_rows for chunk in file.chunks) >= len(whole) + 1
+    assert max(chunk.num_rows for chunk in file.chunks) <= rows
 
 
 @pytest.mark.parametrize("group", [3, 50, 1000])
@@ -112,12 +112,12 @@ def test_parts_of_parquet_do_not_change_what_is_read(tmp_path, rows, group):
     frame = pl.DataFrame({"text": texts(333), "z": [[float(i), 2.5] for i in range(333)]})
     path = tmp_path / "a.parquet"
     frame.write_parquet(path, row_group_size=group)
-    file = table_files.list_parts(path, "a", rows)
-    pieces = [part.read() for part in file.parts]
+    file = table_files.list_chunks(path, "a", rows)
+    pieces = [chunk.read() for chunk in file.chunks]
     assert not any(rejected for _, rejected in pieces)
     whole = pl.concat([piece for piece, _ in pieces])
     assert whole.drop(WHERE).equals(frame) and whole[WHERE].to_list() == [f"a: row {i + 1}" for i in range(333)]
-    assert [len(piece) for piece, _ in pieces] == [part.num_rows for part in file.parts]
+    assert [len(piece) for piece, _ in pieces] == [chunk.num_rows for chunk in file.chunks]
 
 
 def test_a_corrupt_row_group_costs_its_rows_only(main, tmp_path):

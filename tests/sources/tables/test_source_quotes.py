@@ -1,4 +1,4 @@
-"""Quotes in separated values: what is text never becomes rows, whoever wrote the file, read whole or in parts."""
+"""Quotes in separated values: what is text never becomes rows, whoever wrote the file, read whole or in chunks."""
 
 import csv
 import io
@@ -21,13 +21,13 @@ HARD = [
 
 
 def lines_of(path, rows):
-    """What is read in parts of `rows` rows."""
-    pieces = [part.read() for part in table_files.list_parts(path, path.name, rows).parts]
+    """What is read in chunks of `rows` rows."""
+    pieces = [chunk.read() for chunk in table_files.list_chunks(path, path.name, rows).chunks]
     return pl.concat([piece for piece, _ in pieces]), [reject for _, aside in pieces for reject in aside]
 
 
 def read(path):
-    """What is read whole; held to be the same in parts of any size."""
+    """What is read whole; held to be the same in chunks of any size."""
     whole = readers.READERS[".csv"](path)
     for rows in (1, 7, 1000):
         pieces, rejected = lines_of(path, rows)

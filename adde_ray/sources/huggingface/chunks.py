@@ -1,11 +1,11 @@
-"""Pieces of a dataset folder's files, with labels as everywhere else: a class's name, or several in one string.
+"""Chunks of a dataset folder's files, with labels as everywhere else: a class's name, or several in one string.
 
 The folder keeps them as numbers of a ClassLabel feature, as strings, or as lists of either.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -13,7 +13,7 @@ from adde_ray.labels import canonical as label_of
 from adde_ray.labels import in_words, join
 from adde_ray.sources.rows import WHERE, Reject
 from adde_ray.sources.storage.files import AnyPath
-from adde_ray.sources.tables.parts import Part, TableFile
+from adde_ray.sources.tables.chunks import FileChunk, TableFile
 from adde_ray.sources.tables.spelling import canonical, with_plain_names
 
 UNKNOWN = "unknown"
@@ -21,10 +21,10 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
-class HubPart:
+class HubChunk:
     """Some rows of a split."""
 
-    part: Part
+    chunk: FileChunk
     label_column: str
     classes: tuple[str, ...]  # names of the ClassLabel feature, if it is one
     labelled: bool = False  # leaves out the rows without a label
@@ -32,18 +32,22 @@ class HubPart:
 
     @property
     def path(self) -> AnyPath:
-        return self.part.path
+        """The file."""
+        return self.chunk.path
 
     @property
     def name(self) -> str:
-        return self.part.name
+        """The file and which of its rows, for messages."""
+        return self.chunk.name
 
     @property
     def num_rows(self) -> int:
-        return self.part.num_rows - len(self.without)
+        """How many rows it has, those in `without` not counted."""
+        return self.chunk.num_rows - len(self.without)
 
     def read(self) -> tuple[pl.DataFrame, list[Reject]]:
-        table, rejected = self.part.read()
+        """The rows with labels as text, and those set aside. Raises UserError or OSError: nothing of it can be read."""
+        table, rejected = self.chunk.read()
         table = with_names(table, self.label_column, self.classes)
         if self.labelled and self.label_column in table.columns:
             table = table.filter(pl.col(self.label_column).is_not_null())
@@ -52,10 +56,12 @@ class HubPart:
         return table, rejected
 
 
-def hub_file(file: TableFile, folder: AnyPath, label_column: str, classes: tuple[str, ...]) -> TableFile:
-    """A file of the dataset in `folder`, its parts as `HubPart`s."""
-    parts = tuple(HubPart(part, label_column, classes) for part in file.parts)
-    return replace(file, parts=parts, head=with_names(file.head, label_column, classes), folder=folder)
+def hub_file(
+    file: TableFile[FileChunk], folder: AnyPath, label_column: str, classes: tuple[str, ...]
+) -> TableFile[HubChunk]:
+    """A file of the dataset in `folder`, its chunks as `HubChunk`s."""
+    chunks = tuple(HubChunk(chunk, label_column, classes) for chunk in file.chunks)
+    return TableFile(file.path, file.name, chunks, with_names(file.head, label_column, classes), folder)
 
 
 def with_names(table: pl.DataFrame, label_column: str, classes: tuple[str, ...]) -> pl.DataFrame:
@@ -97,5 +103,6 @@ def _of_several(table: pl.DataFrame, label_column: str, classes: tuple[str, ...]
 
 
 def _name(value: int | str, classes: tuple[str, ...]) -> str:
-    known = isinstance(value, int) and 0 <= value < len(classes)
-    return classes[value] if known else label_of(value) or str(value)
+    if isinstance(value, int) and 0 <= value < len(classes):
+        return classes[value]
+    return label_of(value) or str(value)
