@@ -87,7 +87,7 @@ def sweep(
 
         proposals.require()
     trials = plan.trials(bases)
-    total = len(trials) or plan.num_trials
+    total = len(trials) or plan.to_draw
     where = ExperimentDir(folder or plan.root / plan.name)
     halving = Halving(plan.rungs(bases[1]), keep=plan.keep)
     with where.start(plan.told(), trials, resume=resume):

@@ -60,7 +60,7 @@ class Proposals(Searcher):
         self.trials: list[Trial] = []
 
     def suggest(self, trial_id: str) -> dict | str | None:
-        while len(self.trials) < self._sweep.num_trials:
+        while len(self.trials) < self._sweep.to_draw:
             number = len(self.trials)
             if any(n not in self._ended for n in range(number - self._lag + 1)):
                 return None  # asked again when something has ended
@@ -121,4 +121,5 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
         return distributions.IntDistribution(*dimension.randint)
     if dimension.loguniform is not None:
         return distributions.FloatDistribution(*dimension.loguniform, log=True)
+    assert dimension.uniform is not None, "exactly one is given"
     return distributions.FloatDistribution(*dimension.uniform)

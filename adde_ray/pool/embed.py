@@ -69,6 +69,7 @@ def _stream(left: list[tuple[Path, Path]], encode: Encoding, workers: int | None
     ensure_ray()
     import ray
     from ray.data import ActorPoolStrategy, DataContext
+    from ray.exceptions import RayTaskError
 
     cpus, gpus = (ray.cluster_resources().get(kind, 0.0) for kind in ("CPU", "GPU"))
     if gpu and gpus < 1:
@@ -82,7 +83,7 @@ def _stream(left: list[tuple[Path, Path]], encode: Encoding, workers: int | None
         ray.data.from_items(items, override_num_blocks=len(items))
         .map(partial(_load_row, modality=encode.modality), num_cpus=READERS_SHARE)
         .map(
-            _EncodeRow,
+            _EncodeRow,  # pyright: ignore[reportArgumentType] ray takes a class, its annotation functions alone
             fn_constructor_args=(encode,),
             compute=ActorPoolStrategy(size=actors),
             num_cpus=min(1.0, (1 - READERS_SHARE) * cpus / actors),
@@ -92,7 +93,7 @@ def _stream(left: list[tuple[Path, Path]], encode: Encoding, workers: int | None
     try:
         for row in parts.iter_rows():
             yield Encoded(Path(row["out"]), Digest.parse(row["digest"]), row["rows"])
-    except ray.exceptions.RayTaskError as error:
+    except RayTaskError as error:
         raise error.cause from error
 
 

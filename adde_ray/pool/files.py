@@ -52,5 +52,5 @@ def read_rows(path: Path, rows: np.ndarray, *columns: str) -> pl.DataFrame:
     groups, at = np.unique(group_of, return_inverse=True)
     read = np.cumsum(sizes[groups]) - sizes[groups]  # where each group begins in what is read
     with readable(path):
-        table = pl.from_arrow(file.read_row_groups(groups.tolist(), columns=list(columns) or None))
+        table = pl.DataFrame(file.read_row_groups(groups.tolist(), columns=list(columns) or None))
     return table[read[at] + rows - (ends - sizes)[group_of]]

@@ -94,5 +94,10 @@ class Pool:
     sample: Split
 
     @property
+    def file_shards(self) -> tuple[FileShard, ...]:
+        """The shards of a streamed pool, as the files they are."""
+        return tuple(shard for shard in self.shards if isinstance(shard, FileShard))
+
+    @property
     def is_streamed(self) -> bool:
         return len(self.sample) < self.num_rows

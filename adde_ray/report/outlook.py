@@ -19,6 +19,7 @@ import polars as pl
 
 from adde_ray.artifacts.schema import SPLITS
 from adde_ray.config import Config
+from adde_ray.config.data import DigitsData, NpyData
 from adde_ray.errors import UserError
 from adde_ray.methods import encoders
 from adde_ray.methods.synthesis.generators import generator_for
@@ -33,6 +34,9 @@ SHOWN = 20
 
 LOOKED_AT = 24
 """Image files whose size is looked up."""
+
+UNSIZED = (DigitsData, NpyData)
+"""Sources whose samples are given one size by no setting."""
 
 LARGER = 2
 """Images this many times as large as the model's input lose what may tell classes apart."""
@@ -166,7 +170,7 @@ def _cross_validated(features: np.ndarray, labels: np.ndarray) -> float:
 
 def original_sizes(config: Config, prepared: Prepared) -> list[tuple[int, int]]:
     """Width and height of some of the images in their files; none where they lie in no files of their own."""
-    if prepared.meta.modality != "image" or not hasattr(config.data, "size"):
+    if prepared.meta.modality != "image" or isinstance(config.data, UNSIZED):
         return []
     tables = [table["file"] for table in prepared.splits.values() if "file" in table.columns]
     files = pl.concat([t.cast(pl.String) for t in tables]).drop_nulls().unique().sort() if tables else []
@@ -186,7 +190,7 @@ def _size(reach: Reach, name: str) -> Iterator[tuple[int, int]]:
 
 def small_images(config: Config, sizes: list[tuple[int, int]]) -> str | None:
     """Photographs whose details the model is not shown."""
-    if not sizes:
+    if not sizes or isinstance(config.data, UNSIZED):
         return None
     side, size = median(min(size) for size in sizes), config.data.size
     name = encoders.resolve(config.encoder, "image")

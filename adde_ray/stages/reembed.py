@@ -66,7 +66,7 @@ def embed_again(data: Data, config: Config, round_: RoundDir, actors: Actors) ->
 def _shards_again(pool: Pool, encode: Tuned, config: Config, round_: RoundDir) -> tuple[FileShard, ...]:
     """The shards of a streamed pool with features by `encode`."""
     folder, stream = round_.root / "embeddings" / PARTS, config.stream
-    shards = tuple(replace(shard, features=folder / shard.rows.name) for shard in pool.shards)
+    shards = tuple(replace(shard, features=folder / shard.rows.name) for shard in pool.file_shards)
     files = [(shard.rows, shard.features) for shard in shards]
     embed_parts(files, encode, rows=pool.num_rows, workers=stream.workers, gpu=stream.gpu)
     return shards

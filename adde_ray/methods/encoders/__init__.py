@@ -31,16 +31,20 @@ class Encoder(Protocol):
     modalities: tuple[str, ...]
 
     def fit(self, payloads: pl.Series, *, seed: int) -> None:
-        """Learn what encoding needs (a mean, a vocabulary), or nothing."""
+        """Learn what encoding needs (a mean, a vocabulary) from n >= 1 payloads, or nothing."""
+        ...
 
     def encode(self, payloads: pl.Series) -> np.ndarray:
         """(n, d) float32, finite. A row's features do not depend on the others (a transformer's: but for rounding)."""
+        ...
 
     def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The fitted state: arrays, and settings that JSON can hold."""
+        ...
 
     def load(self, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> None:
         """Take the state that `save` gave."""
+        ...
 
 
 def resolve(settings: config.Encoder, modality: str) -> str:
@@ -138,7 +142,7 @@ class Raw:
 class Pixels(Raw):
     """Flattened pixels, channels first, scaled as vectors are."""
 
-    modalities = ("image",)
+    modalities: tuple[str, ...] = ("image",)
 
     def _matrix(self, payloads: pl.Series) -> np.ndarray:
         return decode_images(payloads).reshape(len(payloads), -1).astype(np.float64)
@@ -151,7 +155,7 @@ class Tfidf:
     Deerwester et al. 1990.
     """
 
-    modalities = ("text",)
+    modalities: tuple[str, ...] = ("text",)
     default_dims = 128
     max_terms = 10_000
 
@@ -192,7 +196,7 @@ class Tfidf:
 class Reduced:
     """The first principal components of another encoder's features."""
 
-    modalities = ("image", "text", "vector")
+    modalities: tuple[str, ...] = ("image", "text", "vector")
 
     def __init__(self, encoder: Encoder, dims: int):
         self.encoder, self.dims = encoder, dims
@@ -209,7 +213,7 @@ class Reduced:
         x = np.concatenate([self.encoder.encode(payloads[i : i + _CHUNK]) for i in range(0, len(payloads), _CHUNK)])
         with np.errstate(invalid="ignore"):  # shares of a variance of 0, which nobody reads
             pca = PCA(min(self.dims, *x.shape), random_state=seed).fit(x)
-        self.mean, self.components = pca.mean_.astype(np.float64), pca.components_.astype(np.float64)
+        self.mean, self.components = (np.asarray(of, dtype=np.float64) for of in (pca.mean_, pca.components_))
 
     def encode(self, payloads: pl.Series) -> np.ndarray:
         # In float64, so that rounding to float32 hides that a product of matrices varies with the batch.

@@ -24,12 +24,12 @@ class Convnet:
     """Three stages of two 3 x 3 convolutions, each stage at half the size of the one before; the mean over what is
     left."""
 
-    modalities = ("image",)
+    modalities: tuple[str, ...] = ("image",)
     scratch = True
 
     def __init__(self, settings: config.Encoder, modality: str):
         self.batch_size = settings.batch_size
-        self.backbone: nn.Module = nn.Sequential()
+        self.backbone = nn.Sequential()
 
     def fit(self, payloads: pl.Series, *, seed: int) -> None:
         channels = decode_images(payloads[:1]).shape[1]

@@ -33,7 +33,7 @@ class Patches:
     `symmetry` (default: mirror) names the views averaged over: the image and its mirror image, or all 8 of a square.
     """
 
-    modalities = ("image",)
+    modalities: tuple[str, ...] = ("image",)
     default_dims = 256
     patch = 6
     centroids = 400
@@ -191,7 +191,7 @@ def _centroids(points: np.ndarray, count: int, *, seed: int) -> np.ndarray:
         points.shape[1], count, niter=15, seed=seed, min_points_per_centroid=1, max_points_per_centroid=len(points)
     )
     kmeans.train(points)
-    return kmeans.centroids.copy()
+    return np.array(kmeans.centroids)
 
 
 def _principal(x: np.ndarray, dims: int, *, seed: int) -> dict[str, np.ndarray]:

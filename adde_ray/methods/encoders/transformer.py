@@ -27,7 +27,7 @@ class Transformer:
     Loaded when first used. Raises UserError: model not there, of another kind, or not in a usable format.
     """
 
-    modalities = ("image", "text")
+    modalities: tuple[str, ...] = ("image", "text")
     scratch = False
 
     def __init__(self, settings: config.Encoder, modality: str):
@@ -95,6 +95,7 @@ class Transformer:
         import torch
         from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
+        assert self.name is not None, "encoders.resolve refuses that"
         name = location(self.name)
         with _quietly():
             layout = self._sentence_transformers(name) if self.modality == "text" else {}
@@ -177,7 +178,7 @@ class Transformer:
         return {"folder": inside.rstrip("/"), "pooling": modes[0], "limit": limit}
 
     def _json(self, name: str, file: str) -> Any:
-        from transformers.utils import cached_file
+        from transformers.utils.hub import cached_file
 
         try:
             path = cached_file(name, file, revision=self.revision, _raise_exceptions_for_missing_entries=False)

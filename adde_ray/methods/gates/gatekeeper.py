@@ -169,7 +169,7 @@ def near_reason(where: str, similarity: float) -> str:
     return f"{NEAR} {where} ({similarity:.3f} alike)"
 
 
-def pairs_schema(modality: str) -> dict[str, pl.DataType]:
+def pairs_schema(modality: str) -> dict[str, pl.DataType | type[pl.DataType]]:
     """Near copies as they are kept for the report: where both lie, how alike they are, both payloads."""
     text = dict.fromkeys(("gate", "split", "where", "other_split", "other_where"), pl.String)
     kind = PAYLOAD_KINDS[modality]

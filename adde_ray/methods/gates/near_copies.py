@@ -38,27 +38,34 @@ class Likeness(Protocol):
     @property
     def least(self) -> float:
         """The similarity from which on two rows are near copies, (0, 1]."""
+        ...
 
     @property
     def num_bands(self) -> int:
         """Near copies agree in at least one of so many bands of their signatures."""
+        ...
 
     def signatures(self, payloads: pl.Series) -> np.ndarray:
         """(n, w) unsigned: a row's is the same whatever the other rows are."""
+        ...
 
     def key(self, signs: np.ndarray, band: int) -> np.ndarray:
         """(n,) uint64 of n signatures: equal where they agree in this band."""
+        ...
 
     def close(self, a: np.ndarray, rows: np.ndarray, b: np.ndarray, others: np.ndarray) -> np.ndarray:
         """(m,) whether signatures a[rows], b[others] may be those of near copies."""
+        ...
 
     def first_band(self, a: np.ndarray, rows: np.ndarray, b: np.ndarray, others: np.ndarray) -> np.ndarray:
         """(m,) the first band in which signatures a[rows], b[others] agree."""
+        ...
 
     def similarity(
         self, rows: np.ndarray, others: np.ndarray, payloads: pl.Series, other_payloads: pl.Series
     ) -> np.ndarray:
         """(m,) in [0, 1], of payloads[rows] and other_payloads[others]."""
+        ...
 
 
 LIKENESS = {"text": TextCopies, "image": ImageCopies}

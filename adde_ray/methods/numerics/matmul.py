@@ -59,14 +59,14 @@ def nearest_distance(x: np.ndarray | torch.Tensor, y: np.ndarray | torch.Tensor)
 
 def nearest(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n,) int64 row of the nearest of m >= 1 rows of y (m, d), the lower one in a tie, and (n,) float32 distance."""
-    x, y = _tensor(x), _tensor(y)
-    center = y.mean(0)
-    norms, turned = (y - center).square().sum(1), (-2.0 * (y - center).T).contiguous()
+    points, others = _tensor(x), _tensor(y)
+    center = others.mean(0)
+    norms, turned = (others - center).square().sum(1), (-2.0 * (others - center).T).contiguous()
     rows, distances = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.float32)]
-    for part in x.split(BLOCK):
+    for part in points.split(BLOCK):
         row = product(part - center, turned).add_(norms).argmin(1)
         rows.append(row.numpy())
-        distances.append((part - y[row]).square().sum(1).sqrt().numpy())  # exact where the product's would cancel
+        distances.append((part - others[row]).square().sum(1).sqrt().numpy())  # exact where the product's would cancel
     return np.concatenate(rows), np.concatenate(distances)
 
 

@@ -101,7 +101,7 @@ class Scorer:
             found.append(self._score(ids, features, subgroups, free[start : start + ROWS], floor))
             if sum(len(part.table) for part in found) >= 2 * at_most:  # what is under the floor need not be kept
                 found = [merge(found, at_most)]
-                floor = found[0].table["rank"].min()
+                floor = float(found[0].table["rank"].to_numpy().min())
         return merge(found, at_most)
 
     def _score(

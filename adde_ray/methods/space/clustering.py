@@ -159,7 +159,7 @@ def _pca(z: np.ndarray, dims: int) -> tuple[np.ndarray, np.ndarray]:
     solver = "covariance_eigh" if n > d else "full"
     with np.errstate(all="ignore"):  # rows that are all equal have no variance to divide by
         pca = PCA(min(dims, n, d), svd_solver=solver).fit(z.astype(np.float64))
-    return pca.mean_.astype(np.float32), pca.components_.astype(np.float32)
+    return np.asarray(pca.mean_, dtype=np.float32), np.asarray(pca.components_, dtype=np.float32)
 
 
 def _kmeans(points: np.ndarray, num_cells: int, seed: int) -> np.ndarray:

@@ -66,21 +66,21 @@ def plan_requests(
     """
     rows = {name: row for row, name in enumerate(classes)}
     aims = [
-        gap
+        (gap, rows[gap.label])
         for gap in sorted(gaps, key=lambda gap: gap.gap_id)
         if gap.status == "open" and gap.label is not None and gap.centroid is not None and len(gap.centroid) > 0
         if known is None or rows[gap.label] in known
     ]
-    counts = _largest_remainder(np.array([gap.severity for gap in aims], dtype=float), per_round)
+    counts = _largest_remainder(np.array([gap.severity for gap, _ in aims], dtype=float), per_round)
     return [
         Request(
             gap_id=gap.gap_id,
-            label=rows[gap.label],
+            label=label,
             point=np.asarray(gap.centroid, dtype=np.float32),
             radius=float(gap.radius) * (CLASS_REACH if gap.kind == "class" else 1.0),
             count=int(count),
         )
-        for gap, count in zip(aims, counts, strict=True)
+        for (gap, label), count in zip(aims, counts, strict=True)
         if count > 0
     ]
 
