@@ -70,6 +70,7 @@ class Dataset:
 
     @property
     def num_synthetic(self) -> int:
+        """Rows that were synthesised."""
         return int((self.table["origin"] == "synthetic").sum())
 
 

@@ -72,6 +72,7 @@ class Grid(Spec):
     """What `--quick` runs instead."""
 
     def located(self, folder: Path) -> Grid:
+        """The same with paths relative to the grid's folder made whole."""
         datasets = tuple(d.model_copy(update={"config": folder / d.config}) for d in self.datasets)
         return self.model_copy(update={"datasets": datasets})
 

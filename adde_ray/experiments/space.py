@@ -120,6 +120,7 @@ class Sweep(Spec):
         return self
 
     def located(self, folder: Path) -> Sweep:
+        """The same with paths relative to the sweep's folder made whole."""
         return self.model_copy(update={"config": folder / self.config})
 
     @property

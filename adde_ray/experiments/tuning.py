@@ -226,6 +226,7 @@ def _one_thread() -> None:
 
 
 def write_failure(folder: Path, trial: str, text: str) -> None:
+    """Keep a traceback as failures/<trial>.txt of the experiment's folder."""
     path = folder / "failures" / f"{trial}.txt"
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)

@@ -21,6 +21,7 @@ GROUP = 256
 
 
 def part_file(folder: Path, part: int) -> Path:
+    """The path of a part, by its number."""
     return folder / f"part-{part:05d}.parquet"
 
 

@@ -40,6 +40,7 @@ class Encoding:
 
     @property
     def is_fitted(self) -> bool:
+        """Whether the folder has the fitted state, whole: its settings are written last."""
         return (self.folder / SETTINGS).exists()
 
     @property

@@ -53,10 +53,12 @@ class MemoryShard:
     subgroups: tuple[str, ...]
 
     def read(self) -> Block:
+        """All rows, without their payload; features are those in memory."""
         columns = [c for c in self.subgroups if c in self.split.table.columns]
         return Block(self.split.table["sample_id"], self.split.features, self.split.table.select(columns))
 
     def take(self, sample_ids: Sequence[str]) -> Split:
+        """These rows with all their columns, sorted by sample_id."""
         wanted = self.split.table["sample_id"].is_in(list(sample_ids))
         return Split(self.split.table.filter(wanted), self.split.features[wanted.to_numpy()])
 
@@ -70,12 +72,14 @@ class FileShard:
     subgroups: tuple[str, ...]
 
     def read(self) -> Block:
+        """All rows, without their payload; features (n, d) are float16, as they are kept."""
         ids, features = read_features(self.features)
         with readable(self.rows):
             columns = [c for c in self.subgroups if c in pq.read_schema(self.rows).names]
         return Block(ids, features, read_table(self.rows, *columns) if columns else pl.DataFrame())
 
     def take(self, sample_ids: Sequence[str]) -> Split:
+        """These rows with all their columns, sorted by sample_id, and float32 features."""
         ids, features = read_features(self.features)
         wanted = np.flatnonzero(ids.is_in(list(sample_ids)).to_numpy())
         table = read_rows(self.rows, wanted)
@@ -100,4 +104,5 @@ class Pool:
 
     @property
     def is_streamed(self) -> bool:
+        """Whether there are more rows than the sample has."""
         return len(self.sample) < self.num_rows

@@ -35,6 +35,7 @@ class Dataset:
 
     @property
     def split(self) -> str:
+        """The split the metric is of."""
         return self.metric.partition(".")[0]
 
     def at_end(self, figure: pl.Expr) -> dict[str, np.ndarray]:

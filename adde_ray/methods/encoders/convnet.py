@@ -32,20 +32,24 @@ class Convnet:
         self.backbone = nn.Sequential()
 
     def fit(self, payloads: pl.Series, *, seed: int) -> None:
+        """Draw the weights by the seed; of the payloads only the number of bands is looked at."""
         channels = decode_images(payloads[:1]).shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.backbone = _network(channels)
 
     def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The weights by name, and the number of bands."""
         weights = {name: value.detach().cpu().numpy() for name, value in self.backbone.state_dict().items()}
         return weights, {"channels": self.backbone[0].in_channels}
 
     def load(self, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> None:
+        """Take the state that `save` gave."""
         self.backbone = _network(settings["channels"])
         self.backbone.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
 
     def encode(self, payloads: pl.Series) -> np.ndarray:
+        """(n, 128) float32 of unit length, `batch_size` images at a time."""
         if not len(payloads):
             return np.zeros((0, WIDTHS[-1]), np.float32)
         starts = range(0, len(payloads), self.batch_size)

@@ -84,6 +84,7 @@ class Whole(nn.Module):
         self._features, self._precision = encoder.features, precision
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """(n, C) logits of a batch, or (n, heads, C); the backbone runs in `precision` where one is given."""
         device = next(self.backbone.parameters()).device.type
         with torch.autocast(device, dtype=self._precision, enabled=self._precision is not None):
             features = self._features(inputs)

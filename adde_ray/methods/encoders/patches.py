@@ -47,6 +47,7 @@ class Patches:
         self.settings: dict[str, Any] = {}
 
     def fit(self, payloads: pl.Series, *, seed: int) -> None:
+        """Learn whitening, centroids and components from at most `fit_rows` images, drawn by the seed."""
         rng = np.random.default_rng(seed)
         payloads = payloads[np.sort(rng.permutation(len(payloads))[: self.fit_rows])]
         side = min(decode_images(payloads[:1]).shape[2:])
@@ -70,6 +71,7 @@ class Patches:
         self.settings["least"] = 1e-5 * float(np.sqrt(np.square(pooled).sum(axis=1).mean()))
 
     def encode(self, payloads: pl.Series) -> np.ndarray:
+        """(n, k) float32 of unit length, or 0; k is at most `dims`."""
         if not len(payloads):
             return np.zeros((0, len(self.arrays["pca.components"])), np.float32)
         with _one_thread():
@@ -79,9 +81,11 @@ class Patches:
         return np.divide(z, norms, out=np.zeros_like(z), where=norms > self.settings["least"]).astype(np.float32)
 
     def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Whitening, centroids and components; and how patches are cut."""
         return self.arrays, self.settings
 
     def load(self, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> None:
+        """Take the state that `save` gave."""
         self.arrays, self.settings = arrays, settings
 
     def _draw(self, payloads: pl.Series, rng: np.random.Generator) -> np.ndarray:

@@ -36,15 +36,19 @@ class Transformer:
         self._model: Any = None
 
     def fit(self, payloads: pl.Series, *, seed: int) -> None:
+        """Nothing is learned; the model is loaded, so that it is known to be there. Raises UserError."""
         self._load()
 
     def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """No arrays; the revision of a model that was fetched."""
         return {}, {"revision": self.revision}
 
     def load(self, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> None:
+        """Take the state that `save` gave."""
         self.revision = settings["revision"]
 
     def encode(self, payloads: pl.Series) -> np.ndarray:
+        """(n, d) float32 of unit length, `batch_size` at a time. Raises UserError: the model cannot be loaded."""
         import torch
 
         self._load()

@@ -49,6 +49,7 @@ class Gatekeeper:
         self._pairs: list[tuple] = []
 
     def expectations(self) -> None:
+        """Set aside the rows of every split that are not what is expected, with the first gate each fails."""
         for name, table in self.splits.items():
             found = expectations.reasons(table[self.modality], self.modality, self.config)
             for column, expected in self.config.expect.items():

@@ -51,6 +51,7 @@ class UnitDropout(nn.Module):
         self.mask: torch.Tensor | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, width) activations, times the mask where there is one."""
         return x if self.mask is None else x * self.mask
 
 
@@ -86,6 +87,7 @@ def build(dims: int, num_classes: int, config: Train, *, seed: int) -> Network:
 
 
 def dropouts(network: nn.Module) -> list[UnitDropout]:
+    """Its layers that drop units, in order."""
     return [layer for layer in network.modules() if isinstance(layer, UnitDropout)]
 
 

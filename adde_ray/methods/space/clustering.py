@@ -50,6 +50,7 @@ class Space:
 
     @property
     def num_clusters(self) -> int:
+        """How many HDBSCAN clusters there are, noise not counted."""
         return self.membership.shape[1]
 
     @cached_property

@@ -21,6 +21,7 @@ class Judged(Difference):
 
     @property
     def is_noise(self) -> bool:
+        """Whether no difference can be told from noise; one seed is not noise."""
         return self.verdict == "noise"
 
 

@@ -312,9 +312,13 @@ def _short(what: str, value: float, threshold: float) -> list[str]:
 class QualityModel(Protocol):
     """A scikit-learn classifier."""
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> QualityModel: ...
+    def fit(self, X: np.ndarray, y: np.ndarray) -> QualityModel:
+        """Learn from X (m, d) with class rows y (m,). Returns itself."""
+        ...
 
-    def predict(self, X: np.ndarray) -> np.ndarray: ...
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """(n,) class rows of X (n, d)."""
+        ...
 
 
 def _knn(labels: np.ndarray, seed: int) -> QualityModel:
