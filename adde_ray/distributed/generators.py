@@ -19,12 +19,11 @@ from adde_ray.config import Generate
 from adde_ray.distributed.tasks import stop
 from adde_ray.errors import UserError
 from adde_ray.methods.synthesis.generators import GENERATORS, FitData, generator_for
+from adde_ray.methods.synthesis.requests import Request, aim, to_hold
 
 if TYPE_CHECKING:
     from ray import ObjectRef
     from ray.actor import ActorHandle
-
-    from adde_ray.methods.synthesis.acquisition import Request
 
 Job = Callable[["ActorHandle"], "ObjectRef"]
 """Starts one piece of work on the actor it is given."""
@@ -107,11 +106,6 @@ class GeneratorPool:
         Arrays (m, …), the row of each one's request (m,), and the two rows of `data` it lies between (m, 2), -1 = none.
         Raises UserError when actors die again and again.
         """
-        from adde_ray.methods.synthesis.acquisition import (
-            aim,
-            to_hold,
-        )  # scikit-learn: a second that actors do not need
-
         if not requests:
             none = np.zeros(0, dtype=np.int64)
             return np.zeros((0, *data.arrays.shape[1:]), dtype=np.float32), none, none.reshape(0, 2)

@@ -10,8 +10,8 @@ from adde_ray.config import Generate
 from adde_ray.distributed import generators as generate
 from adde_ray.distributed.generators import GeneratorPool
 from adde_ray.errors import UserError
-from adde_ray.methods.synthesis.acquisition import Request
 from adde_ray.methods.synthesis.generators import FitData
+from adde_ray.methods.synthesis.requests import Request
 
 
 def config(actors: int = 1, **more) -> Generate:
