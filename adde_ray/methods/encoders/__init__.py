@@ -20,7 +20,7 @@ from adde_ray.methods.encoders.transformer import Transformer
 
 AUTO = {"image": "pixels", "text": "tfidf", "vector": "raw"}
 
-_CHUNK = 4096  # rows held decoded at a time
+_BATCH = 4096  # rows held decoded at a time
 _FARTHEST = 1e6  # root mean squares from the mean
 _MAX_PCA_ROWS = 5_000  # components are fitted on at most this many rows, drawn by the seed
 
@@ -113,8 +113,8 @@ class Raw:
     def fit(self, payloads: pl.Series, *, seed: int) -> None:
         """The mean and the root mean square distance from it, of n >= 1 payloads; nothing is drawn."""
         count, mean, spread = 0, np.zeros(1), 0.0
-        for start in range(0, len(payloads), _CHUNK):  # moments merged chunk by chunk (Chan et al. 1979)
-            x = self._matrix(payloads[start : start + _CHUNK])
+        for start in range(0, len(payloads), _BATCH):  # moments merged batch by batch (Chan et al. 1979)
+            x = self._matrix(payloads[start : start + _BATCH])
             shift = x.mean(axis=0) - mean
             spread += np.square(x - x.mean(axis=0)).sum() + np.square(shift).sum() * count * len(x) / (count + len(x))
             mean = mean + shift * len(x) / (count + len(x))
@@ -219,7 +219,7 @@ class Reduced:
         if len(payloads) > _MAX_PCA_ROWS:
             rows = np.random.default_rng(seed).choice(len(payloads), _MAX_PCA_ROWS, replace=False)
             payloads = payloads[np.sort(rows)]
-        x = np.concatenate([self.encoder.encode(payloads[i : i + _CHUNK]) for i in range(0, len(payloads), _CHUNK)])
+        x = np.concatenate([self.encoder.encode(payloads[i : i + _BATCH]) for i in range(0, len(payloads), _BATCH)])
         with np.errstate(invalid="ignore"):  # shares of a variance of 0, which nobody reads
             pca = PCA(min(self.dims, *x.shape), random_state=seed).fit(x)
         self.mean, self.components = (np.asarray(of, dtype=np.float64) for of in (pca.mean_, pca.components_))

@@ -54,8 +54,8 @@ class Convnet:
             return np.zeros((0, WIDTHS[-1]), np.float32)
         starts = range(0, len(payloads), self.batch_size)
         with torch.inference_mode():
-            parts = [self.features(self.inputs(payloads[i : i + self.batch_size])).cpu() for i in starts]
-        return torch.cat(parts).numpy()
+            batches = [self.features(self.inputs(payloads[i : i + self.batch_size])).cpu() for i in starts]
+        return torch.cat(batches).numpy()
 
     def inputs(self, payloads: pl.Series) -> dict[str, torch.Tensor]:
         """Pixels in [-1, 1]."""

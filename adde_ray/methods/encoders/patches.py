@@ -18,7 +18,7 @@ import polars as pl
 from adde_ray import config
 from adde_ray.artifacts.images import decode_images
 
-_CHUNK = 256  # images held decoded at a time
+_BATCH = 256  # images held decoded at a time
 _CONTRAST = 10 / 255**2  # added to a patch's variance, so that noise in flat regions is not blown up
 _WHITENING = 0.1  # added to the eigenvalues of the patches' covariance
 _FLATTENING = 0.5  # components are divided by their deviation to this power: the largest say least of the classes
@@ -147,8 +147,8 @@ def _images(payloads: pl.Series) -> Iterator[Any]:
     """Tensors (c, h, w) in [0, 1]."""
     import torch
 
-    for start in range(0, len(payloads), _CHUNK):
-        yield from torch.from_numpy(decode_images(payloads[start : start + _CHUNK]))
+    for start in range(0, len(payloads), _BATCH):
+        yield from torch.from_numpy(decode_images(payloads[start : start + _BATCH]))
 
 
 def _views(image: Any, symmetry: str) -> list[Any]:

@@ -219,7 +219,7 @@ class Model:
     def _apply(self, function: Callable[[torch.Tensor], torch.Tensor], features: np.ndarray) -> np.ndarray:
         self.network.eval()
         device, rows = self.network.head.weight.device, torch.from_numpy(features)
-        return torch.cat([function(part.to(device).float()).cpu() for part in rows.split(ROWS)]).numpy()
+        return torch.cat([function(batch.to(device).float()).cpu() for batch in rows.split(ROWS)]).numpy()
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
