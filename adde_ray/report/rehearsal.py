@@ -86,7 +86,7 @@ def rehearsal(run: RunDir) -> Rehearsal | None:
     seed = derive_seed(run.config.run.seed, "rehearsal")
     found = judge({OURS: row_difference(labels, proba, of_random, seed=seed)})[OURS]
     ours, random = (m[split] for m in metrics)
-    worst = _worst(*metrics, split)
+    worst = _worst(metrics[0], metrics[1], split)
     advice = _advice(run, meta, found, worst, random["macro_f1"], split)
     return Rehearsal(split, ours["macro_f1"], random["macro_f1"], found, worst, advice)
 
