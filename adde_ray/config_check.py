@@ -21,8 +21,8 @@ from adde_ray.methods.query import multilabel
 from adde_ray.methods.query.selectors import SELECTORS, WHATEVER_SCORE
 from adde_ray.methods.query.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY
 from adde_ray.methods.space.diversity import class_target
-from adde_ray.methods.synthesis.acquisition import QUALITY_MODELS
 from adde_ray.methods.synthesis.generators import GENERATORS, generator_for
+from adde_ray.methods.synthesis.quality import QUALITY_MODELS
 
 NAMED: tuple[Registry, ...] = (
     GATES, ENCODERS, LEARNERS, GENERATORS, QUALITY_MODELS, UNCERTAINTY, DIVERSITY, SELECTORS, ANNOTATORS, RULES,

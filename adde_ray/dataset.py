@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -32,7 +31,7 @@ class Data:
     meta: Meta
     splits: dict[str, Split]
     pool: Pool
-    encode: Encoding | Callable[[pl.Series], np.ndarray]
+    encode: Encoding
     left_out: frozenset[str] = frozenset()
     frozen: Data | None = None
 
@@ -71,6 +70,7 @@ class Dataset:
 
     @property
     def num_synthetic(self) -> int:
+        """Rows that were synthesised."""
         return int((self.table["origin"] == "synthetic").sum())
 
 

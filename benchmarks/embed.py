@@ -30,7 +30,7 @@ from adde_ray.artifacts.run_dir import write_table
 from adde_ray.artifacts.schema import sample_id
 from adde_ray.config import Encoder
 from adde_ray.distributed.session import ensure_ray
-from adde_ray.pool.embed import embed_parts
+from adde_ray.pool.embed import embed_shards
 from adde_ray.pool.fitted_encoder import Encoding
 
 PART_ROWS = 1024
@@ -90,7 +90,7 @@ def by_loop(parts: list[Path], encode: Encoding, out: Path) -> float:
 def by_ray(parts: list[Path], encode: Encoding, out: Path, actors: int) -> tuple[float, float, float]:
     """Seconds of start-up, rows a second after it, and over all."""
     began = time.time()
-    embed_parts([(p, out / p.name) for p in parts], encode, rows=PART_ROWS * len(parts), workers=actors)
+    embed_shards([(p, out / p.name) for p in parts], encode, rows=PART_ROWS * len(parts), workers=actors)
     done = np.sort([(out / p.name).stat().st_mtime for p in parts])
     # When each actor has finished a part, all of them run: from there on the state is steady.
     steady = PART_ROWS * (len(parts) - actors) / (done[-1] - done[actors - 1])

@@ -34,8 +34,9 @@ from adde_ray.methods.query import local_scale, selectors, terms
 from adde_ray.methods.space import diversity, drift, gaps
 from adde_ray.methods.space.clustering import fit_space
 from adde_ray.methods.space.gap_tracking import track
-from adde_ray.methods.synthesis.acquisition import aim, plan_requests, quality_control, quality_scores
 from adde_ray.methods.synthesis.generators import GENERATORS, FitData, to_payload
+from adde_ray.methods.synthesis.quality import quality_control, quality_scores
+from adde_ray.methods.synthesis.requests import aim, plan_requests
 from adde_ray.pool.shards import MemoryShard, Pool
 from adde_ray.report.summary import stage_seconds
 from adde_ray.stages.ingest import prepare

@@ -28,7 +28,7 @@ from ray.cluster_utils import Cluster
 
 from adde_ray.artifacts.run_dir import write_table
 from adde_ray.config import Encoder
-from adde_ray.pool.embed import embed_parts
+from adde_ray.pool.embed import embed_shards
 from adde_ray.pool.fitted_encoder import Encoding
 from adde_ray.pool.shards import Pool
 from adde_ray.stages import score
@@ -65,7 +65,7 @@ class TracedShard:
 def embedded(folder: Path, parts: list[Path], encode: Traced, nodes: int) -> tuple[Counter, float]:
     out, began = folder / f"embedded-{nodes}", time.perf_counter()
     files = [(path, out / path.name) for path in parts]
-    embed_parts(files, encode, rows=len(parts) * 512, workers=nodes)
+    embed_shards(files, encode, rows=len(parts) * 512, workers=nodes)
     seconds = time.perf_counter() - began
     return Counter(path.with_suffix(".node").read_text() for _, path in files), seconds
 

@@ -38,12 +38,10 @@ UNLABELLED = -1
 # What a person can do with a sample. Accept, correct: the sample enters the dataset. The rest leave it out.
 ACTIONS = ("accept", "correct", "reject", "flag")
 
-GAP_KINDS = ("density", "small_cluster", "class", "subgroup")
-
 GAPS = pa.schema(
     [
         ("gap_id", pa.string()),  # stable across rounds
-        ("kind", pa.string()),  # one of GAP_KINDS
+        ("kind", pa.string()),  # one of config.run.GAP_KINDS
         ("label", pa.string()),  # class the gap asks for; null when it is not about one class
         ("subgroup", pa.string()),  # "column=value" for kind subgroup, else null
         ("centroid", pa.list_(pa.float32())),  # in the reduced space of this round

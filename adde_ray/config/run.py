@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, model_validator
 
@@ -232,12 +232,16 @@ class Clustering(Section):
     """HDBSCAN's smallest cluster."""
 
 
+GapKind = Literal["density", "small_cluster", "class", "subgroup"]
+
+GAP_KINDS: tuple[GapKind, ...] = get_args(GapKind)
+"""Kinds of gaps, in the order in which they are looked for and listed."""
+
+
 class Gaps(Section):
     """When a region, class or subgroup counts as under-represented."""
 
-    kinds: tuple[Literal["density", "small_cluster", "class", "subgroup"], ...] = Field(
-        default=("density", "small_cluster", "class", "subgroup"), max_length=4
-    )
+    kinds: tuple[GapKind, ...] = Field(default=GAP_KINDS, max_length=4)
     """Which kinds are looked for."""
     min_labelled: int = Field(default=3, ge=1, le=1_000_000)
     """A cell or a cluster with fewer labelled samples than this (and enough pool rows) is a gap."""

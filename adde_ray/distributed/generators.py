@@ -13,13 +13,13 @@ import numpy as np
 from adde_ray.config import Generate
 from adde_ray.distributed.actor_pool import ActorPool, Job
 from adde_ray.errors import UserError
+from adde_ray.methods.synthesis.draws import Draw
 from adde_ray.methods.synthesis.generators import GENERATORS, FitData, generator_for
 
 if TYPE_CHECKING:
     from ray import ObjectRef
 
     from adde_ray.distributed.tasks import Actor
-    from adde_ray.methods.synthesis.draws import Draw  # scikit-learn: a second that actors do not need
 
 THREADS = 1
 """torch threads of an actor: with another number, sums are taken in another order and the last bits differ."""

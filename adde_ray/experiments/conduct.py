@@ -93,7 +93,7 @@ def sweep(
 
         proposals.require()
     trials = plan.trials(bases)
-    total = len(trials) or plan.num_trials
+    total = len(trials) or plan.to_draw
     halving = Halving(plan.rungs(bases[1]), keep=plan.keep)
     with where.start(plan.told(), trials, modules=modules, resume=resume):
         before = [where.result(f"{number:04d}") for number in range(total)]

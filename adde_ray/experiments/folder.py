@@ -111,8 +111,8 @@ class ExperimentDir:
             raise UserError(f"was another experiment: {_first_difference(before, now)}", where=self.root, remedy=remedy)
         for trial in trials:
             path = self.root / "trials" / trial.name / "config.json"
-            kept = kept_config.parse(read_json(path), where=path) if path.exists() else None
-            if kept is not None and (changed := kept_config.difference(kept, trial.config)):
+            begun = kept_config.parse(read_json(path), where=path) if path.exists() else None
+            if begun is not None and (changed := kept_config.difference(begun, trial.config)):
                 what = f"trial {trial.name} was another: {changed}"
                 raise UserError(what, where=self.root, remedy=remedy)
 

@@ -36,7 +36,7 @@ class Dataset(Section):
     """The run's TOML file, relative to the grid's."""
     name: FolderName
     """What results call it; left out: the file's name."""
-    set: Changes = Field({})
+    set: Changes = Field(default={})
     """What is changed: `{data.path = "tables/ham10000-{seed}.parquet"}`. `{seed}` is the trial's seed; paths are
     relative to the grid's file."""
 
@@ -49,11 +49,11 @@ class Quick(Section):
 
     seeds: Seeds | None = None
     """Other seeds."""
-    strategies: tuple[Name, ...] = Field((), max_length=1000)
+    strategies: tuple[Name, ...] = Field(default=(), max_length=1000)
     """Only these; empty = all."""
-    datasets: tuple[Name, ...] = Field((), max_length=1000)
+    datasets: tuple[Name, ...] = Field(default=(), max_length=1000)
     """Only these; empty = all."""
-    set: Changes = Field({})
+    set: Changes = Field(default={})
     """What is changed in every trial: `{stop.labels = 20}`."""
 
 
@@ -66,12 +66,13 @@ class Grid(Spec):
     """Names of strategies, or `{name = "mine", over = "adde", set = {select.alpha = 0.9}}`."""
     datasets: tuple[DatasetEntry, ...] = Field(min_length=1, max_length=1000)
     """TOML files of runs, or `{config = "ham10000.toml", set = {…}}`."""
-    set: Changes = Field({})
+    set: Changes = Field(default={})
     """What is changed in every trial: `{stop.labels = 100}`."""
     quick: Quick = Quick()
     """What `--quick` runs instead."""
 
     def located(self, folder: Path) -> Grid:
+        """The same with paths relative to the grid's folder made whole."""
         datasets = tuple(d.model_copy(update={"config": folder / d.config}) for d in self.datasets)
         return self.model_copy(update={"datasets": datasets})
 

@@ -36,15 +36,19 @@ class TrialTable:
         self._live.stop()
 
     def say(self, line: str, style: str = "") -> None:
+        """A line above the table."""
         self._console.print(Text(line, style=style), soft_wrap=True)
 
     def began(self, trial: str) -> None:
+        """A trial is at work."""
         self._at_work[trial] = None
 
     def round_done(self, trial: str, told: dict) -> None:
+        """told: round, num_labels, and macro-F1 as val, and test where there is one."""
         self._at_work[trial] = told
 
     def ended(self, trial: str, failure: str | None) -> None:
+        """A trial has ended. failure: why it failed, if it did."""
         told = self._at_work.pop(trial, None)
         self._ended += 1
         self._failed += failure is not None

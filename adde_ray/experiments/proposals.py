@@ -58,7 +58,8 @@ class Proposals(Searcher):
         self.trials: list[Trial] = []
 
     def suggest(self, trial_id: str) -> dict | str | None:
-        while len(self.trials) < self._sweep.num_trials:
+        """The next trial as Tune's config; None while one it learns from is at work, `FINISHED` after the last."""
+        while len(self.trials) < self._sweep.to_draw:
             number = len(self.trials)
             if any(n not in self._ended for n in range(number - self._lag + 1)):
                 return None  # asked again when something has ended
@@ -74,6 +75,7 @@ class Proposals(Searcher):
         return self.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+        """A trial has ended, well or not: those that wait for it may be proposed."""
         if trial_id in self._numbers:
             number = self._numbers.pop(trial_id)
             self._ended.add(number)
@@ -84,6 +86,7 @@ class Proposals(Searcher):
         """Nothing: the experiment's folder has all there is to know."""
 
     def restore(self, checkpoint_path: str) -> None:
+        """Raises NotImplementedError: an experiment resumes from its own folder."""
         raise NotImplementedError("an experiment resumes from its own folder")
 
     def _propose(self, number: int) -> dict[str, Any]:
@@ -119,4 +122,5 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
         return distributions.IntDistribution(*dimension.randint)
     if dimension.loguniform is not None:
         return distributions.FloatDistribution(*dimension.loguniform, log=True)
+    assert dimension.uniform is not None, "exactly one is given"
     return distributions.FloatDistribution(*dimension.uniform)

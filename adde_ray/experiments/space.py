@@ -41,7 +41,7 @@ class Dimension(Section):
     """Lowest and highest, both above 0; every factor is as likely."""
     randint: tuple[Whole, Whole] | None = None
     """Lowest and highest whole number, both included."""
-    choice: tuple[Any, ...] | None = Field(None, min_length=1, max_length=1000)
+    choice: tuple[Any, ...] | None = Field(default=None, min_length=1, max_length=1000)
     """Any values."""
 
     @model_validator(mode="after")
@@ -65,11 +65,13 @@ class Dimension(Section):
         if self.loguniform is not None:
             low, high = map(math.log, self.loguniform)
             return _rounded(math.exp(rng.uniform(low, high)))
+        assert self.uniform is not None, "exactly one is given"
         return _rounded(rng.uniform(*self.uniform))
 
     def ends(self) -> tuple[Any, ...]:
         """The values at its ends, or all of a choice."""
-        return self.choice or self.randint or self.loguniform or self.uniform
+        given = (self.choice, self.randint, self.loguniform, self.uniform)
+        return next(values for values in given if values is not None)
 
 
 class Sweep(Spec):
@@ -77,15 +79,15 @@ class Sweep(Spec):
 
     config: FolderPath
     """The run's TOML file, relative to this one."""
-    strategy: StrategyEntry = Field("adde", validate_default=True)
+    strategy: StrategyEntry = Field(default="adde", validate_default=True)
     """The strategy whose settings are swept."""
-    set: Changes = Field({})
+    set: Changes = Field(default={})
     """What is changed in every trial: `{stop.labels = 100}`."""
     space: dict[Name, Dimension] = Field(min_length=1, max_length=100)
     """Dotted key → its values: `"select.alpha" = {uniform = [0, 1]}`."""
-    num_trials: int | None = Field(None, ge=1, le=MOST_TRIALS)
+    num_trials: int | None = Field(default=None, ge=1, le=MOST_TRIALS)
     """How many; left out in a grid search, which runs all there are."""
-    seed: int = Field(0, ge=0, le=2**63 - 1)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
     """What is drawn derives from this; every trial's run has the seed of its TOML file."""
     metric: Label = "val.macro_f1"
     """What is optimised: its mean over the rounds. Figures on test and ood are refused."""
@@ -95,9 +97,9 @@ class Sweep(Spec):
     """random: drawn from the seed. grid: every combination of choices. optuna: proposed from what came out before."""
     scheduler: Literal["asha", "none"] = "asha"
     """asha: trials whose curve so far is worse than others' are stopped early."""
-    first_rung: int = Field(3, ge=1, le=100_000)
+    first_rung: int = Field(default=3, ge=1, le=100_000)
     """asha: rounds after which a trial is first compared with those before it."""
-    keep: float = Field(3.0, ge=1.1, le=1000)
+    keep: float = Field(default=3.0, ge=1.1, le=1000)
     """asha: at a rung one in so many goes on; the next rung is so many times as far."""
 
     @model_validator(mode="after")
@@ -107,7 +109,7 @@ class Sweep(Spec):
         if self.search == "grid":
             if drawn := [key for key, dimension in self.space.items() if dimension.choice is None]:
                 raise ValueError(f"a grid search needs a choice for {drawn[0]}")
-            if math.prod(len(dimension.choice) for dimension in self.space.values()) > MOST_TRIALS:
+            if math.prod(len(dimension.ends()) for dimension in self.space.values()) > MOST_TRIALS:
                 raise ValueError(f"space: a grid search of more than {MOST_TRIALS} trials")
             if self.num_trials is not None:
                 raise ValueError("num_trials: a grid search runs all combinations; leave it out")
@@ -118,12 +120,19 @@ class Sweep(Spec):
         return self
 
     def located(self, folder: Path) -> Sweep:
+        """The same with paths relative to the sweep's folder made whole."""
         return self.model_copy(update={"config": folder / self.config})
 
     @property
     def sign(self) -> int:
         """1 or -1: objective times this is better when higher."""
         return 1 if self.mode == "max" else -1
+
+    @property
+    def to_draw(self) -> int:
+        """Trials to draw or propose: `num_trials`, which only a grid search leaves out."""
+        assert self.num_trials is not None, "a grid search draws nothing"
+        return self.num_trials
 
     def base(self, overrides: tuple[str, ...], folder: Path, modules: tuple[str, ...] = ()) -> tuple[Config, Config]:
         """The run's config without and with the strategy. Raises UserError."""
@@ -160,10 +169,10 @@ class Sweep(Spec):
 
     def _drawn(self) -> list[dict[str, Any]]:
         if self.search == "grid":
-            combinations = itertools.product(*(dimension.choice for dimension in self.space.values()))
+            combinations = itertools.product(*(dimension.ends() for dimension in self.space.values()))
             return [dict(zip(self.space, values, strict=True)) for values in combinations]
         found = []
-        for number in range(self.num_trials):
+        for number in range(self.to_draw):
             rng = derive_rng(self.seed, "sweep", number)
             found.append({key: dimension.draw(rng) for key, dimension in sorted(self.space.items())})
         return found

@@ -39,7 +39,7 @@ class Spec(Section):
     """Folder name under root."""
     root: FolderPath = Path("experiments")
     """Where experiments are kept, relative to where you are."""
-    concurrency: int | None = Field(None, ge=1, le=10_000)
+    concurrency: int | None = Field(default=None, ge=1, le=10_000)
     """Trials at a time; left out: one for each CPU of the Ray cluster."""
 
     @classmethod
@@ -74,7 +74,7 @@ class OwnStrategy(Section):
     """The strategy it changes."""
     about: Label = ""
     """What it does, in a line."""
-    set: Changes = Field({})
+    set: Changes = Field(default={})
     """What it changes in a run's config: `{select.alpha = 0.9}`."""
 
     def resolve(self) -> Strategy:

@@ -46,7 +46,15 @@ class Trial:
     drawn: dict[str, object] = field(default_factory=dict)  # of a sweep: dotted key → value
 
     @classmethod
-    def of(cls, name: str, dataset: str, strategy: str, base: Config, config: Config, **more: object) -> Trial:
+    def of(
+        cls,
+        name: str,
+        dataset: str,
+        strategy: str,
+        base: Config,
+        config: Config,
+        drawn: dict[str, object] | None = None,
+    ) -> Trial:
         """base: the dataset's config before the strategy, by which its data is named.
 
         Raises UserError where people would have to answer: a trial cannot wait for them.
@@ -62,7 +70,7 @@ class Trial:
         data = f"{dataset}-{config.run.seed}"
         if (mark := _data_mark(config)) != _data_mark(base):
             data = f"{data}-{mark}"
-        return cls(name, dataset, strategy, config.run.seed, config, data, **more)
+        return cls(name, dataset, strategy, config.run.seed, config, data, drawn or {})
 
 
 def _data_mark(config: Config) -> str:

@@ -14,10 +14,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import ray
 from ray import tune
+from ray.exceptions import RayTaskError
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
@@ -31,6 +32,7 @@ from adde_ray.experiments.trial import Shared, Trial, flat, prepare_data, run_tr
 
 if TYPE_CHECKING:
     from ray import ObjectRef
+    from ray.tune.experiment import Trial as TuneTrial
     from ray.tune.search import Searcher
 
 MAX_DEATHS = 2
@@ -62,7 +64,7 @@ def prepare_all(trials: list[Trial], folder: Path) -> Iterator[tuple[str, Object
     task = ray.remote(num_cpus=1, num_returns=2, max_retries=MAX_DEATHS)(_prepared)
     running = {}
     for name, trial in first.items():
-        meta, data = task.remote(trial, folder)
+        meta, data = cast("tuple[ObjectRef[Meta], ObjectRef[Data]]", task.remote(trial, folder))  # num_returns=2
         running[meta] = name, data
     try:
         while running:
@@ -70,7 +72,7 @@ def prepare_all(trials: list[Trial], folder: Path) -> Iterator[tuple[str, Object
             name, data = running.pop(done)
             _check(ray.get(done), [trial for trial in trials if trial.data == name])
             yield name, data
-    except ray.exceptions.RayTaskError as error:
+    except RayTaskError as error:
         raise error.cause from error
     finally:
         for meta in running:
@@ -87,12 +89,12 @@ def run_all(
     metric: str | None = None,
     sign: int = 1,
     halving: Halving | None = None,
-    num_trials: int | None = None,
+    num_trials: int = 1,
 ) -> dict[str, str]:
     """Run them all. Returns trial → why it failed, in a line; one that fails leaves the others alone.
 
-    trials: all of them, or a searcher that proposes `num_trials`. metric: told to `halving` after each round, times
-    sign, which says who is stopped.
+    trials: all of them, each run once, or a searcher that proposes `num_trials`. metric: told to `halving` after each
+    round, times sign, which says who is stopped.
     """
     os.environ.update({key: os.environ.get(key, value) for key, value in QUIET.items()})
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
@@ -107,7 +109,7 @@ def run_all(
         param_space={} if searching else {"trial": tune.grid_search(list(planned))},
         tune_config=TuneConfig(
             search_alg=trials if searching else None,
-            num_samples=num_trials if searching else 1,
+            num_samples=num_trials,
             scheduler=_Scheduler(halving, sign) if halving else None,
             reuse_actors=True,
             max_concurrent_trials=concurrency,
@@ -131,7 +133,7 @@ def run_all(
     return watcher.failures
 
 
-def _name(trial: tune.experiment.Trial) -> str:
+def _name(trial: TuneTrial) -> str:
     return trial.config["trial"]
 
 
@@ -224,6 +226,7 @@ def _one_thread() -> None:
 
 
 def write_failure(folder: Path, trial: str, text: str) -> None:
+    """Keep a traceback as failures/<trial>.txt of the experiment's folder."""
     path = folder / "failures" / f"{trial}.txt"
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)

@@ -114,7 +114,7 @@ def register_learner(name: str) -> Callable[[Part], Part]:
 
 def register_quality(name: str) -> Callable[[Part], Part]:
     """`quality_control.models`. A function: (n,) class rows to be learned, seed → a scikit-learn classifier."""
-    from adde_ray.methods.synthesis.acquisition import QUALITY_MODELS
+    from adde_ray.methods.synthesis.quality import QUALITY_MODELS
 
     return QUALITY_MODELS.register(name)
 

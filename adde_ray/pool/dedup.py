@@ -1,9 +1,9 @@
-"""Copies among the parts of a streamed pool: parts in → which rows go, and for what.
+"""Copies among the shards of a streamed pool: shards in → which rows go, and for what.
 
-Exact ones are rows with one id. Near ones are looked for band by band of their signatures, which lie beside the parts
-(`part-NNNNN.signs.npy`: id, signs). A task takes the rows of all parts whose key in one band falls into its share, so
-rows that share a key meet whatever part they are in; what is alike by signature is compared itself by further tasks,
-which fetch those rows' payloads. Nothing here depends on what the parts are, nor on who does what in which order.
+Exact ones are rows with one id. Near ones are looked for band by band of their signatures, which lie beside the shards
+(`part-NNNNN.signs.npy`: id, signs). A task takes the rows of all shards whose key in one band falls into its share, so
+rows that share a key meet whatever shard they are in; what is alike by signature is compared itself by further tasks,
+which fetch those rows' payloads. Nothing here depends on what the shards are, nor on who does what in which order.
 """
 
 from __future__ import annotations
@@ -37,14 +37,15 @@ FEWEST = 256
 """Pairs that a task compares at least, however large the payloads are."""
 
 COPIES = {"part": pl.Int64, "sample_id": pl.String, "where": pl.String, "reason": pl.String, "gate": pl.String}
+"""part: the number of the shard, as its file is named; so in all tables and arrays here."""
 
 ROW = np.dtype([("part", "i4"), ("id", "S16")])
 PAIR = np.dtype([("row", ROW), ("other", ROW)])
-"""Two rows by part and id; sorted by part, so that those compared together lie near each other."""
+"""Two rows by shard and id; sorted by shard, so that those compared together lie near each other."""
 
 
 def write_signs(path: Path, ids: pl.Series, signs: np.ndarray) -> None:
-    """Keep the signatures of a part's rows beside it."""
+    """Keep the signatures of a shard's rows beside it."""
     entries = np.empty(len(ids), dtype=[("id", "S16"), ("signs", signs.dtype, signs.shape[1:])])
     entries["id"], entries["signs"] = _as_bytes(ids), signs
     with atomic(beside(path, "signs.npy"), recorded=False) as temporary, temporary.open("wb") as file:
@@ -54,7 +55,7 @@ def write_signs(path: Path, ids: pl.Series, signs: np.ndarray) -> None:
 def find_copies(
     files: list[Path], modality: str, alike: Likeness | None, *, workers: int | None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """COPIES, the rows that go, sorted by part and id; and near ones to look at, as `gatekeeper.least_alike` has them.
+    """COPIES, the rows that go, sorted by shard and id; and near ones to look at, as `gatekeeper.least_alike` has them.
 
     alike: None where near copies are not looked for.
     """
@@ -70,17 +71,17 @@ def find_copies(
 
 
 def _exact(files: list[Path]) -> pl.DataFrame:
-    """part, sample_id of the rows that an earlier part has as well, found with a bounded number of ids in memory."""
+    """part, sample_id of the rows that an earlier shard has as well, found with a bounded number of ids in memory."""
     ids = [
-        pl.scan_parquet(path, glob=False).select(pl.lit(part, pl.Int64).alias("part"), "sample_id")
-        for part, path in enumerate(files)
+        pl.scan_parquet(path, glob=False).select(pl.lit(number, pl.Int64).alias("part"), "sample_id")
+        for number, path in enumerate(files)
     ]
     turns = -(-sum(pq.read_metadata(path).num_rows for path in files) // IDS) or 1
     bounds = [f"{turn * 16**8 // turns:08x}" for turn in range(turns)] + ["g"]  # g: past any hexadecimal digit
     found = []
     for low, high in itertools.pairwise(bounds):
         inside = (pl.col("sample_id") >= low) & (pl.col("sample_id") < high)
-        every = pl.concat([part.filter(inside) for part in ids]).collect()
+        every = pl.concat([shard.filter(inside) for shard in ids]).collect()
         found.append(every.filter(~pl.col("sample_id").is_first_distinct()))
     return pl.concat(found)
 
@@ -101,17 +102,17 @@ def _near(files: list[Path], modality: str, alike: Likeness, workers: int | None
 
     ids = np.unique(np.concatenate([candidates["row"]["id"], candidates["other"]["id"]]))
     rows, others = (np.searchsorted(ids, candidates[name]["id"]) for name in ("row", "other"))
-    parts = np.zeros(len(ids), dtype=np.int64)
-    parts[rows], parts[others] = candidates["row"]["part"], candidates["other"]["part"]
+    shards = np.zeros(len(ids), dtype=np.int64)
+    shards[rows], shards[others] = candidates["row"]["part"], candidates["other"]["part"]
     kept_for, similarity = near_copies.keep_first(len(ids), Pairs(rows, others, similarity))
 
     gone = np.flatnonzero(kept_for >= 0)
     names = pl.Series(_as_hex(ids), dtype=pl.String)
     near = pl.DataFrame(
         {
-            "part": parts[gone],
+            "part": shards[gone],
             "sample_id": names[gone],
-            "kept_part": parts[kept_for[gone]],
+            "kept_part": shards[kept_for[gone]],
             "kept": names[kept_for[gone]],
             "similarity": similarity[gone],
         }
@@ -134,25 +135,25 @@ def _candidates(files: list[Path], alike: Likeness, workers: int | None) -> np.n
 
 
 def _alike_in(task: tuple[int, int, int], signed: list[Path], alike: Likeness) -> np.ndarray:
-    """PAIR among the rows of all parts whose key in a band falls into one share of all keys."""
+    """PAIR among the rows of all shards whose key in a band falls into one share of all keys."""
     band, share, shares = task
     kept = [np.load(path, mmap_mode="r") for path in signed]
-    keys, parts, rows = [], [], []
-    for part, entries in enumerate(kept):
+    keys, shards, rows = [], [], []
+    for number, entries in enumerate(kept):
         key = alike.key(entries["signs"], band)
         # The keys' high bits, mixed: those of images differ in some bits only.
         inside = np.flatnonzero((key * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)) % np.uint64(shares) == share)
         keys.append(key[inside])
         rows.append(inside)
-        parts.append(np.full(len(inside), part, dtype=np.int32))
+        shards.append(np.full(len(inside), number, dtype=np.int32))
     _, group, sizes = np.unique(np.concatenate(keys), return_inverse=True, return_counts=True)
     shared = sizes[group] > 1
-    parts, rows = np.concatenate(parts)[shared], np.concatenate(rows)[shared]
-    entries = np.concatenate([kept[0][:0], *(kept[part][rows[parts == part]] for part in np.unique(parts))])
+    shards, rows = np.concatenate(shards)[shared], np.concatenate(rows)[shared]
+    entries = np.concatenate([kept[0][:0], *(kept[number][rows[shards == number]] for number in np.unique(shards))])
     # Of exact copies the first; sorted, since the first by sample_id is the one that stays.
     ids, first = np.unique(entries["id"], return_index=True)
     every = np.empty(len(ids), dtype=ROW)
-    every["part"], every["id"] = parts[first], ids
+    every["part"], every["id"] = shards[first], ids
     rows, others = near_copies.candidates(entries["signs"][first], band, alike)
     found = np.empty(len(rows), dtype=PAIR)
     found["row"], found["other"] = every[rows], every[others]
@@ -191,42 +192,42 @@ def _shown(near: pl.DataFrame, files: list[Path], modality: str) -> pl.DataFrame
     return few.select(*pairs_schema(modality))
 
 
-# --- rows of parts --------------------------------------------------------------------------------------------
+# --- rows of shards --------------------------------------------------------------------------------------------
 
 
 def _rows(wanted: pl.DataFrame, files: list[Path], *columns: str) -> pl.DataFrame:
-    """part, sample_id and these columns of the rows wanted (part, sample_id), sorted by part and id."""
+    """part, sample_id and these columns of the rows wanted (part, sample_id), sorted by shard and id."""
     found = []
-    for part, ids in _by_part(wanted):
-        rows = np.flatnonzero(read_table(files[part], "sample_id")["sample_id"].is_in(ids.to_list()).to_numpy())
-        found.append(_rows_at(part, rows, files, *columns))
+    for number, ids in _by_shard(wanted):
+        rows = np.flatnonzero(read_table(files[number], "sample_id")["sample_id"].is_in(ids.to_list()).to_numpy())
+        found.append(_rows_at(number, rows, files, *columns))
     return pl.concat(found or [_rows_at(0, np.zeros(0, dtype=np.int64), files, *columns)])
 
 
-def _rows_at(part: int, rows: np.ndarray, files: list[Path], *columns: str) -> pl.DataFrame:
-    table = read_rows(files[part], rows, "sample_id", *columns)
-    return table.select(pl.lit(part, pl.Int64).alias("part"), "sample_id", *columns)
+def _rows_at(number: int, rows: np.ndarray, files: list[Path], *columns: str) -> pl.DataFrame:
+    table = read_rows(files[number], rows, "sample_id", *columns)
+    return table.select(pl.lit(number, pl.Int64).alias("part"), "sample_id", *columns)
 
 
 def _where(wanted: pl.DataFrame, files: list[Path]) -> pl.DataFrame:
     """part, sample_id, where of the rows wanted (part, sample_id)."""
     found = [pl.DataFrame(schema={"part": pl.Int64, "sample_id": pl.String, "where": pl.String})]
-    for part, ids in _by_part(wanted):
-        table = read_table(beside(files[part], "where.parquet")).filter(pl.col("sample_id").is_in(ids.to_list()))
-        found.append(table.select(pl.lit(part, pl.Int64).alias("part"), "sample_id", where=WHERE))
+    for number, ids in _by_shard(wanted):
+        table = read_table(beside(files[number], "where.parquet")).filter(pl.col("sample_id").is_in(ids.to_list()))
+        found.append(table.select(pl.lit(number, pl.Int64).alias("part"), "sample_id", where=WHERE))
     return pl.concat(found)
 
 
-def _by_part(wanted: pl.DataFrame) -> Iterable[tuple[int, pl.Series]]:
-    for (part,), rows in wanted.sort("part").group_by("part", maintain_order=True):
-        yield part, rows["sample_id"]
+def _by_shard(wanted: pl.DataFrame) -> Iterable[tuple[int, pl.Series]]:
+    for (number,), rows in wanted.sort("part").group_by("part", maintain_order=True):
+        yield number, rows["sample_id"]
 
 
 def _row_bytes(files: list[Path]) -> int:
     """Of a row of the pool, about."""
-    parts = [pq.read_metadata(path) for path in files]
-    size = sum(part.row_group(group).total_byte_size for part in parts for group in range(part.num_row_groups))
-    return size // max(sum(part.num_rows for part in parts), 1) + 1
+    shards = [pq.read_metadata(path) for path in files]
+    size = sum(shard.row_group(group).total_byte_size for shard in shards for group in range(shard.num_row_groups))
+    return size // max(sum(shard.num_rows for shard in shards), 1) + 1
 
 
 def _as_bytes(ids: pl.Series) -> np.ndarray:

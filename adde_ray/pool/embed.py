@@ -1,7 +1,7 @@
-"""The parts of a pool through Ray Data: files of rows in → files of features out, row-aligned.
+"""The shards of a pool through Ray Data: files of rows in → files of features out, row-aligned.
 
-Features are written part by part, each file whole or not at all. What is there is not computed again: a killed run goes
-on with the next part.
+Features are written shard by shard, each file whole or not at all. What is there is not computed again: a killed run
+goes on with the next shard.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from adde_ray.errors import Halted, UserError
 from adde_ray.pool.fitted_encoder import Encoding
 from adde_ray.progress import Bar
 
-PARTS = "pool"
-"""Beside the features of a run's or a round's splits: the folder of those of the pool's parts."""
+SHARDS = "pool"
+"""Beside the features of a run's or a round's splits: the folder of those of the pool's shards."""
 
 READERS_SHARE = 0.25
-"""CPUs that reading the next part reserves, so that actors on all CPUs do not leave it waiting for ever."""
+"""CPUs that reading the next shard reserves, so that actors on all CPUs do not leave it waiting for ever."""
 
 
-def embed_parts(
-    parts: list[tuple[Path, Path]], encode: Encoding, *, rows: int, workers: int | None, gpu: bool = False
+def embed_shards(
+    shards: list[tuple[Path, Path]], encode: Encoding, *, rows: int, workers: int | None, gpu: bool = False
 ) -> None:
     """Encode each (file of rows, file of features to write) whose features are not there yet.
 
-    rows: of all parts, for the progress bar. workers: 0 = in this process; None = one Ray Data actor a CPU.
+    rows: of all shards, for the progress bar. workers: 0 = in this process; None = one Ray Data actor a CPU.
     """
-    left = [(source, out) for source, out in parts if not out.exists()]
+    left = [(source, out) for source, out in shards if not out.exists()]
     if not left:
         return
-    with Bar("embedding pool", rows * len(left) // len(parts)) as bar:
+    with Bar("embedding pool", rows * len(left) // len(shards)) as bar:
         try:
-            for part in _here(left, encode) if workers == 0 else _stream(left, encode, workers, gpu):
-                digests.record(part.file, part.digest)
-                bar.advance(part.rows)
+            for shard in _here(left, encode) if workers == 0 else _stream(left, encode, workers, gpu):
+                digests.record(shard.file, shard.digest)
+                bar.advance(shard.rows)
         except OSError as error:
             remedy = "Mend that and continue with --resume: what is written is kept"
             problem = f"the pool could not be embedded: {error.strerror or error}"
@@ -52,7 +52,7 @@ def embed_parts(
 
 
 class Encoded(NamedTuple):
-    """A part that is done: its file of features, the digest of that, and its rows."""
+    """A shard that is done: its file of features, the digest of that, and its rows."""
 
     file: Path
     digest: Digest
@@ -61,28 +61,29 @@ class Encoded(NamedTuple):
 
 def _here(left: list[tuple[Path, Path]], encode: Encoding) -> Iterator[Encoded]:
     for source, out in left:
-        yield _encode_part(encode, _read(source, encode.modality), out)
+        yield _encode_shard(encode, _read(source, encode.modality), out)
 
 
 def _stream(left: list[tuple[Path, Path]], encode: Encoding, workers: int | None, gpu: bool) -> Iterator[Encoded]:
-    """Each part as it is done: read in tasks, encoded and written by actors that load the encoder once."""
+    """Each shard as it is done: read in tasks, encoded and written by actors that load the encoder once."""
     ensure_ray()
     import ray
     from ray.data import ActorPoolStrategy, DataContext
+    from ray.exceptions import RayTaskError
 
     cpus, gpus = (ray.cluster_resources().get(kind, 0.0) for kind in ("CPU", "GPU"))
     if gpu and gpus < 1:
         raise UserError("the Ray cluster has no GPU", where="stream.gpu", value=True, remedy="Set stream.gpu = false")
     actors = min(workers or max(int(gpus if gpu else cpus), 1), len(left))
-    # One row of the stream is one part: what is read together is written together, whoever encodes it.
+    # One row of the stream is one shard: what is read together is written together, whoever encodes it.
     items = [{"source": str(source), "out": str(out)} for source, out in left]
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     DataContext.get_current().enable_progress_bars = False  # there is one already
-    parts = (
+    encoded = (
         ray.data.from_items(items, override_num_blocks=len(items))
         .map(partial(_load_row, modality=encode.modality), num_cpus=READERS_SHARE)
         .map(
-            _EncodeRow,
+            _EncodeRow,  # pyright: ignore[reportArgumentType] ray takes a class, its annotation functions alone
             fn_constructor_args=(encode,),
             compute=ActorPoolStrategy(size=actors),
             num_cpus=min(1.0, (1 - READERS_SHARE) * cpus / actors),
@@ -90,9 +91,9 @@ def _stream(left: list[tuple[Path, Path]], encode: Encoding, workers: int | None
         )
     )
     try:
-        for row in parts.iter_rows():
+        for row in encoded.iter_rows():
             yield Encoded(Path(row["out"]), Digest.parse(row["digest"]), row["rows"])
-    except ray.exceptions.RayTaskError as error:
+    except RayTaskError as error:
         raise error.cause from error
 
 
@@ -106,8 +107,8 @@ class _EncodeRow:
         self._encode = encode
 
     def __call__(self, row: dict) -> dict:
-        part = _encode_part(self._encode, pl.read_ipc(row["table"]), Path(row["out"]))
-        return {"out": row["out"], "digest": str(part.digest), "rows": part.rows}
+        shard = _encode_shard(self._encode, pl.read_ipc(row["table"]), Path(row["out"]))
+        return {"out": row["out"], "digest": str(shard.digest), "rows": shard.rows}
 
 
 def _load_row(row: dict, modality: str) -> dict:
@@ -120,6 +121,6 @@ def _read(source: Path, modality: str) -> pl.DataFrame:
     return read_table(source, "sample_id", modality)
 
 
-def _encode_part(encode: Encoding, table: pl.DataFrame, out: Path) -> Encoded:
+def _encode_shard(encode: Encoding, table: pl.DataFrame, out: Path) -> Encoded:
     encode.shard(table["sample_id"], table[encode.modality], out)
     return Encoded(out, Digest.of(out), len(table))

@@ -1,8 +1,8 @@
-"""The files of a pool that is kept in parts: their names, and some rows of one.
+"""The files of a pool that is kept in shards: their names, and some rows of one.
 
     pool/part-NNNNN.parquet   rows sorted by sample_id, in small row groups
 
-What goes with a part while the pool is read lies beside it, as `part-NNNNN.<what>.<kind>`: see `sharding`.
+What goes with a shard while the pool is read lies beside it, as `part-NNNNN.<what>.<kind>`: see `build`.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ GROUP = 256
 """Rows of a Parquet row group: what must be read to get one row with its payload."""
 
 
-def part_file(folder: Path, part: int) -> Path:
-    return folder / f"part-{part:05d}.parquet"
+def shard_file(folder: Path, number: int) -> Path:
+    """The path of a shard, by its number."""
+    return folder / f"part-{number:05d}.parquet"
 
 
-def part_files(root: Path) -> list[Path]:
-    """The parts below `root` (a run's ingest/), in order; none when the pool is in memory."""
+def shard_files(root: Path) -> list[Path]:
+    """The shards below `root` (a run's ingest/), in order; none when the pool is in memory."""
     return sorted((root / "pool").glob(f"part-{5 * '[0-9]'}.parquet"))
 
 
 def beside(path: Path, what: str) -> Path:
-    """The file beside a part, `what` with its ending: "where.parquet"."""
+    """The file beside a shard, `what` with its ending: "where.parquet"."""
     return path.with_name(f"{path.stem}.{what}")
 
 
 def write_rows(path: Path, table: pl.DataFrame) -> Digest:
-    """Write a part. Returns its digest, which whoever gave the order has to record."""
+    """Write a shard. Returns its digest, which whoever gave the order has to record."""
     with atomic(path, recorded=False) as temporary:
         arrow = table.to_arrow(compat_level=pl.CompatLevel.oldest())
         pq.write_table(arrow, temporary, compression="zstd", row_group_size=GROUP)
@@ -52,5 +53,5 @@ def read_rows(path: Path, rows: np.ndarray, *columns: str) -> pl.DataFrame:
     groups, at = np.unique(group_of, return_inverse=True)
     read = np.cumsum(sizes[groups]) - sizes[groups]  # where each group begins in what is read
     with readable(path):
-        table = pl.from_arrow(file.read_row_groups(groups.tolist(), columns=list(columns) or None))
+        table = pl.DataFrame(file.read_row_groups(groups.tolist(), columns=list(columns) or None))
     return table[read[at] + rows - (ends - sizes)[group_of]]

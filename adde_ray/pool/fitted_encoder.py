@@ -24,7 +24,7 @@ from adde_ray.methods import encoders
 from adde_ray.methods.encoders.finetune import Recipe
 from adde_ray.progress import Bar
 
-CHUNK = 256
+BATCH = 256
 """Rows encoded at a time, always the same so that features are, too."""
 
 WEIGHTS, SETTINGS = "encoder.safetensors", "encoder.json"
@@ -40,6 +40,7 @@ class Encoding:
 
     @property
     def is_fitted(self) -> bool:
+        """Whether the folder has the fitted state, whole: its settings are written last."""
         return (self.folder / SETTINGS).exists()
 
     @property
@@ -79,12 +80,12 @@ class Encoding:
         return Recipe(self.settings, self.modality, *self._kept())
 
     def __call__(self, payloads: pl.Series, *, title: str = "embedding") -> np.ndarray:
-        """(n, d) float32, encoded chunk by chunk, with a progress bar when it takes long."""
-        return in_chunks(self._encode, payloads, title=title)
+        """(n, d) float32, encoded batch by batch, with a progress bar when it takes long."""
+        return in_batches(self._encode, payloads, title=title)
 
     def shard(self, ids: pl.Series, payloads: pl.Series, out: Path) -> None:
         """Encode a shard's payloads and write their features, as float16. Whoever gave the order has to record them."""
-        features = _in_chunks(self._encode, payloads, lambda rows: None)
+        features = _in_batches(self._encode, payloads, lambda rows: None)
         limit = np.finfo(np.float16).max  # an outlier beyond it is as far away as can be said
         write_features(out, ids, np.clip(features, -limit, limit).astype(np.float16))
 
@@ -112,19 +113,19 @@ class Tuned(Encoding):
         return Tuned, (self.settings, self.modality, self.folder, self.train, self.weights)
 
 
-def in_chunks(encode: Callable[[pl.Series], np.ndarray], payloads: pl.Series, *, title: str) -> np.ndarray:
-    """What `encode` gives for each `CHUNK` of the payloads, together."""
+def in_batches(encode: Callable[[pl.Series], np.ndarray], payloads: pl.Series, *, title: str) -> np.ndarray:
+    """What `encode` gives for each `BATCH` of the payloads, together."""
     with Bar(title, len(payloads)) as bar:
-        return _in_chunks(encode, payloads, bar.advance)
+        return _in_batches(encode, payloads, bar.advance)
 
 
-def _in_chunks(
+def _in_batches(
     encode: Callable[[pl.Series], np.ndarray], payloads: pl.Series, done: Callable[[int], None]
 ) -> np.ndarray:
-    if len(payloads) <= CHUNK:  # none at all included: the encoder knows its dimensions
+    if len(payloads) <= BATCH:  # none at all included: the encoder knows its dimensions
         return encode(payloads)
-    parts = []
-    for start in range(0, len(payloads), CHUNK):
-        parts.append(encode(payloads[start : start + CHUNK]))
-        done(len(parts[-1]))
-    return np.concatenate(parts)
+    batches = []
+    for start in range(0, len(payloads), BATCH):
+        batches.append(encode(payloads[start : start + BATCH]))
+        done(len(batches[-1]))
+    return np.concatenate(batches)

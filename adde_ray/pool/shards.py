@@ -22,7 +22,7 @@ from adde_ray.pool.files import read_rows
 
 
 @dataclass(frozen=True)
-class Block:
+class Batch:
     """The rows of one shard as scoring looks at them, sorted by sample_id."""
 
     ids: pl.Series
@@ -34,9 +34,9 @@ class Block:
 
 
 class Shard(Protocol):
-    """A piece of the pool. Small to pickle: workers read it, the driver only names it."""
+    """Some rows of the pool. Small to pickle: workers read it, the driver only names it."""
 
-    def read(self) -> Block:
+    def read(self) -> Batch:
         """All rows, without their payload."""
         ...
 
@@ -52,30 +52,34 @@ class MemoryShard:
     split: Split
     subgroups: tuple[str, ...]
 
-    def read(self) -> Block:
+    def read(self) -> Batch:
+        """All rows, without their payload; features are those in memory."""
         columns = [c for c in self.subgroups if c in self.split.table.columns]
-        return Block(self.split.table["sample_id"], self.split.features, self.split.table.select(columns))
+        return Batch(self.split.table["sample_id"], self.split.features, self.split.table.select(columns))
 
     def take(self, sample_ids: Sequence[str]) -> Split:
+        """These rows with all their columns, sorted by sample_id."""
         wanted = self.split.table["sample_id"].is_in(list(sample_ids))
         return Split(self.split.table.filter(wanted), self.split.features[wanted.to_numpy()])
 
 
 @dataclass(frozen=True)
 class FileShard:
-    """One part of a pool on disk: row-aligned files of its rows and of their features, sorted by sample_id."""
+    """One shard of a pool on disk: row-aligned files of its rows and of their features, sorted by sample_id."""
 
     rows: Path  # sample_id, payload, subgroup and user columns
     features: Path
     subgroups: tuple[str, ...]
 
-    def read(self) -> Block:
+    def read(self) -> Batch:
+        """All rows, without their payload; features (n, d) are float16, as they are kept."""
         ids, features = read_features(self.features)
         with readable(self.rows):
             columns = [c for c in self.subgroups if c in pq.read_schema(self.rows).names]
-        return Block(ids, features, read_table(self.rows, *columns) if columns else pl.DataFrame())
+        return Batch(ids, features, read_table(self.rows, *columns) if columns else pl.DataFrame())
 
     def take(self, sample_ids: Sequence[str]) -> Split:
+        """These rows with all their columns, sorted by sample_id, and float32 features."""
         ids, features = read_features(self.features)
         wanted = np.flatnonzero(ids.is_in(list(sample_ids)).to_numpy())
         table = read_rows(self.rows, wanted)
@@ -94,5 +98,11 @@ class Pool:
     sample: Split
 
     @property
+    def file_shards(self) -> tuple[FileShard, ...]:
+        """The shards of a streamed pool, as the files they are."""
+        return tuple(shard for shard in self.shards if isinstance(shard, FileShard))
+
+    @property
     def is_streamed(self) -> bool:
+        """Whether there are more rows than the sample has."""
         return len(self.sample) < self.num_rows

@@ -127,7 +127,7 @@ def reliability(record: RunRecord) -> tuple[str, dict] | None:
     data, split = [], record.headline
     ends = {"round 0": (record.rounds[0], GREY), f"round {record.last.t}": (record.last, BLUE)}
     for name, (r, colour) in ends.items():
-        curve = _get(r.metrics, split, "reliability") or {}
+        curve = r.metrics.get(split, {}).get("reliability", {})
         points = zip(*(curve.get(key, []) for key in ("confidence", "accuracy", "rows")), strict=True)
         bins = [point for point in points if point[2] >= MIN_BIN]
         if bins:
@@ -207,6 +207,7 @@ def _by_attribute(metrics: dict, what: str, split: str) -> dict[str, dict]:
 
 
 def _get(tree: dict, *path: str) -> float | None:
+    found: object = tree
     for key in path:
-        tree = tree.get(key) if isinstance(tree, dict) else None
-    return tree
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, (int, float)) else None

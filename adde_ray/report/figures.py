@@ -30,7 +30,7 @@ from adde_ray.web.chart_style import (
     stacked,
 )
 
-STAGES = ("train", "analyse", "acquire", "select", "review", "grow", "adapt")
+STAGES = ("embed", "train", "analyse", "acquire", "score", "select", "review", "grow", "adapt")
 
 LABELS = {
     "macro_f1": "Macro-F1",
@@ -65,11 +65,13 @@ def first_picture(record: RunRecord) -> dict:
     data, notes, shapes = [], [], []
     above = not random or not ours or ours[-1][1] >= random[-1][1]
     if random:
-        data.append(line(*zip(*random, strict=True), "random", RANDOM, "random: %{y:.3f} with %{x} labels"))
+        x, y = zip(*random, strict=True)
+        data.append(line(x, y, "random", RANDOM, "random: %{y:.3f} with %{x} labels"))
         notes.append(_end_label(random[-1], "random", GREY, up=not above))
     if ours:
         style = {"color": BLUE, "width": 3}
-        data.append(line(*zip(*ours, strict=True), "ADDE", style, "ADDE: %{y:.3f} with %{x} labels"))
+        x, y = zip(*ours, strict=True)
+        data.append(line(x, y, "ADDE", style, "ADDE: %{y:.3f} with %{x} labels"))
         notes.append(_end_label(ours[-1], "ADDE", BLUE, up=above))
     saving = reaches_random(record)
     if saving and saving["labels"] is not None:
@@ -126,7 +128,7 @@ def quality(record: RunRecord) -> list[tuple[str, dict]]:
     splits = [s for s in ("val", "test", "ood") if any(_known(record.curve(s, "macro_f1")))]
     if len(splits) > 1:
         rounds = [r.t for r in record.rounds]
-        colours = dict(zip(("val", "test", "ood"), (BLUE, GREEN, RED), strict=True))
+        colours: dict[str, str] = dict(zip(("val", "test", "ood"), (BLUE, GREEN, RED), strict=True))
         data = [
             line(rounds, record.curve(s, "macro_f1"), s, {"color": colours[s], "width": 2}, s + ": %{y:.3f}")
             for s in splits
@@ -184,8 +186,8 @@ def weights(record: RunRecord) -> dict:
     """α, β, γ per round; a triangle where a rule changed something, with its reason on hover."""
     used = {r.t: r.manifest["weights"] for r in record.rounds if r.manifest and r.manifest.get("weights")}
     if record.last.manifest is None:  # a round that is not over uses what the one before decided
-        decided = record.rounds[-2].manifest["policy"] if len(record.rounds) > 1 else record.config.get("select", {})
-        used[record.last.t] = decided
+        before = record.rounds[-2].manifest if len(record.rounds) > 1 else None
+        used[record.last.t] = before["policy"] if before else record.config.get("select", {})
     x = list(used)
     data = []
     for key, symbol, colour in (("alpha", "α", BLUE), ("beta", "β", ORANGE), ("gamma", "γ", GREEN)):
@@ -222,7 +224,7 @@ def weights(record: RunRecord) -> dict:
 
 def _changes(r: Round) -> list[str]:
     lines = [f"<b>after round {r.t}</b>"]
-    for change in r.manifest["adaptation"]:
+    for change in (r.manifest or {}).get("adaptation", []):
         what, before, after = (plain(change.get(k, "")) for k in ("what", "from", "to"))
         lines.append(f"{plain(change.get('rule', ''))}: {what} {before} → {after}")
         lines.extend(plain(part) for part in textwrap.wrap(str(change.get("reason", "")), 60))

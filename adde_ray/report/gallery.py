@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+import polars as pl
+
 from adde_ray.labels import SEPARATOR, in_words
 from adde_ray.report.figures import FATES, fate
-from adde_ray.report.read import Round, RunRecord, final_labels, gap_names, outcomes
+from adde_ray.report.read import RunRecord, final_labels, gap_names, outcomes
 
 MAX_TILES = 200  # in each gallery
 
@@ -14,17 +16,17 @@ MAX_TILES = 200  # in each gallery
 def selected(record: RunRecord) -> list[dict]:
     """Per round: `t`, `tiles` (best rank first), `total` asked and a `note` that counts the outcomes."""
     labels, gaps = final_labels(record), gap_names(record)
-    asked = [r for r in record.rounds if r.query is not None and len(r.query)]
-    shares = _shares([len(r.query) for r in asked], MAX_TILES)
+    asked = [(r, r.query) for r in record.rounds if r.query is not None and len(r.query)]
+    shares = _shares([len(query) for _, query in asked], MAX_TILES)
     sections = []
-    for r, share in zip(asked, shares, strict=True):
+    for (r, query), share in zip(asked, shares, strict=True):
         states = outcomes(r, labels)
-        rows = r.query.sort("rank").head(share).iter_rows(named=True)
+        rows = query.sort("rank").head(share).iter_rows(named=True)
         counts = Counter(o["state"] for o in states.values())
         note = ", ".join(f"{n} {state}" for state, n in counts.most_common())
         tiles = [_asked_tile(row, states[row["sample_id"]], gaps) for row in rows]
         _spell(tiles, record)
-        sections.append({"t": r.t, "tiles": tiles, "total": len(r.query), "note": note})
+        sections.append({"t": r.t, "tiles": tiles, "total": len(query), "note": note})
     return sections
 
 
@@ -34,10 +36,10 @@ def generated(record: RunRecord) -> list[dict]:
     asked: dict[str, dict] = {}
     for r in record.rounds:
         asked |= outcomes(r, labels)
-    made = [r for r in record.rounds if r.synthetic is not None and len(r.synthetic)]
+    made = [(r.t, r.synthetic) for r in record.rounds if r.synthetic is not None and len(r.synthetic)]
     sections = []
-    for r, share in zip(made, _shares([len(r.synthetic) for r in made], MAX_TILES), strict=True):
-        sections.append(_made(r, share, asked, gaps))
+    for (t, table), share in zip(made, _shares([len(table) for _, table in made], MAX_TILES), strict=True):
+        sections.append(_made(t, table, share, asked, gaps))
         for group in sections[-1]["groups"]:
             _spell(group["tiles"], record)
     return sections
@@ -50,10 +52,10 @@ def tile_ids(sections: list[dict]) -> list[str]:
     return [t["id"] for t in tiles]
 
 
-def _made(r: Round, share: int, asked: dict[str, dict], gaps: dict[str, str]) -> dict:
+def _made(t: int, synthetic: pl.DataFrame, share: int, asked: dict[str, dict], gaps: dict[str, str]) -> dict:
     states = {i: o["state"] for i, o in asked.items()}
     by_fate: dict[str, list[dict]] = {name: [] for name in FATES}
-    for row in r.synthetic.iter_rows(named=True):
+    for row in synthetic.iter_rows(named=True):
         by_fate[fate(row, states)].append(row)
     groups = []
     for name, limit in zip(by_fate, _shares([len(rows) for rows in by_fate.values()], share), strict=True):
@@ -62,7 +64,7 @@ def _made(r: Round, share: int, asked: dict[str, dict], gaps: dict[str, str]) ->
             groups.append({"name": name, "colour": FATES[name], "tiles": tiles, "total": len(rows)})
     why = Counter(_reason(row["reason"]) for row in by_fate["rejected by quality control"] if row["reason"])
     note = ", ".join(f"{len(rows)} {name}" for name, rows in by_fate.items() if rows)
-    return {"t": r.t, "groups": groups, "total": len(r.synthetic), "note": note, "reasons": why.most_common(8)}
+    return {"t": t, "groups": groups, "total": len(synthetic), "note": note, "reasons": why.most_common(8)}
 
 
 def _reason(reason: str) -> str:
@@ -110,7 +112,8 @@ def _spell(tiles: list[dict], record: RunRecord) -> None:
     # Labels of several classes in words, with room to break between them.
     for tile in tiles if record.meta.multi else ():
         for key in ("suggested", "decided"):
-            tile[key] = tile[key] if tile[key] is None else in_words(tile[key]).replace(SEPARATOR, f" {SEPARATOR} ")
+            if (words := in_words(tile[key])) is not None:
+                tile[key] = words.replace(SEPARATOR, f" {SEPARATOR} ")
 
 
 _CHECKS = (("agreement", "agreement"), ("distance", "nn_ratio"))

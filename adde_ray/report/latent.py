@@ -48,7 +48,7 @@ def latent_map(record: RunRecord) -> dict | None:
     # A point has one colour: of several classes that of the rarest.
     stands = dict(zip(labels, codec.rarest(list(labels.values())), strict=True)) if several else labels
     entered = dict(zip(record.dataset["sample_id"], record.dataset["round"], strict=True))
-    class_row = {name: i for i, name in enumerate(record.meta.classes)}
+    class_row: dict[str | None, int] = {name: i for i, name in enumerate(record.meta.classes)}
     return {
         "ids": table["sample_id"].to_list(),
         "x": [round(float(v), 3) for v in points[:, 0]],

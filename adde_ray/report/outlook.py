@@ -167,7 +167,7 @@ def _cross_validated(features: np.ndarray, labels: np.ndarray) -> float:
 
 def original_sizes(config: Config, prepared: Prepared) -> list[tuple[int, int]]:
     """Width and height of some of the images in their files; none where they lie in no files of their own."""
-    if prepared.meta.modality != "image" or not (isinstance(config.data, FilesData) and hasattr(config.data, "size")):
+    if prepared.meta.modality != "image" or not isinstance(config.data, FilesData) or not hasattr(config.data, "size"):
         return []
     tables = [table["file"] for table in prepared.splits.values() if "file" in table.columns]
     files = pl.concat([t.cast(pl.String) for t in tables]).drop_nulls().unique().sort() if tables else []
@@ -187,9 +187,10 @@ def _size(reach: Reach, name: str) -> Iterator[tuple[int, int]]:
 
 def small_images(config: Config, sizes: list[tuple[int, int]]) -> str | None:
     """Photographs whose details the model is not shown."""
-    if not sizes:
+    size: int | None = getattr(config.data, "size", None)
+    if not sizes or size is None:
         return None
-    side, size = median(min(size) for size in sizes), config.data.size
+    side = median(min(size) for size in sizes)
     name = encoders.resolve(config.encoder, "image")
     if side < LARGER * size or (name == "transformer" and size >= 128):
         return None

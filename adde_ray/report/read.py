@@ -54,6 +54,7 @@ class RunRecord:
 
     @property
     def last(self) -> Round:
+        """The newest round."""
         return self.rounds[-1]
 
     def curve(self, split: str, metric: str) -> list[float | None]:
@@ -61,6 +62,7 @@ class RunRecord:
         return [r.metrics.get(split, {}).get(metric) for r in self.rounds]
 
     def random_curve(self, split: str, metric: str) -> list[float | None]:
+        """The same of the random selection beside the run; empty without one."""
         return [m.get(split, {}).get(metric) for m in self.random]
 
     @property

@@ -78,15 +78,15 @@ def rehearsal(run: RunDir) -> Rehearsal | None:
     split = "test" if all(m["test"] for m in metrics) else "val"
     meta = Meta.from_json(read_json(run.root / "ingest" / "meta.json"))
     labels = meta.numbers(read_table(run.root / "ingest" / f"{split}.parquet", "label")["label"])
-    files = [_features(end, run.root, split) for end in ends]
-    if None in files:
+    files = [path for end in ends if (path := _features(end, run.root, split)) is not None]
+    if len(files) < len(ends):
         return None
     features = [np.asarray(read_features(path)[1], dtype=np.float32) for path in files]
-    said = [load(end, end.run.config.train).proba(x) for end, x in zip(ends, features, strict=True)]
+    proba, of_random = (load(end, end.run.config.train).proba(x) for end, x in zip(ends, features, strict=True))
     seed = derive_seed(run.config.run.seed, "rehearsal")
-    found = judge({OURS: row_difference(labels, *said, seed=seed)})[OURS]
+    found = judge({OURS: row_difference(labels, proba, of_random, seed=seed)})[OURS]
     ours, random = (m[split] for m in metrics)
-    worst = _worst(*metrics, split)
+    worst = _worst(metrics[0], metrics[1], split)
     advice = _advice(run, meta, found, worst, random["macro_f1"], split)
     return Rehearsal(split, ours["macro_f1"], random["macro_f1"], found, worst, advice)
 

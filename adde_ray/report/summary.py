@@ -30,8 +30,7 @@ def summarise(run: RunDir) -> dict:
     rounds = [_of_round(round_, round_.manifest, seconds) for round_ in committed]
     asked = sum(round_.manifest["asked"] for round_ in committed)
     answers = [*(r["answers"] for r in rounds), _answers(run.round(len(committed)))]
-    has_data = run.dataset_part(0).exists()
-    dataset = run.dataset() if has_data else None
+    dataset = run.dataset() if run.dataset_part(0).exists() else None
     record = {
         "run": run.root.name,
         "status": _status(run, last),
@@ -39,11 +38,11 @@ def summarise(run: RunDir) -> dict:
         "num_rounds": len(rounds),
         "num_asked": asked,
         "num_labels": asked if run.config.review.by_people else 0,
-        "num_samples": len(dataset) if has_data else 0,
-        "num_synthetic": int((dataset["origin"] == "synthetic").sum()) if has_data else 0,
+        "num_samples": 0 if dataset is None else len(dataset),
+        "num_synthetic": 0 if dataset is None else int((dataset["origin"] == "synthetic").sum()),
         "answers": {a: n for a in ACTIONS if (n := sum(of_round.get(a, 0) for of_round in answers))},
         "set_aside": set_aside(run),
-        "dataset_fingerprint": run.dataset_fingerprint() if has_data else None,
+        "dataset_fingerprint": None if dataset is None else run.dataset_fingerprint(),
         "rounds": rounds,
         "notes": changed_answers(run),
         "under_way": _under_way(run, committed, seconds),
@@ -109,7 +108,8 @@ def _awaited(run: RunDir) -> dict:
     """Of the query people are asked: round, asked (samples), open (samples) and lines (where in the table they stand);
     or mistakes (as they are told) where the answers have some."""
     round_ = run.round(len(run.rounds()))
-    asked = len(round_.read("query.parquet", "sample_id"))
+    query = round_.read("query.parquet", "sample_id")
+    asked = 0 if query is None else len(query)
     try:
         found = pending(run)
     except UserError as error:

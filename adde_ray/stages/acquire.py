@@ -11,9 +11,10 @@ from adde_ray.config import Config
 from adde_ray.dataset import Data
 from adde_ray.methods.encoders import decode_images
 from adde_ray.methods.policy.adaptation import Policy
-from adde_ray.methods.synthesis.acquisition import Request, plan_requests, quality_control, untargeted_requests
 from adde_ray.methods.synthesis.draws import draws_for
 from adde_ray.methods.synthesis.generators import FitData, to_payload
+from adde_ray.methods.synthesis.quality import quality_control
+from adde_ray.methods.synthesis.requests import Request, plan_requests, untargeted_requests
 from adde_ray.stages.round_state import Analysis
 from adde_ray.stages.run_context import RunContext
 

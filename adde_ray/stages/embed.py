@@ -21,8 +21,8 @@ from adde_ray.artifacts.schema import SPLITS, Meta, Split
 from adde_ray.config import Config
 from adde_ray.errors import Halted
 from adde_ray.methods import encoders
-from adde_ray.pool.embed import PARTS, embed_parts
-from adde_ray.pool.files import part_files
+from adde_ray.pool.embed import SHARDS, embed_shards
+from adde_ray.pool.files import shard_files
 from adde_ray.pool.fitted_encoder import SETTINGS, Encoding
 from adde_ray.pool.shards import FileShard, MemoryShard, Pool
 
@@ -87,7 +87,7 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
             features = encode(table[meta.modality], title=f"embedding {name}")
             write_features(encode.folder / f"{name}.parquet", table["sample_id"], features, recorded=True)
     stream = config.stream
-    embed_parts(_parts(run, encode), encode, rows=meta.num_rows["pool"], workers=stream.workers, gpu=stream.gpu)
+    embed_shards(_parts(run, encode), encode, rows=meta.num_rows["pool"], workers=stream.workers, gpu=stream.gpu)
     digests.close(encode.folder)
     return Embedding(run, meta, encode)
 
@@ -113,7 +113,7 @@ def _folder(run: RunDir, mark: str, cache: Path | None) -> Path:
 
 def _parts(run: RunDir, encode: Encoding) -> list[tuple[Path, Path]]:
     """The files of rows and of features of a streamed pool's parts; none for a pool in memory."""
-    return [(source, encode.folder / PARTS / source.name) for source in part_files(run.root / "ingest")]
+    return [(source, encode.folder / SHARDS / source.name) for source in shard_files(run.root / "ingest")]
 
 
 def _ingested(run: RunDir, split: str) -> pl.DataFrame | None:

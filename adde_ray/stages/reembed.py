@@ -18,9 +18,9 @@ from adde_ray.artifacts.schema import Split
 from adde_ray.config import Config
 from adde_ray.dataset import Data, load_dataset
 from adde_ray.methods.query.shortlist import shortlist
-from adde_ray.pool.embed import PARTS, embed_parts
-from adde_ray.pool.fitted_encoder import CHUNK, Tuned
-from adde_ray.pool.shards import Block, FileShard, MemoryShard, Pool
+from adde_ray.pool.embed import SHARDS, embed_shards
+from adde_ray.pool.fitted_encoder import BATCH, Tuned
+from adde_ray.pool.shards import Batch, FileShard, MemoryShard, Pool
 from adde_ray.stages.run_context import RunContext
 
 
@@ -33,7 +33,7 @@ def embed_again(context: RunContext, round_: RoundDir) -> Data:
         path, payloads = round_.root / "embeddings" / f"{name}.parquet", table[data.meta.modality]
         if not path.exists():
             if actors.serves(len(payloads)):
-                features = actors.encode(encode.recipe(), encode.tuned_weights(), payloads, CHUNK)
+                features = actors.encode(encode.recipe(), encode.tuned_weights(), payloads, BATCH)
             else:
                 features = encode(payloads, title=f"embedding {name}")
             write_features(path, table["sample_id"], features, recorded=True)
@@ -55,10 +55,10 @@ def embed_again(context: RunContext, round_: RoundDir) -> Data:
 
 def _shards_again(pool: Pool, encode: Tuned, config: Config, round_: RoundDir) -> tuple[FileShard, ...]:
     """The shards of a streamed pool with features by `encode`."""
-    folder, stream = round_.root / "embeddings" / PARTS, config.stream
-    shards = tuple(replace(shard, features=folder / shard.rows.name) for shard in pool.shards)
+    folder, stream = round_.root / "embeddings" / SHARDS, config.stream
+    shards = tuple(replace(shard, features=folder / shard.rows.name) for shard in pool.file_shards)
     files = [(shard.rows, shard.features) for shard in shards]
-    embed_parts(files, encode, rows=pool.num_rows, workers=stream.workers, gpu=stream.gpu)
+    embed_shards(files, encode, rows=pool.num_rows, workers=stream.workers, gpu=stream.gpu)
     return shards
 
 
@@ -85,6 +85,6 @@ def _shortlisted(data: Data, config: Config, round_: RoundDir) -> pl.DataFrame:
     return pl.concat(found, how="diagonal_relaxed").sort("sample_id")
 
 
-def _without(ids: set[str], block: Block) -> tuple[pl.Series, np.ndarray]:
-    left = ~block.ids.is_in(list(ids))
-    return block.ids.filter(left), block.features[left.to_numpy()]
+def _without(ids: set[str], batch: Batch) -> tuple[pl.Series, np.ndarray]:
+    left = ~batch.ids.is_in(list(ids))
+    return batch.ids.filter(left), batch.features[left.to_numpy()]

@@ -19,7 +19,7 @@ from adde_ray.distributed.tasks import each
 from adde_ray.methods.policy.adaptation import Policy
 from adde_ray.methods.query import selectors, terms
 from adde_ray.methods.query.scoring import Best, Scorer, merge
-from adde_ray.methods.synthesis.acquisition import quality_scores
+from adde_ray.methods.synthesis.quality import quality_scores
 from adde_ray.pool.shards import Pool, Shard
 from adde_ray.stages.round_state import Analysis, Shortlist
 from adde_ray.stages.run_context import RunContext

@@ -11,8 +11,8 @@ import torch
 
 from adde_ray.config import Encoder, Generate, Train
 from adde_ray.methods.model.learner import Learner, Model, Network, num_heads
-from adde_ray.methods.synthesis.acquisition import QualityModel
 from adde_ray.methods.synthesis.generators import FitData, Generator
+from adde_ray.methods.synthesis.quality import QualityModel
 from adde_ray.testing.expect import expect, expect_same, labels, payloads
 
 QUICK = Generate(steps=3, latent_dims=2)

@@ -11,9 +11,9 @@ from adde_ray.config import Generate
 from adde_ray.distributed import actor_pool, generators
 from adde_ray.distributed.generators import GeneratorPool
 from adde_ray.errors import UserError
-from adde_ray.methods.synthesis.acquisition import Request
 from adde_ray.methods.synthesis.draws import draws_for
 from adde_ray.methods.synthesis.generators import FitData
+from adde_ray.methods.synthesis.requests import Request
 
 
 def config(actors: int = 1, **more) -> Generate:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from sklearn.datasets import make_blobs
 
-from adde_ray.artifacts.schema import GAP_KINDS, Population
+from adde_ray.artifacts.schema import Population
 from adde_ray.config import Clustering, Diversity, Gaps
+from adde_ray.config.run import GAP_KINDS
 from adde_ray.methods.space.clustering import Space, fit_space
 from adde_ray.methods.space.gap_tracking import track
 from adde_ray.methods.space.gaps import Gap, find_gaps

@@ -16,12 +16,12 @@ from adde_ray.methods.model.learner import LEARNERS
 from adde_ray.methods.policy.adaptation import RULES
 from adde_ray.methods.policy.stopping import STOPPING
 from adde_ray.methods.query import multilabel, selectors, terms
-from adde_ray.methods.synthesis import acquisition, generators
+from adde_ray.methods.synthesis import generators, quality
 from adde_ray.sources import ORIGINALS, SOURCES
 
 REGISTRIES = [
     SECTIONS, SOURCES, ENCODERS, GATES, CORRUPTIONS, LEARNERS, RULES, STOPPING, ANNOTATORS, multilabel.UNCERTAINTY,
-    terms.UNCERTAINTY, terms.DIVERSITY, selectors.SELECTORS, acquisition.QUALITY_MODELS, generators.GENERATORS,
+    terms.UNCERTAINTY, terms.DIVERSITY, selectors.SELECTORS, quality.QUALITY_MODELS, generators.GENERATORS,
 ]  # fmt: skip
 BESIDE = [
     generators.MAKES, ORIGINALS, terms.OF_MEMBERS, selectors.WHATEVER_SCORE, selectors.FROM_ALL, selectors.BY_LENGTH,

@@ -13,7 +13,7 @@ from adde_ray.config import Gates
 from adde_ray.methods import gates
 from adde_ray.pool import build as sharding
 from adde_ray.pool import dedup as copies
-from adde_ray.pool.files import part_files
+from adde_ray.pool.files import shard_files
 from adde_ray.sources.rows import WHERE, identify
 
 DEFAULT = Gates()
@@ -64,7 +64,7 @@ def shard(table: pl.DataFrame, rows: int, root: Path, config: Gates = DEFAULT) -
 
 
 def pool(root: Path) -> pl.DataFrame:
-    return pl.concat([pl.read_parquet(path) for path in part_files(root)]).sort("sample_id")
+    return pl.concat([pl.read_parquet(path) for path in shard_files(root)]).sort("sample_id")
 
 
 @pytest.mark.parametrize(("rows", "held"), [(1000, 2**27), (37, 20_000), (150, 60_000)])
@@ -110,9 +110,9 @@ def test_missing_values_are_counted_over_all_parts(texts, tmp_path):
 
 def test_what_lies_beside_the_parts_goes(texts, tmp_path):
     shard(texts, 100, tmp_path)
-    assert len(list((tmp_path / "pool").iterdir())) > 4 * len(part_files(tmp_path))
+    assert len(list((tmp_path / "pool").iterdir())) > 4 * len(shard_files(tmp_path))
     sharding.tidy(tmp_path)
-    assert sorted((tmp_path / "pool").iterdir()) == part_files(tmp_path)
+    assert sorted((tmp_path / "pool").iterdir()) == shard_files(tmp_path)
     sharding.tidy(tmp_path / "pool")  # a pool in memory has none
 
 

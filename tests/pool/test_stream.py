@@ -22,8 +22,8 @@ from adde_ray.artifacts.run_dir import RunDir, read_json
 from adde_ray.errors import Halted, UserError
 from adde_ray.pool import build as sharding
 from adde_ray.pool import fitted_encoder as encoding
-from adde_ray.pool.embed import embed_parts
-from adde_ray.pool.files import part_files
+from adde_ray.pool.embed import embed_shards
+from adde_ray.pool.files import shard_files
 from adde_ray.pool.fitted_encoder import Encoding
 from adde_ray.sources.images import image_folder
 from adde_ray.stages import score
@@ -134,7 +134,7 @@ def test_the_gates_find_what_they_find_in_memory(folder, expected, tmp_path):
     assert aside[0].filter(exact)["where"].equals(aside[1].filter(exact)["where"])
     pairs = [pl.read_parquet(root / "ingest/near_copies.parquet") for root in (tmp_path, expected)]
     assert pairs[0].equals(pairs[1]) and len(pairs[0]) == 24
-    ids = pl.concat([pl.read_parquet(path, columns=["sample_id"]) for path in part_files(expected / "ingest")])
+    ids = pl.concat([pl.read_parquet(path, columns=["sample_id"]) for path in shard_files(expected / "ingest")])
     assert ids.sort("sample_id").equals(pl.read_parquet(tmp_path / "ingest/pool.parquet", columns=["sample_id"]))
 
 
@@ -185,8 +185,8 @@ def test_an_actor_that_dies_in_mid_shard_is_replaced(expected, tmp_path, ray_clu
     (tmp_path / "pool").mkdir()
     for name in ("encoder.json", "encoder.safetensors"):
         shutil.copy(folder / name, tmp_path)
-    parts = [(path, tmp_path / "pool" / path.name) for path in part_files(expected / "ingest")[:6]]
-    embed_parts(
+    parts = [(path, tmp_path / "pool" / path.name) for path in shard_files(expected / "ingest")[:6]]
+    embed_shards(
         parts, Dying(Config.parse({"data": {"source": "digits"}}).encoder, "image", tmp_path), rows=384, workers=2
     )
     assert (tmp_path / "died").exists()
@@ -283,5 +283,5 @@ def test_a_part_of_which_nothing_is_left(folder, tmp_path, monkeypatch):
     for name in files[: len(files) % 4]:
         (tmp_path / "data" / name).unlink()
     run(config(tmp_path / "data", shard_rows=4), tmp_path / "run")
-    sizes = [len(pl.read_parquet(p)) for p in part_files(tmp_path / "run/ingest")]
+    sizes = [len(pl.read_parquet(p)) for p in shard_files(tmp_path / "run/ingest")]
     assert 0 in sizes and len(RunDir.at(tmp_path / "run").dataset()) > 60

@@ -15,7 +15,7 @@ from adde_ray.config import Config
 from adde_ray.errors import UserError
 from adde_ray.methods import encoders
 from adde_ray.methods.encoders import encode_images
-from adde_ray.pool.fitted_encoder import in_chunks
+from adde_ray.pool.fitted_encoder import in_batches
 from adde_ray.stages import embed as stage
 from adde_ray.stages.embed import embed
 from adde_ray.stages.ingest import ingest
@@ -139,9 +139,9 @@ def test_chunks_cover_everything_once():
         calls.append(len(part))
         return part.to_numpy()[:, None].astype(np.float32)
 
-    z = in_chunks(encode, payloads, title="x")
+    z = in_batches(encode, payloads, title="x")
     assert z.ravel().tolist() == list(range(600)) and calls == [256, 256, 88]
-    assert in_chunks(encode, payloads[:0], title="x").shape == (0, 1)
+    assert in_batches(encode, payloads[:0], title="x").shape == (0, 1)
 
 
 def test_progress_shows_only_when_slow_and_in_a_terminal(monkeypatch):
@@ -149,7 +149,7 @@ def test_progress_shows_only_when_slow_and_in_a_terminal(monkeypatch):
         console = Console(file=io.StringIO(), force_terminal=terminal)
         monkeypatch.setattr(rich, "_console", console)
         monkeypatch.setattr(progress, "QUIET_SECONDS", quiet)
-        z = in_chunks(lambda part: np.zeros((len(part), 1)), pl.Series(range(3000)), title="embedding pool")
+        z = in_batches(lambda part: np.zeros((len(part), 1)), pl.Series(range(3000)), title="embedding pool")
         return len(z) == 3000 and console.file.getvalue()
 
     assert "embedding pool" in shown(True, -1)

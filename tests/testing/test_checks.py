@@ -23,8 +23,8 @@ from adde_ray.methods.policy.stopping import STOPPING
 from adde_ray.methods.query import multilabel
 from adde_ray.methods.query.selectors import SELECTORS
 from adde_ray.methods.query.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY
-from adde_ray.methods.synthesis.acquisition import QUALITY_MODELS
 from adde_ray.methods.synthesis.generators import GENERATORS, MAKES
+from adde_ray.methods.synthesis.quality import QUALITY_MODELS
 from adde_ray.sources import SOURCES
 from adde_ray.testing.expect import expect
 

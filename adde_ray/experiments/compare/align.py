@@ -35,6 +35,7 @@ class Dataset:
 
     @property
     def split(self) -> str:
+        """The split the metric is of."""
         return self.metric.partition(".")[0]
 
     def at_end(self, figure: pl.Expr) -> dict[str, np.ndarray]:
@@ -96,7 +97,7 @@ def check_wanted(table: pl.DataFrame, wanted: str | None) -> None:
 def metric_of(part: pl.DataFrame, wanted: str | None) -> str | None:
     """The column to compare by: the first candidate that every trial has a value of."""
     for name in _candidates(wanted or FIGURE):
-        if name in part.columns and part.group_by("trial").agg(pl.col(name).count())[name].min() > 0:
+        if name in part.columns and part.group_by("trial").agg(pl.col(name).count())[name].to_numpy().min() > 0:
             return name
     return None
 
@@ -126,11 +127,12 @@ def _align(name: str, part: pl.DataFrame, metric: str, notes: list[str]) -> Data
     for (strategy,), own in rows.group_by("strategy", maintain_order=True):
         trials = own.partition_by("seed", maintain_order=True)
         curves[strategy] = np.stack([on_grid(t["num_asked"].to_numpy(), t[metric].to_numpy(), labels) for t in trials])
-        if (ended := own.group_by("seed").agg(pl.col("num_asked").max())["num_asked"].mean()) < budget:
+        ended = own.group_by("seed").agg(pl.col("num_asked").max())["num_asked"].to_numpy().mean()
+        if ended < budget:
             notes.append(f"{strategy} on {name} ended with {ended:.0f} of {budget} labels; its last value is kept.")
     for strategy in sorted(curves):
         own = rows.filter(strategy=strategy)
-        if own["num_labels"].max() < own["num_asked"].max():
+        if own["num_labels"].to_numpy().max() < own["num_asked"].to_numpy().max():
             notes.append(
                 f"{strategy} on {name} labels for itself: it is drawn over what it asked about, which cost none."
             )

@@ -66,9 +66,10 @@ def learning_curves(d: dict, found: dict, lines: dict[str, dict]) -> dict:
     )
 
 
-def _with_bands(d: dict, found: dict) -> set[str | None]:
-    few = len(found["strategies"]) <= MANY
-    return set(d["strategies"]) if few else {found["reference"], found["subject"], d["best_baseline"]}
+def _with_bands(d: dict, found: dict) -> set[str]:
+    if len(found["strategies"]) <= MANY:
+        return set(d["strategies"])
+    return {s for s in (found["reference"], found["subject"], d["best_baseline"]) if s is not None}
 
 
 def labels_needed(d: dict, level: str) -> dict | None:
@@ -207,15 +208,16 @@ def dependence(d: dict, key: str) -> dict:
     x, y = d["sensitivity"]["dependence"][key]
     own = [t["settings"][key] for t in d["trials"]]
     numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in (*x, *own))
-    if not numbers:
-        x, own = [plain(v) for v in x], [plain(v) for v in own]
+    if numbers:
+        scale = "log" if _by_factors(own) else "linear"
+    else:
+        scale, x, own = "category", [plain(v) for v in x], [plain(v) for v in own]
     values = [t["values"][d["objective"]] for t in d["trials"]]
     points = {"type": "scatter", "mode": "markers", "name": "trials", "x": own, "y": values}
     points |= {"marker": {"color": GREY, "size": 7, "opacity": 0.6}, "hovertemplate": "%{x}: %{y:.3f}<extra></extra>"}
     curve = line(x, y, "expected", {"color": BLUE, "width": 2}, "expected at %{x}: %{y:.3f}")
-    axis = {"type": "category" if not numbers else "log" if _by_factors(own) else "linear"}
     margin = {"l": 40, "r": 10, "t": 6, "b": 36}
-    return figure([points, curve], "", "", height=230, margin=margin, xaxis=axis, yaxis={"nticks": 5})
+    return figure([points, curve], "", "", height=230, margin=margin, xaxis={"type": scale}, yaxis={"nticks": 5})
 
 
 def _names(order: list[str]) -> dict:

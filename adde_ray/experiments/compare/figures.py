@@ -102,7 +102,7 @@ def _to_level(d: Dataset, strategy: str, level_of: str) -> dict | None:
     """
     own, other = d.curves[strategy], d.curves[level_of]
     level = float(other[:, -1].mean())
-    spent = int(d.table.filter(pl.col("strategy") == level_of)["num_asked"].max())
+    spent = int(d.table.filter(pl.col("strategy") == level_of)["num_asked"].to_numpy().max())
     if level <= other[:, 0].mean() or not spent:
         return None
     labels = curves.labels_to(d.labels, own.mean(axis=0), level)
@@ -252,10 +252,10 @@ def _cost(d: Dataset, strategy: str) -> dict:
         share=pl.col("num_synthetic").last() / pl.col("num_samples").last(),
     )  # fmt: skip
     return {
-        "labels": float(by_seed["num_labels"].mean()),
-        "samples": float(by_seed["num_samples"].mean()),
-        "seconds": asdict(statistics.mean_interval(by_seed["seconds"], within=(0, np.inf))),
-        "synthetic_share": _mean(by_seed["share"], "share"),
+        "labels": float(by_seed["num_labels"].to_numpy().mean()),
+        "samples": float(by_seed["num_samples"].to_numpy().mean()),
+        "seconds": asdict(statistics.mean_interval(by_seed["seconds"].to_numpy(), within=(0, np.inf))),
+        "synthetic_share": _mean(by_seed["share"].to_numpy(), "share"),
     }
 
 

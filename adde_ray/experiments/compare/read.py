@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 import pyarrow as pa
@@ -24,6 +25,8 @@ from adde_ray.strategies import OWN
 SETTING = "config."
 
 MOST_ROWS = 5_000_000
+
+Document = TypeVar("Document", dict, list)
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ def _read(path: Path) -> Experiment:
     ]
     table = _checked(table, file, len(failures))
     sweeps = any(name.startswith(SETTING) for name in table.columns)
-    kind = told.get("kind") if told.get("kind") in ("ablation", "sweep") else "sweep" if sweeps else "ablation"
+    kind = str(told.get("kind"))
+    if kind not in ("ablation", "sweep"):
+        kind = "sweep" if sweeps else "ablation"
     name = str(told.get("name") or file.parent.resolve().name)
     return Experiment(name, kind, file, table, tuple(failures), _own(told.get("strategies")))
 
@@ -76,9 +81,9 @@ def _table(file: Path) -> pl.DataFrame:
         rows = pq.read_metadata(file).num_rows
         if rows > MOST_ROWS:
             raise UserError(f"has more than {MOST_ROWS:,} rows", where=file, value=rows)
-        table = pq.read_table(file, partitioning=None)
+        table = pq.read_table(file, partitioning=None)  # pyright: ignore[reportArgumentType] None: no partitions
         odd = [field.name for field in table.schema if not _is_plain(field.type)]
-        return pl.from_arrow(table.drop_columns(odd))
+        return pl.DataFrame(table.drop_columns(odd))
     except UserError:
         raise
     except (pl.exceptions.PolarsError, pa.ArrowException, OSError, ValueError) as error:
@@ -100,7 +105,7 @@ def _own(told: object) -> frozenset[str]:
     return frozenset(name for name, way in told.items() if isinstance(way, dict) and way.get("baseline") is False)
 
 
-def _json(path: Path, kind: type) -> object:
+def _json(path: Path, kind: type[Document]) -> Document | None:
     return read_json(path, kind) if path.exists() else None
 
 
@@ -135,7 +140,7 @@ def _figures(column: pl.Series, file: Path) -> pl.Series | None:
     except pl.exceptions.PolarsError:
         raise UserError(f"{column.name} holds no figures", where=file, value=column.drop_nulls()[0]) from None
     if figures.is_infinite().any():
-        row = int(figures.is_infinite().arg_max())
+        row = figures.is_infinite().to_list().index(True)
         raise UserError(f"{column.name} holds an infinite figure, in row {row + 1}", where=file)
     return figures
 

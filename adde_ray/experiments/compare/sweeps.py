@@ -34,12 +34,12 @@ def _of_dataset(table: pl.DataFrame, wanted: str | None) -> dict:
     ends = rows.group_by("trial").agg(pl.col("num_asked").max())["num_asked"].to_numpy()
     # The longest stretch that at least half of the trials have in full.
     budget = int(np.sort(ends)[::-1][(len(ends) - 1) // 2])
-    first = int(rows["num_asked"].min())
+    first = int(rows["num_asked"].to_numpy().min())
     grid = rows.filter(pl.col("num_asked") <= budget)["num_asked"].unique().sort().to_numpy()
     keys = [name for name in table.columns if name.startswith(SETTING)]
     trials = []
     for trial in rows.partition_by("trial", maintain_order=True):
-        if trial["num_asked"].max() < budget:
+        if trial["num_asked"].to_numpy().max() < budget:
             continue
         values = {m: _mean_over(trial, m, grid) for m in {objective, reported} if trial[m].null_count() < len(trial)}
         settings = {key.removeprefix(SETTING): trial[key][0] for key in keys}

@@ -43,10 +43,12 @@ def judged(e: dict | None) -> str:
 
 
 def labels(x: float) -> str:
+    """A number of labels, or that it is never reached."""
     return NEVER if math.isinf(x) else f"{x:,.0f}"
 
 
 def share(x: float) -> str:
+    """A share in percent, or that it is never reached."""
     return NEVER if math.isinf(x) else f"{x:.0%}"
 
 
@@ -70,12 +72,14 @@ def seed_median(row: dict) -> str:
 
 
 def p_value(p: float | None) -> str:
+    """A p-value without its leading 0, three digits."""
     if p is None:
         return NONE
     return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
 
 
 def p_is(p: float) -> str:
+    """Within a sentence: "p = .012", or "p < .001"."""
     return f"p {p_value(p)}" if p < 0.001 else f"p = {p_value(p)}"
 
 
@@ -109,10 +113,12 @@ def joined(names: list[str]) -> str:
 
 
 def seeds_text(counts: list[int]) -> str:
+    """How many seeds there are, of datasets that may differ in it."""
     low, high = min(counts), max(counts)
     word = "seed" if high == 1 else "seeds"
     return f"{low} {word}" if low == high else f"{low} to {high} seeds"
 
 
 def percent(x: float = LEVEL) -> str:
+    """A share in percent, without digits."""
     return f"{x:.0%}"

@@ -21,7 +21,7 @@ from adde_ray.methods.encoders.transformer import Transformer
 
 AUTO = {"image": "pixels", "text": "tfidf", "vector": "raw"}
 
-_CHUNK = 4096  # rows held decoded at a time
+_BATCH = 4096  # rows held decoded at a time
 _FARTHEST = 1e6  # root mean squares from the mean
 _MAX_PCA_ROWS = 5_000  # components are fitted on at most this many rows, drawn by the seed
 
@@ -32,16 +32,20 @@ class Encoder(Protocol):
     modalities: tuple[str, ...]
 
     def fit(self, payloads: pl.Series, *, seed: int) -> None:
-        """Learn what encoding needs (a mean, a vocabulary), or nothing."""
+        """Learn what encoding needs (a mean, a vocabulary) from n >= 1 payloads, or nothing."""
+        ...
 
     def encode(self, payloads: pl.Series) -> np.ndarray:
         """(n, d) float32, finite. A row's features do not depend on the others (a transformer's: but for rounding)."""
+        ...
 
     def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The fitted state: arrays, and settings that JSON can hold."""
+        ...
 
     def load(self, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> None:
         """Take the state that `save` gave."""
+        ...
 
 
 def resolve(settings: config.Encoder, modality: str) -> str:
@@ -108,9 +112,10 @@ class Raw:
         self.scale = 1.0
 
     def fit(self, payloads: pl.Series, *, seed: int) -> None:
+        """The mean and the root mean square distance from it, of n >= 1 payloads; nothing is drawn."""
         count, mean, spread = 0, np.zeros(1), 0.0
-        for start in range(0, len(payloads), _CHUNK):  # moments merged chunk by chunk (Chan et al. 1979)
-            x = self._matrix(payloads[start : start + _CHUNK])
+        for start in range(0, len(payloads), _BATCH):  # moments merged batch by batch (Chan et al. 1979)
+            x = self._matrix(payloads[start : start + _BATCH])
             shift = x.mean(axis=0) - mean
             spread += np.square(x - x.mean(axis=0)).sum() + np.square(shift).sum() * count * len(x) / (count + len(x))
             mean = mean + shift * len(x) / (count + len(x))
@@ -119,6 +124,7 @@ class Raw:
         self.scale = float(np.sqrt(spread / count)) if spread > 0 else 1.0
 
     def encode(self, payloads: pl.Series) -> np.ndarray:
+        """(n, d) float32: (x - mean) / scale, within ±1e6."""
         if not len(payloads):
             return np.zeros((0, len(self.mean)), np.float32)
         x = self._matrix(payloads)
@@ -127,9 +133,11 @@ class Raw:
         return np.clip((x - self.mean) / self.scale, -_FARTHEST, _FARTHEST).astype(np.float32)
 
     def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The mean (d,) float64, and the scale."""
         return {"mean": self.mean}, {"scale": self.scale}
 
     def load(self, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> None:
+        """Take the state that `save` gave."""
         self.mean, self.scale = arrays["mean"], settings["scale"]
 
     def _matrix(self, payloads: pl.Series) -> np.ndarray:
@@ -139,7 +147,7 @@ class Raw:
 class Pixels(Raw):
     """Flattened pixels, channels first, scaled as vectors are."""
 
-    modalities = ("image",)
+    modalities: tuple[str, ...] = ("image",)
 
     def _matrix(self, payloads: pl.Series) -> np.ndarray:
         return decode_images(payloads).reshape(len(payloads), -1).astype(np.float64)
@@ -152,7 +160,7 @@ class Tfidf:
     Deerwester et al. 1990.
     """
 
-    modalities = ("text",)
+    modalities: tuple[str, ...] = ("text",)
     default_dims = 128
     max_terms = 10_000
 
@@ -162,6 +170,7 @@ class Tfidf:
         self.vectorizer = self._make_vectorizer()
 
     def fit(self, payloads: pl.Series, *, seed: int) -> None:
+        """Learn the terms, their idf and the components (k, terms) from n >= 1 texts. The seed is the SVD's."""
         from sklearn.utils.extmath import randomized_svd
 
         self.vectorizer = self._make_vectorizer(max_features=self.max_terms)
@@ -169,6 +178,7 @@ class Tfidf:
         _, _, self.components = randomized_svd(counts, min(self.dims, *counts.shape), random_state=seed)
 
     def encode(self, payloads: pl.Series) -> np.ndarray:
+        """(n, k) float32 of unit length, or 0; k is at most `dims`."""
         if not len(payloads):
             return np.zeros((0, len(self.components)), np.float32)
         z = self.vectorizer.transform(payloads.to_list()) @ self.components.T
@@ -176,10 +186,12 @@ class Tfidf:
         return np.divide(z, norms, out=np.zeros_like(z), where=norms > 1e-9).astype(np.float32)
 
     def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The components (k, terms) and the idf (terms,); the terms themselves."""
         terms = self.vectorizer.get_feature_names_out().tolist()
         return {"components": self.components, "idf": self.vectorizer.idf_}, {"terms": terms}
 
     def load(self, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> None:
+        """Take the state that `save` gave."""
         self.components = arrays["components"]
         self.vectorizer = self._make_vectorizer(vocabulary=settings["terms"])
         self.vectorizer.idf_ = arrays["idf"]
@@ -193,7 +205,7 @@ class Tfidf:
 class Reduced:
     """The first principal components of another encoder's features."""
 
-    modalities = ("image", "text", "vector")
+    modalities: tuple[str, ...] = ("image", "text", "vector")
 
     def __init__(self, encoder: Encoder, dims: int):
         self.encoder, self.dims = encoder, dims
@@ -201,27 +213,31 @@ class Reduced:
         self.components = np.zeros((0, 0))
 
     def fit(self, payloads: pl.Series, *, seed: int) -> None:
+        """Fit the encoder, then the components on its features of at most 5,000 rows, drawn by the seed."""
         from sklearn.decomposition import PCA
 
         self.encoder.fit(payloads, seed=seed)
         if len(payloads) > _MAX_PCA_ROWS:
             rows = np.random.default_rng(seed).choice(len(payloads), _MAX_PCA_ROWS, replace=False)
             payloads = payloads[np.sort(rows)]
-        x = np.concatenate([self.encoder.encode(payloads[i : i + _CHUNK]) for i in range(0, len(payloads), _CHUNK)])
+        x = np.concatenate([self.encoder.encode(payloads[i : i + _BATCH]) for i in range(0, len(payloads), _BATCH)])
         with np.errstate(invalid="ignore"):  # shares of a variance of 0, which nobody reads
             pca = PCA(min(self.dims, *x.shape), random_state=seed).fit(x)
-        self.mean, self.components = pca.mean_.astype(np.float64), pca.components_.astype(np.float64)
+        self.mean, self.components = (np.asarray(of, dtype=np.float64) for of in (pca.mean_, pca.components_))
 
     def encode(self, payloads: pl.Series) -> np.ndarray:
+        """(n, k) float32: the features around their mean, projected on k components."""
         # In float64, so that rounding to float32 hides that a product of matrices varies with the batch.
         return ((self.encoder.encode(payloads) - self.mean) @ self.components.T).astype(np.float32)
 
     def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The encoder's state under inner.*, with the mean (d,) and the components (k, d)."""
         arrays, settings = self.encoder.save()
         inner = {f"inner.{name}": array for name, array in arrays.items()}
         return {**inner, "pca.mean": self.mean, "pca.components": self.components}, settings
 
     def load(self, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> None:
+        """Take the state that `save` gave."""
         self.mean, self.components = arrays["pca.mean"], arrays["pca.components"]
         inner = {n.removeprefix("inner."): array for n, array in arrays.items() if n.startswith("inner.")}
         self.encoder.load(inner, settings)

@@ -24,34 +24,38 @@ class Convnet:
     """Three stages of two 3 x 3 convolutions, each stage at half the size of the one before; the mean over what is
     left."""
 
-    modalities = ("image",)
+    modalities: tuple[str, ...] = ("image",)
     scratch = True
 
     def __init__(self, settings: config.Encoder, modality: str):
         self.batch_size = settings.batch_size
-        self.backbone: nn.Module = nn.Sequential()
+        self.backbone = nn.Sequential()
 
     def fit(self, payloads: pl.Series, *, seed: int) -> None:
+        """Draw the weights by the seed; of the payloads only the number of bands is looked at."""
         channels = decode_images(payloads[:1]).shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.backbone = _network(channels)
 
     def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """The weights by name, and the number of bands."""
         weights = {name: value.detach().cpu().numpy() for name, value in self.backbone.state_dict().items()}
         return weights, {"channels": self.backbone[0].in_channels}
 
     def load(self, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> None:
+        """Take the state that `save` gave."""
         self.backbone = _network(settings["channels"])
         self.backbone.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
 
     def encode(self, payloads: pl.Series) -> np.ndarray:
+        """(n, 128) float32 of unit length, `batch_size` images at a time."""
         if not len(payloads):
             return np.zeros((0, WIDTHS[-1]), np.float32)
         starts = range(0, len(payloads), self.batch_size)
         with torch.inference_mode():
-            parts = [self.features(self.inputs(payloads[i : i + self.batch_size])).cpu() for i in starts]
-        return torch.cat(parts).numpy()
+            batches = [self.features(self.inputs(payloads[i : i + self.batch_size])).cpu() for i in starts]
+        return torch.cat(batches).numpy()
 
     def inputs(self, payloads: pl.Series) -> dict[str, torch.Tensor]:
         """Pixels in [-1, 1]."""

@@ -7,7 +7,7 @@ is those arrays alone: the adapters for "lora", every parameter for "full".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import polars as pl
@@ -36,12 +36,20 @@ class Tunable(Encoder, Protocol):
     @property
     def backbone(self) -> nn.Module:
         """The network, in evaluation mode: without dropout, and with its batch norms' statistics as they are."""
+        ...
 
     def inputs(self, payloads: pl.Series) -> dict[str, torch.Tensor]:
-        """What the network reads of a batch."""
+        """What the network reads of a batch, by name; (n, …) each."""
+        ...
 
     def features(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """(n, d) features with gradients, on the network's device; `encode` gives the same without."""
+        ...
+
+
+def is_tunable(encoder: Encoder) -> TypeGuard[Tunable]:
+    """Whether the encoder's network can be trained. Asked of its class: a model is loaded when it is first used."""
+    return hasattr(type(encoder), "scratch")
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,7 @@ class Recipe:
     def build(self, train: Train, weights: dict[str, np.ndarray] | None = None, *, seed: int = 0) -> Tunable:
         """The encoder with its parameters to train marked; as they are at the start, or with `weights`."""
         encoder = encoders.make(self.settings, self.modality)
+        assert is_tunable(encoder), f"{self.settings.name} is frozen for good"
         encoder.load(self.arrays, self.state)
         if train.mode == "lora":
             _add_adapters(encoder.backbone, train.lora_rank, self.settings, seed)
@@ -75,6 +84,7 @@ class Whole(nn.Module):
         self._features, self._precision = encoder.features, precision
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """(n, C) logits of a batch, or (n, heads, C); the backbone runs in `precision` where one is given."""
         device = next(self.backbone.parameters()).device.type
         with torch.autocast(device, dtype=self._precision, enabled=self._precision is not None):
             features = self._features(inputs)

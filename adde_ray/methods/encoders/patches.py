@@ -18,7 +18,7 @@ import polars as pl
 from adde_ray import config
 from adde_ray.artifacts.images import decode_images
 
-_CHUNK = 256  # images held decoded at a time
+_BATCH = 256  # images held decoded at a time
 _CONTRAST = 10 / 255**2  # added to a patch's variance, so that noise in flat regions is not blown up
 _WHITENING = 0.1  # added to the eigenvalues of the patches' covariance
 _FLATTENING = 0.5  # components are divided by their deviation to this power: the largest say least of the classes
@@ -33,7 +33,7 @@ class Patches:
     `symmetry` (default: mirror) names the views averaged over: the image and its mirror image, or all 8 of a square.
     """
 
-    modalities = ("image",)
+    modalities: tuple[str, ...] = ("image",)
     default_dims = 256
     patch = 6
     centroids = 400
@@ -47,6 +47,7 @@ class Patches:
         self.settings: dict[str, Any] = {}
 
     def fit(self, payloads: pl.Series, *, seed: int) -> None:
+        """Learn whitening, centroids and components from at most `fit_rows` images, drawn by the seed."""
         rng = np.random.default_rng(seed)
         payloads = payloads[np.sort(rng.permutation(len(payloads))[: self.fit_rows])]
         side = min(decode_images(payloads[:1]).shape[2:])
@@ -70,6 +71,7 @@ class Patches:
         self.settings["least"] = 1e-5 * float(np.sqrt(np.square(pooled).sum(axis=1).mean()))
 
     def encode(self, payloads: pl.Series) -> np.ndarray:
+        """(n, k) float32 of unit length, or 0; k is at most `dims`."""
         if not len(payloads):
             return np.zeros((0, len(self.arrays["pca.components"])), np.float32)
         with _one_thread():
@@ -79,9 +81,11 @@ class Patches:
         return np.divide(z, norms, out=np.zeros_like(z), where=norms > self.settings["least"]).astype(np.float32)
 
     def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Whitening, centroids and components; and how patches are cut."""
         return self.arrays, self.settings
 
     def load(self, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> None:
+        """Take the state that `save` gave."""
         self.arrays, self.settings = arrays, settings
 
     def _draw(self, payloads: pl.Series, rng: np.random.Generator) -> np.ndarray:
@@ -143,8 +147,8 @@ def _images(payloads: pl.Series) -> Iterator[Any]:
     """Tensors (c, h, w) in [0, 1]."""
     import torch
 
-    for start in range(0, len(payloads), _CHUNK):
-        yield from torch.from_numpy(decode_images(payloads[start : start + _CHUNK]))
+    for start in range(0, len(payloads), _BATCH):
+        yield from torch.from_numpy(decode_images(payloads[start : start + _BATCH]))
 
 
 def _views(image: Any, symmetry: str) -> list[Any]:
@@ -191,7 +195,7 @@ def _centroids(points: np.ndarray, count: int, *, seed: int) -> np.ndarray:
         points.shape[1], count, niter=15, seed=seed, min_points_per_centroid=1, max_points_per_centroid=len(points)
     )
     kmeans.train(points)
-    return kmeans.centroids.copy()
+    return np.array(kmeans.centroids)
 
 
 def _principal(x: np.ndarray, dims: int, *, seed: int) -> dict[str, np.ndarray]:

@@ -27,7 +27,7 @@ class Transformer:
     Loaded when first used. Raises UserError: model not there, of another kind, or not in a usable format.
     """
 
-    modalities = ("image", "text")
+    modalities: tuple[str, ...] = ("image", "text")
     scratch = False
 
     def __init__(self, settings: config.Encoder, modality: str):
@@ -36,15 +36,19 @@ class Transformer:
         self._model: Any = None
 
     def fit(self, payloads: pl.Series, *, seed: int) -> None:
+        """Nothing is learned; the model is loaded, so that it is known to be there. Raises UserError."""
         self._load()
 
     def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """No arrays; the revision of a model that was fetched."""
         return {}, {"revision": self.revision}
 
     def load(self, arrays: dict[str, np.ndarray], settings: dict[str, Any]) -> None:
+        """Take the state that `save` gave."""
         self.revision = settings["revision"]
 
     def encode(self, payloads: pl.Series) -> np.ndarray:
+        """(n, d) float32 of unit length, `batch_size` at a time. Raises UserError: the model cannot be loaded."""
         import torch
 
         self._load()
@@ -95,6 +99,7 @@ class Transformer:
         import torch
         from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
+        assert self.name is not None, "encoders.resolve refuses that"
         name = location(self.name)
         with _quietly():
             layout = self._sentence_transformers(name) if self.modality == "text" else {}
@@ -177,7 +182,7 @@ class Transformer:
         return {"folder": inside.rstrip("/"), "pooling": modes[0], "limit": limit}
 
     def _json(self, name: str, file: str) -> Any:
-        from transformers.utils import cached_file
+        from transformers.utils.hub import cached_file
 
         try:
             path = cached_file(name, file, revision=self.revision, _raise_exceptions_for_missing_entries=False)

@@ -5,8 +5,8 @@ no split that is learned from (seed, pool), not even as a near copy (`near_copie
 what is labelled, and holds one of each set of near copies. What resembles by meaning is judged later, on embeddings
 (`semantic`).
 
-A pool that is read in parts passes a `Guard`, part by part. Which of its rows copy each other is found when all parts
-are there (`adde_ray.pool.dedup`), from the signatures the guard leaves.
+A pool that is read in shards passes a `Guard`, shard by shard. Which of its rows copy each other is found when all
+shards are there (`adde_ray.pool.dedup`), from the signatures the guard leaves.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NOT_EXPECTATIONS = ("read", "copy", "near_copy", "overlap", "leakage")
 
 @dataclass(frozen=True)
 class Guard:
-    """The gates for a piece of the pool: expectations, leakage, copies of the seed set. Travels to workers."""
+    """The gates for a shard of the pool: expectations, leakage, copies of the seed set. Travels to workers."""
 
     indices: tuple[Index, ...]  # of held-out splits and of the seed set, where there are
     modality: str
@@ -44,7 +44,7 @@ class Guard:
         return cls(tuple(Index.of(g, modality, config, where=where) for g in groups if g), modality, config, where)
 
     def check(self, table: pl.DataFrame) -> Gated:
-        """The piece as the split "pool", with _signs. Raises UserError when held-out samples leak."""
+        """The shard as the split "pool", with _signs. Raises UserError when held-out samples leak."""
         gate = Gatekeeper({"pool": table}, self.modality, self.config, self.where)
         gate.expectations()
         gate.sign()

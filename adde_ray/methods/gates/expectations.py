@@ -77,8 +77,8 @@ def count_nulls(tables: Iterable[pl.DataFrame], config: Gates) -> Nulls:
 
 def add_nulls(a: Nulls, b: Nulls) -> Nulls:
     """Of the rows of both."""
-    none = (0, 0)
-    return {name: tuple(map(sum, zip(a.get(name, none), b.get(name, none), strict=True))) for name in {**a, **b}}
+    both = {name: (a.get(name, (0, 0)), b.get(name, (0, 0))) for name in {**a, **b}}
+    return {name: (of_a[0] + of_b[0], of_a[1] + of_b[1]) for name, (of_a, of_b) in both.items()}
 
 
 def check_names(columns: Iterable[str], config: Gates) -> None:

@@ -49,6 +49,7 @@ class Gatekeeper:
         self._pairs: list[tuple] = []
 
     def expectations(self) -> None:
+        """Set aside the rows of every split that are not what is expected, with the first gate each fails."""
         for name, table in self.splits.items():
             found = expectations.reasons(table[self.modality], self.modality, self.config)
             for column, expected in self.config.expect.items():
@@ -169,7 +170,7 @@ def near_reason(where: str, similarity: float) -> str:
     return f"{NEAR} {where} ({similarity:.3f} alike)"
 
 
-def pairs_schema(modality: str) -> dict[str, pl.DataType]:
+def pairs_schema(modality: str) -> dict[str, pl.DataType | type[pl.DataType]]:
     """Near copies as they are kept for the report: where both lie, how alike they are, both payloads."""
     text = dict.fromkeys(("gate", "split", "where", "other_split", "other_where"), pl.String)
     kind = PAYLOAD_KINDS[modality]

@@ -42,10 +42,12 @@ class ImageCopies:
 
     @property
     def least(self) -> float:
+        """The least correlation of near copies, (0, 1]."""
         return self.config.image_correlation
 
     @property
     def num_bands(self) -> int:
+        """Pairs of a hash's pieces."""
         return len(_masks(self.config.image_distance)[1])
 
     def signatures(self, payloads: pl.Series) -> np.ndarray:
@@ -61,10 +63,12 @@ class ImageCopies:
         return signs
 
     def key(self, signs: np.ndarray, band: int) -> np.ndarray:
+        """(n,) uint64: the bits of the hash (n, 17) that a band's two pieces cover."""
         pieces, bands = _masks(self.config.image_distance)
         return signs[:, 0] & pieces[list(bands[band])].sum()
 
     def close(self, a: np.ndarray, rows: np.ndarray, b: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """(m,) bool: the hashes a[rows], b[others] differ in few bits, and their frequencies lie near enough."""
         close = np.bitwise_count(a[rows, 0] ^ b[others, 0]) <= self.config.image_distance
         near = np.flatnonzero(close)
         apart = _frequencies(a[rows[near]]) - _frequencies(b[others[near]])
@@ -73,6 +77,7 @@ class ImageCopies:
         return close
 
     def first_band(self, a: np.ndarray, rows: np.ndarray, b: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """(m,) int64: the first band in which a[rows] and b[others] agree; they do in one at least."""
         pieces, bands = _masks(self.config.image_distance)
         same = ((a[rows, 0] ^ b[others, 0])[:, None] & pieces) == 0
         first = same.argmax(axis=1)
@@ -85,6 +90,7 @@ class ImageCopies:
     def similarity(
         self, rows: np.ndarray, others: np.ndarray, payloads: pl.Series, other_payloads: pl.Series
     ) -> np.ndarray:
+        """(m,) float64 in [0, 1]: the correlation of payloads[rows] and other_payloads[others], at least 0."""
         (left, a), (right, b) = (np.unique(x, return_inverse=True) for x in (rows, others))
         pixels, other_pixels = (
             np.stack([_grey(image).ravel() for image in planes(images)])

@@ -45,13 +45,14 @@ class Index:
         rows = table.select("sample_id").with_row_index("_row").join(ours, on="sample_id", how="left")
         rows = rows.with_columns(pl.col("_row", "_other").cast(pl.Int64)).sort("_row")
         exact = rows.drop_nulls("_other").select("_row", "_other", similarity=pl.lit(1.0), exact=pl.lit(True))
-        if "_signs" not in self.table.columns:
+        alike = near_copies.likeness(self.modality, self.config)
+        if alike is None or "_signs" not in self.table.columns:
             return exact
         rest = rows.filter(pl.col("_other").is_null())["_row"].to_numpy()
         near = near_copies.between(
             *(table[rest]["_signs"].to_numpy(), table[rest][self.modality]),
             *(self.table["_signs"].to_numpy(), self.table[self.modality]),
-            near_copies.likeness(self.modality, self.config),
+            alike,
         )
         best = as_found(rest[near.rows], near.others, near.similarity)
         best = best.sort("_row", -pl.col("similarity"), "_other").unique("_row", keep="first", maintain_order=True)

@@ -1,6 +1,6 @@
 """Near copies: payloads → signatures → pairs that may match → pairs that do, and which of them stay.
 
-1. `Likeness.signatures`: some bytes a row, made part by part.
+1. `Likeness.signatures`: some bytes a row, made shard by shard.
 2. Rows that share a band of their signature are compared by signature (`candidates`). Bands are looked at one by one,
    by whoever has the signatures of all rows that share a key in it.
 3. What passes is compared itself (`similarity`).
@@ -25,10 +25,10 @@ ALIKE = 32
 """A row is compared itself with so many rows that are alike by signature, the first there are, and a few more when it
 shares several bands: in a pile of copies all go for the first, and the pile is not quadratic."""
 
-CHUNK = 2048
+PAYLOAD_BATCH = 2048
 """Pairs compared by payload at a time."""
 
-BLOCK = 65_536
+SIGNATURE_BATCH = 65_536
 """Pairs compared by signature at a time."""
 
 
@@ -38,27 +38,34 @@ class Likeness(Protocol):
     @property
     def least(self) -> float:
         """The similarity from which on two rows are near copies, (0, 1]."""
+        ...
 
     @property
     def num_bands(self) -> int:
         """Near copies agree in at least one of so many bands of their signatures."""
+        ...
 
     def signatures(self, payloads: pl.Series) -> np.ndarray:
         """(n, w) unsigned: a row's is the same whatever the other rows are."""
+        ...
 
     def key(self, signs: np.ndarray, band: int) -> np.ndarray:
         """(n,) uint64 of n signatures: equal where they agree in this band."""
+        ...
 
     def close(self, a: np.ndarray, rows: np.ndarray, b: np.ndarray, others: np.ndarray) -> np.ndarray:
         """(m,) whether signatures a[rows], b[others] may be those of near copies."""
+        ...
 
     def first_band(self, a: np.ndarray, rows: np.ndarray, b: np.ndarray, others: np.ndarray) -> np.ndarray:
         """(m,) the first band in which signatures a[rows], b[others] agree."""
+        ...
 
     def similarity(
         self, rows: np.ndarray, others: np.ndarray, payloads: pl.Series, other_payloads: pl.Series
     ) -> np.ndarray:
         """(m,) in [0, 1], of payloads[rows] and other_payloads[others]."""
+        ...
 
 
 LIKENESS = {"text": TextCopies, "image": ImageCopies}
@@ -104,8 +111,8 @@ def candidates(
     Without other_signs: among the rows themselves, `rows > others`. Of a row the first `ALIKE` others are looked at;
     so it makes no difference whether rows that share their key with no other row are there.
     """
-    parts = list(_candidates(signs, band, alike, other_signs))
-    rows, others = (np.concatenate([part[i] for part in parts] or [np.zeros(0, np.int64)]) for i in (0, 1))
+    batches = list(_candidates(signs, band, alike, other_signs))
+    rows, others = (np.concatenate([batch[i] for batch in batches] or [np.zeros(0, np.int64)]) for i in (0, 1))
     return rows, others
 
 
@@ -113,8 +120,8 @@ def similarity(
     rows: np.ndarray, others: np.ndarray, payloads: pl.Series, other_payloads: pl.Series, alike: Likeness
 ) -> np.ndarray:
     """(m,) in [0, 1], a bounded number of pairs at a time."""
-    chunks = [slice(i, i + CHUNK) for i in range(0, len(rows), CHUNK)]
-    found = [alike.similarity(rows[chunk], others[chunk], payloads, other_payloads) for chunk in chunks]
+    batches = [slice(i, i + PAYLOAD_BATCH) for i in range(0, len(rows), PAYLOAD_BATCH)]
+    found = [alike.similarity(rows[batch], others[batch], payloads, other_payloads) for batch in batches]
     return np.concatenate(found) if found else np.zeros(0)
 
 
@@ -146,8 +153,8 @@ def _candidates(
         end = np.searchsorted(other_keys[order], keys, "right")
     met, left = np.zeros(len(a), dtype=np.int64), np.flatnonzero(at < end)
     while len(left):
-        for start in range(0, len(left), BLOCK):
-            rows = left[start : start + BLOCK]
+        for start in range(0, len(left), SIGNATURE_BATCH):
+            rows = left[start : start + SIGNATURE_BATCH]
             others = order[at[rows]]
             close = alike.close(a, rows, b, others)
             rows, others = rows[close], others[close]

@@ -31,7 +31,7 @@ MAX_PIECE = 20_000
 """Rows compared with each other: a cell that has more is cut. Copies are about as isolated as each other, so what is
 cut apart by that are few pairs."""
 
-BLOCK = 256
+BATCH = 256
 """Rows compared at a time."""
 
 
@@ -46,12 +46,12 @@ class Cells:
         similarity to its centroid. A row's are the same whatever the other rows are. features: (n, d)."""
         turned = torch.from_numpy(np.ascontiguousarray(self.centroids.T))
         cells, closeness = np.full(len(features), -1, np.int32), np.zeros(len(features), np.float32)
-        for start in range(0, len(features), BLOCK):
-            units = _units(features[start : start + BLOCK])
+        for start in range(0, len(features), BATCH):
+            units = _units(features[start : start + BATCH])
             alike, cell = product(torch.from_numpy(units), turned).max(dim=1)
             there = units.any(axis=1)
-            cells[start : start + BLOCK][there] = cell.numpy()[there]
-            closeness[start : start + BLOCK][there] = alike.numpy()[there]
+            cells[start : start + BATCH][there] = cell.numpy()[there]
+            closeness[start : start + BATCH][there] = alike.numpy()[there]
         return cells, closeness
 
 
@@ -88,14 +88,14 @@ def sweep(features: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarra
     units = torch.from_numpy(_units(features))
     kept_for, similarity = np.full(len(units), -1), np.zeros(len(units), np.float32)
     staying, kept = torch.empty_like(units), np.zeros(0, np.int64)
-    for start in range(0, len(units), BLOCK):
-        block = units[start : start + BLOCK]
-        best, most = np.full(len(block), -1), np.full(len(block), -np.inf, np.float32)
+    for start in range(0, len(units), BATCH):
+        batch = units[start : start + BATCH]
+        best, most = np.full(len(batch), -1), np.full(len(batch), -np.inf, np.float32)
         if len(kept):
-            alike, nearest = product(block, staying[: len(kept)].T).max(dim=1)
+            alike, nearest = product(batch, staying[: len(kept)].T).max(dim=1)
             best, most = kept[nearest.numpy()], alike.numpy()
-        inside, stay = product(block, block.T).numpy(), []
-        for row in range(len(block)):
+        inside, stay = product(batch, batch.T).numpy(), []
+        for row in range(len(batch)):
             if stay and inside[row, stay].max() > most[row]:
                 near = stay[inside[row, stay].argmax()]
                 best[row], most[row] = start + near, inside[row, near]
@@ -103,7 +103,7 @@ def sweep(features: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarra
                 stay.append(row)
                 continue
             kept_for[start + row], similarity[start + row] = best[row], min(most[row], 1.0)
-        staying[len(kept) : len(kept) + len(stay)] = block[stay]
+        staying[len(kept) : len(kept) + len(stay)] = batch[stay]
         kept = np.append(kept, start + np.array(stay, dtype=np.int64))
     return kept_for, similarity
 

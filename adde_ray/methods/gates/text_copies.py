@@ -39,10 +39,12 @@ class TextCopies:
 
     @property
     def least(self) -> float:
+        """The least Jaccard similarity of near copies, (0, 1]."""
         return self.config.text_similarity
 
     @property
     def num_bands(self) -> int:
+        """Bands of a MinHash."""
         return PERMUTATIONS // self._width
 
     def signatures(self, payloads: pl.Series) -> np.ndarray:
@@ -55,21 +57,26 @@ class TextCopies:
         return np.column_stack([hashes, np.array(numbers, dtype=np.uint32)])
 
     def key(self, signs: np.ndarray, band: int) -> np.ndarray:
+        """(n,) uint64: a hash of the band's MinHashes and the numbers, of (n, 129) signatures."""
         start = band * self._width
         # With the numbers: messages that differ in nothing else would share all their bands, a million of them.
         return _hashed(*signs[:, start : start + self._width].T, signs[:, -1])
 
     def close(self, a: np.ndarray, rows: np.ndarray, b: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """(m,) bool: a[rows], b[others] have the same numbers, and MinHashes that agree in enough places."""
         same = a[rows] == b[others]
         return same[:, -1] & (same[:, :-1].mean(axis=1) >= self.config.text_similarity - SLACK)
 
     def first_band(self, a: np.ndarray, rows: np.ndarray, b: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """(m,) int64: the first band in which a[rows] and b[others] agree; they do in one at least."""
         same = (a[rows] == b[others])[:, :-1]
         return same.reshape(len(rows), self.num_bands, self._width).all(axis=2).argmax(axis=1)
 
     def similarity(
         self, rows: np.ndarray, others: np.ndarray, payloads: pl.Series, other_payloads: pl.Series
     ) -> np.ndarray:
+        """(m,) float64 in [0, 1]: Jaccard, of the pieces of payloads[rows] and other_payloads[others]; 0 where their
+        numbers differ."""
         a = {row: pieces(payloads[row]) for row in set(rows.tolist())}
         b = {row: pieces(other_payloads[row]) for row in set(others.tolist())}
         pairs = list(zip(rows.tolist(), others.tolist(), strict=True))

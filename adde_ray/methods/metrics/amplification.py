@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from adde_ray.methods.metrics.fairness import answers
+from adde_ray.methods.metrics.confusion import answers
 
 GAPS = ("gap", "equalised_odds", "demographic_parity")
 """Of a `fairness.measure`. The last is not in the mean: where classes differ between groups, as they do between
@@ -38,7 +38,11 @@ def misstatement(
     off = said.astype(np.float32) - true
     names = sorted({g for g in groups if g is not None}) if groups is not None else []
     row_of = {name: i for i, name in enumerate(names)}
-    of_row = np.zeros(len(labels), int) if groups is None else np.array([row_of.get(g, -1) for g in groups], int)
+    of_row = (
+        np.zeros(len(labels), int)
+        if groups is None
+        else np.array([-1 if g is None else row_of[g] for g in groups], int)
+    )
     found = []
     for group in range(len(names) if groups is not None else 1):
         rows = of_row == group

@@ -6,7 +6,8 @@ from collections.abc import Collection
 
 import numpy as np
 
-from adde_ray.labels import PRESENT, holds
+from adde_ray.labels import holds
+from adde_ray.methods.metrics.confusion import Counts, answers, count
 
 BINS = 15
 """Equal-width bins of confidence, for the calibration error and the reliability curve."""
@@ -26,7 +27,7 @@ def evaluate(labels: np.ndarray, proba: np.ndarray, classes: tuple[str, ...], ra
     if labels.ndim == 2:
         return evaluate_multi(labels, proba, classes, rare)
     right = proba.argmax(axis=1) == labels
-    hits, positives, predicted = _counts(labels, proba)
+    hits, positives, predicted = counts = count(labels, proba)
     present = np.flatnonzero(positives)
     said = np.clip(proba[np.arange(len(labels)), labels].astype(float), 1e-7, 1.0)
     truth = holds(labels, len(classes))
@@ -41,7 +42,7 @@ def evaluate(labels: np.ndarray, proba: np.ndarray, classes: tuple[str, ...], ra
         **_macro_areas([(proba[:, c], truth[:, c]) for c in present]),
     }
     curve = reliability_curve(proba.max(axis=1), right)
-    return _record(rows, classes, present, hits, positives, predicted, rare) | {"reliability": curve}
+    return _record(rows, classes, present, counts, rare) | {"reliability": curve}
 
 
 def headline(labels: np.ndarray, proba: np.ndarray, num_classes: int) -> dict[str, float]:
@@ -49,7 +50,7 @@ def headline(labels: np.ndarray, proba: np.ndarray, num_classes: int) -> dict[st
     if labels.ndim == 2:
         found = evaluate_multi(labels, proba, tuple(map(str, range(num_classes))))
         return {name: found[name] for name in ("macro_f1", "accuracy")}
-    hits, positives, predicted = _counts(labels, proba)
+    hits, positives, predicted = count(labels, proba)
     present = positives > 0
     f1 = (2 * hits[present] / (positives + predicted)[present]).mean()
     return {"macro_f1": round(float(f1), 6), "accuracy": round(float(hits.sum() / len(labels)), 6)}
@@ -95,8 +96,8 @@ def evaluate_multi(
     mean of recall and specificity, and like the areas over the classes with both outcomes; ece is class by class,
     averaged (Kull et al. 2019), the reliability curve over all classes together; nll is per sample and class.
     """
-    known, true, said = ~np.isnan(targets), targets == 1, proba >= PRESENT
-    hits, positives, predicted = ((a & b).sum(axis=0) for a, b in ((said, true), (true, true), (said, known)))
+    known, true, said = answers(targets, proba)
+    hits, positives, predicted = counts = count(targets, proba)
     negatives = known.sum(axis=0) - positives
     present, both = np.flatnonzero(positives), np.flatnonzero((positives > 0) & (negatives > 0))
     some = known.any(axis=1)
@@ -114,7 +115,7 @@ def evaluate_multi(
     if len(both):
         rows["balanced_accuracy"] = (hits[both] / positives[both] + specificity).mean() / 2
     curve = reliability_curve(proba[known], y)
-    return _record(rows, classes, present, hits, positives, predicted, rare) | {"reliability": curve}
+    return _record(rows, classes, present, counts, rare) | {"reliability": curve}
 
 
 def areas(scores: np.ndarray, true: np.ndarray) -> tuple[float, float]:
@@ -144,22 +145,9 @@ def calibration_error(labels: np.ndarray, proba: np.ndarray, bins: int = BINS) -
     return _gap_by_bin(proba.max(axis=1), proba.argmax(axis=1) == labels, bins)
 
 
-def _counts(labels: np.ndarray, proba: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(C,) each: rows of a class that were found, rows of it, rows said to be of it."""
-    said, num = proba.argmax(axis=1), proba.shape[1]
-    return tuple(np.bincount(rows, minlength=num) for rows in (labels[said == labels], labels, said))
-
-
-def _record(
-    rows: dict,
-    classes: tuple[str, ...],
-    present: np.ndarray,
-    hits: np.ndarray,
-    positives: np.ndarray,
-    predicted: np.ndarray,
-    rare: Collection[str],
-) -> dict:
+def _record(rows: dict, classes: tuple[str, ...], present: np.ndarray, counts: Counts, rare: Collection[str]) -> dict:
     """`rows` with what is made of recall, rounded; recall and precision by class. present: rows of the classes."""
+    hits, positives, predicted = counts
     recall = hits[present] / positives[present]
     rows = {**rows, "worst_class_recall": recall.min(initial=1.0) if len(present) else 0.0}
     if len(scarce := [r for c, r in zip(present, recall, strict=True) if classes[c] in rare]):

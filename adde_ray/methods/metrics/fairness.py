@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from adde_ray.labels import PRESENT, holds
+from adde_ray.methods.metrics.confusion import answers, weighted
 
 MIN_ROWS = 10
 """A rate stands on at least this many rows. Smaller groups are left out, and counted."""
@@ -64,7 +64,7 @@ def measure(groups: list[str | None], labels: np.ndarray, proba: np.ndarray, cla
         "worst_accuracy": _rounded(right[worst] / sizes[worst]),
         "gap": _rounded(all_right - right[worst] / sizes[worst]),
     }
-    rows, positives, predicted, hits = (member @ a.astype(np.float32) for a in (known, true, said, true & said))
+    rows, (hits, positives, predicted) = member @ known.astype(np.float32), weighted(member, true, said)
     for name, counts in (("demographic_parity", predicted), ("parity_of_truth", positives)):
         if len(found := _spread(counts, rows)[1]):
             record[name] = _rounded(found.mean())
@@ -79,16 +79,6 @@ def measure(groups: list[str | None], labels: np.ndarray, proba: np.ndarray, cla
             "worst_equalised_odds": _rounded(larger[at]),
         }
     return record
-
-
-def answers(labels: np.ndarray, proba: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(n, C) bool each: what is known, what holds, and what f says holds, of what is known."""
-    num = proba.shape[1]
-    true = holds(labels, num)
-    if labels.ndim == 1:
-        return np.ones_like(true), true, holds(proba.argmax(axis=1), num)
-    known = ~np.isnan(labels)
-    return known, true, (proba >= PRESENT) & known
 
 
 def _right(known: np.ndarray, true: np.ndarray, said: np.ndarray) -> np.ndarray:

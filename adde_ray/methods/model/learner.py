@@ -51,6 +51,7 @@ class UnitDropout(nn.Module):
         self.mask: torch.Tensor | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, width) activations, times the mask where there is one."""
         return x if self.mask is None else x * self.mask
 
 
@@ -86,6 +87,7 @@ def build(dims: int, num_classes: int, config: Train, *, seed: int) -> Network:
 
 
 def dropouts(network: nn.Module) -> list[UnitDropout]:
+    """Its layers that drop units, in order."""
     return [layer for layer in network.modules() if isinstance(layer, UnitDropout)]
 
 
@@ -217,7 +219,7 @@ class Model:
     def _apply(self, function: Callable[[torch.Tensor], torch.Tensor], features: np.ndarray) -> np.ndarray:
         self.network.eval()
         device, rows = self.network.head.weight.device, torch.from_numpy(features)
-        return torch.cat([function(part.to(device).float()).cpu() for part in rows.split(ROWS)]).numpy()
+        return torch.cat([function(batch.to(device).float()).cpu() for batch in rows.split(ROWS)]).numpy()
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -7,7 +7,9 @@ task, NaN where a class is not known.
 from __future__ import annotations
 
 import itertools
+import operator
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import torch
@@ -101,7 +103,7 @@ def members_loss(
     """The mean over the heads of each one's `weighted_loss`. logits (n, heads, C), row_weights (n, heads)."""
     heads = range(logits.shape[1])
     each = (weighted_loss(logits[:, h], labels, weights, row_weights[:, h], robustness=robustness) for h in heads)
-    return sum(each) / len(heads)
+    return reduce(operator.add, each) / len(heads)
 
 
 def member_weights(num_rows: int, heads: int, *, seed: int) -> torch.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from adde_ray.labels import PRESENT, holds
+from adde_ray.methods.metrics.confusion import answers, weighted
 
 DRAWS = 200
 """Bootstrap draws of val."""
@@ -30,13 +30,9 @@ def favoured(proba: list[np.ndarray], labels: np.ndarray, *, incumbent: int = 0,
 
 def macro_f1(proba: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(b,) macro-F1 in [0, 1] over the classes that occur, under each of b weightings (b, v) of the rows."""
-    if labels.ndim == 1:
-        known, said = np.ones(proba.shape, bool), holds(proba.argmax(axis=1), proba.shape[1])
-    else:
-        known, said = ~np.isnan(labels), proba >= PRESENT
-    true = holds(labels, proba.shape[1])
-    hits, said, positives = (weights @ part.astype(np.float32) for part in (said & true, said & known, true))
+    _, true, said = answers(labels, proba)
+    hits, positives, predicted = weighted(weights, true, said)
     occur = true.any(axis=0)
     if not occur.any():
         return np.zeros(len(weights))
-    return (2 * hits / np.maximum(said + positives, 1e-9))[:, occur].mean(axis=1, dtype=np.float64)
+    return (2 * hits / np.maximum(predicted + positives, 1e-9))[:, occur].mean(axis=1, dtype=np.float64)

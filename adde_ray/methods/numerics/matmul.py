@@ -17,7 +17,7 @@ MIN_ROWS = 32
 COLUMNS = 16
 """Found by trial with MKL and OpenBLAS: from these sizes on, all rows go through one kernel."""
 
-BLOCK = 1024
+BATCH = 1024
 """Rows at a time where an intermediate result is wider than what is kept of it: it should stay in the cache."""
 
 
@@ -50,23 +50,23 @@ def nearest_distance(x: np.ndarray | torch.Tensor, y: np.ndarray | torch.Tensor)
     # product is the cost of novelty.
     turned = torch.cat([-2.0 * y.T, (y * y).sum(1)[None]])
     found = []
-    for part in x.split(BLOCK):
-        part = part - center
-        longer = torch.nn.functional.pad(part, (0, 1), value=1.0)
-        found.append((product(longer, turned).amin(1) + (part * part).sum(1)).clamp_(min=0.0).sqrt_())
+    for batch in x.split(BATCH):
+        batch = batch - center
+        longer = torch.nn.functional.pad(batch, (0, 1), value=1.0)
+        found.append((product(longer, turned).amin(1) + (batch * batch).sum(1)).clamp_(min=0.0).sqrt_())
     return torch.cat(found).numpy() if found else np.zeros(0, dtype=np.float32)
 
 
 def nearest(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n,) int64 row of the nearest of m >= 1 rows of y (m, d), the lower one in a tie, and (n,) float32 distance."""
-    x, y = _tensor(x), _tensor(y)
-    center = y.mean(0)
-    norms, turned = (y - center).square().sum(1), (-2.0 * (y - center).T).contiguous()
+    points, others = _tensor(x), _tensor(y)
+    center = others.mean(0)
+    norms, turned = (others - center).square().sum(1), (-2.0 * (others - center).T).contiguous()
     rows, distances = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.float32)]
-    for part in x.split(BLOCK):
-        row = product(part - center, turned).add_(norms).argmin(1)
+    for batch in points.split(BATCH):
+        row = product(batch - center, turned).add_(norms).argmin(1)
         rows.append(row.numpy())
-        distances.append((part - y[row]).square().sum(1).sqrt().numpy())  # exact where the product's would cancel
+        distances.append((batch - others[row]).square().sum(1).sqrt().numpy())  # exact where the product's would cancel
     return np.concatenate(rows), np.concatenate(distances)
 
 

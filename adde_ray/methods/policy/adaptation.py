@@ -42,6 +42,7 @@ class Policy:
 
     @classmethod
     def initial(cls, config: Config) -> Policy:
+        """The policy of round 0, as configured."""
         return cls(
             alpha=config.select.alpha,
             beta=config.select.beta,
@@ -54,6 +55,7 @@ class Policy:
 
     @property
     def weights(self) -> dict[str, float]:
+        """alpha, beta, gamma by name."""
         return {term: getattr(self, term) for term in TERMS}
 
 

@@ -60,6 +60,7 @@ class Coverage:
         return len(self._norms)
 
     def is_exact(self, rows: np.ndarray | int) -> np.ndarray | bool:
+        """Whether the distance of a row, or (k,) of rows, is exact for all centres there are."""
         return self.seen[rows] == self.count
 
     def refresh(self, rows: np.ndarray) -> None:
@@ -93,11 +94,17 @@ class Lazy(Protocol):
 
     z: np.ndarray  # (n, e)
 
-    def is_exact(self, rows: np.ndarray | int) -> np.ndarray | bool: ...
+    def is_exact(self, rows: np.ndarray | int) -> np.ndarray | bool:
+        """Whether the value of a row, or (k,) of rows, is exact."""
+        ...
 
-    def refresh(self, rows: np.ndarray) -> None: ...
+    def refresh(self, rows: np.ndarray) -> None:
+        """Make the values of these rows (k,) exact."""
+        ...
 
-    def choose(self, row: int) -> None: ...
+    def choose(self, row: int) -> None:
+        """Make a row a centre."""
+        ...
 
 
 def greedy(

@@ -1,7 +1,7 @@
-"""Scores of real samples, one block of rows at a time: features (n, d) in → terms, score and the best rows out.
+"""Scores of real samples, one batch of rows at a time: features (n, d) in → terms, score and the best rows out.
 
-A `Scorer` holds what a round knows and nothing that grows with the pool. A row's terms are the same whatever block it
-comes in, so the best of the pool are the best of its blocks' best: `Scorer.best` of each, `merge` of all.
+A `Scorer` holds what a round knows and nothing that grows with the pool. A row's terms are the same whatever batch it
+comes in, so the best of the pool are the best of its batches' best: `Scorer.best` of each, `merge` of all.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Best:
-    """The best rows of a part of the pool, best first.
+    """The best of some rows of the pool, best first.
 
     table: sample_id, rank (what they are ordered by), U, Div, score, suggested, confidence, gap_id. features: (n, d).
     """
@@ -99,9 +99,9 @@ class Scorer:
         found = [self._score(ids, features, subgroups, free[:0], floor)]
         for start in range(0, len(free), ROWS):
             found.append(self._score(ids, features, subgroups, free[start : start + ROWS], floor))
-            if sum(len(part.table) for part in found) >= 2 * at_most:  # what is under the floor need not be kept
+            if sum(len(best.table) for best in found) >= 2 * at_most:  # what is under the floor need not be kept
                 found = [merge(found, at_most)]
-                floor = found[0].table["rank"].min()
+                floor = float(found[0].table["rank"].to_numpy().min())
         return merge(found, at_most)
 
     def _score(
@@ -130,9 +130,9 @@ class Scorer:
         return Best(pl.DataFrame(table), features[kept])
 
 
-def merge(parts: list[Best], at_most: int) -> Best:
-    """The `at_most` best of disjoint parts, in whatever order they come."""
-    together = Best(pl.concat([p.table for p in parts]), np.concatenate([p.features for p in parts]))
+def merge(found: list[Best], at_most: int) -> Best:
+    """The `at_most` best of disjoint rows, in whatever order they come."""
+    together = Best(pl.concat([best.table for best in found]), np.concatenate([best.features for best in found]))
     return together.head(at_most)
 
 

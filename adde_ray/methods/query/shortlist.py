@@ -20,9 +20,9 @@ ROWS = 4096
 
 
 def shortlist(
-    blocks: Iterable[tuple[pl.Series, np.ndarray]], labelled: np.ndarray, *, rows: int, at_random: float, seed: int
+    batches: Iterable[tuple[pl.Series, np.ndarray]], labelled: np.ndarray, *, rows: int, at_random: float, seed: int
 ) -> list[str]:
-    """At most `rows` sample_ids, sorted; the same whatever blocks of (ids, (n, d) features) the pool comes in.
+    """At most `rows` sample_ids, sorted; the same whatever batches of (ids, (n, d) features) the pool comes in.
 
     labelled: (m, d). Each labelled row in turn gives its next nearest; `at_random` of the rows, and what the neighbours
     leave free, are drawn.
@@ -30,7 +30,7 @@ def shortlist(
     near = min(rows - round(rows * at_random), rows) if len(labelled) else 0
     nearest = _Nearest(labelled, -(-2 * near // max(len(labelled), 1)))
     known = []
-    for ids, features in blocks:
+    for ids, features in batches:
         known.append(ids)
         if near:
             nearest.add(features)
@@ -52,9 +52,9 @@ class _Nearest:
 
     def add(self, features: np.ndarray) -> None:
         for start in range(0, len(features), ROWS):
-            part = torch.from_numpy(features[start : start + ROWS].astype(np.float32) - self._center)
-            distances = squared_distances(part, self._labelled).numpy().T
-            rows = np.broadcast_to(self._seen + start + np.arange(len(part)), distances.shape)
+            batch = torch.from_numpy(features[start : start + ROWS].astype(np.float32) - self._center)
+            distances = squared_distances(batch, self._labelled).numpy().T
+            rows = np.broadcast_to(self._seen + start + np.arange(len(batch)), distances.shape)
             distances = np.concatenate([self._distances, distances], axis=1)
             rows = np.concatenate([self._rows, rows], axis=1)
             order = np.argsort(distances, axis=1, kind="stable")[:, : self._k]

@@ -6,8 +6,10 @@ and higher means "select first".
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -156,7 +158,7 @@ def diversity(s: CandidateBatch, shares: dict[str, float]) -> np.ndarray:
     terms = {name: DIVERSITY[name] for name in sorted(shares)}
     if total <= 0:
         return np.zeros(len(s.proba), dtype=np.float32)
-    return sum((shares[name] / total) * term(s) for name, term in terms.items())
+    return reduce(operator.add, ((shares[name] / total) * term(s) for name, term in terms.items()))
 
 
 def gap_of(membership: np.ndarray, gap_ids: list[str], threshold: float = 0.05) -> list[str | None]:

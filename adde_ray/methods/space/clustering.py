@@ -50,6 +50,7 @@ class Space:
 
     @property
     def num_clusters(self) -> int:
+        """How many HDBSCAN clusters there are, noise not counted."""
         return self.membership.shape[1]
 
     @cached_property
@@ -159,7 +160,7 @@ def _pca(z: np.ndarray, dims: int) -> tuple[np.ndarray, np.ndarray]:
     solver = "covariance_eigh" if n > d else "full"
     with np.errstate(all="ignore"):  # rows that are all equal have no variance to divide by
         pca = PCA(min(dims, n, d), svd_solver=solver).fit(z.astype(np.float64))
-    return pca.mean_.astype(np.float32), pca.components_.astype(np.float32)
+    return np.asarray(pca.mean_, dtype=np.float32), np.asarray(pca.components_, dtype=np.float32)
 
 
 def _kmeans(points: np.ndarray, num_cells: int, seed: int) -> np.ndarray:

@@ -129,8 +129,8 @@ def subgroup_targets(reference: Population, dataset: Population, config: Diversi
     targets = {}
     for column in sorted(reference.subgroups.keys() | dataset.subgroups.keys()):
         named = config.subgroup_target.get(column, {})
-        seen = {*reference.subgroups.get(column, []), *dataset.subgroups.get(column, [])} - {None}
-        if values := tuple(sorted(seen | named.keys())):
+        seen = {*reference.subgroups.get(column, []), *dataset.subgroups.get(column, [])}
+        if values := tuple(sorted({value for value in seen if value is not None} | named.keys())):
             targets[column] = _target(values, named, where=f"diversity.subgroup_target.{column}")
     return targets
 

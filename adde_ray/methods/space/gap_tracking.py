@@ -5,14 +5,15 @@ A gap keeps its `gap_id`, the round it opened in and the tally of what was tried
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from adde_ray.artifacts.schema import GAP_KINDS
-from adde_ray.methods.space.gaps import Gap
+from adde_ray.config.run import GAP_KINDS, GapKind
+from adde_ray.methods.space.gaps import OF_REGIONS, Gap
 
-LETTERS = {"density": "d", "small_cluster": "s", "class": "c", "subgroup": "g"}
+LETTERS: dict[GapKind, str] = {"density": "d", "small_cluster": "s", "class": "c", "subgroup": "g"}
 """First letter of a gap's id, by kind."""
 
 TALLIES = ("num_synthesised", "num_asked", "num_confirmed", "num_inside")
@@ -56,22 +57,23 @@ def track(
     return named + [_fill(gap, round) for gap in previous if gap.gap_id not in kept]
 
 
-def _match(previous: list[Gap], found: list[Gap | None], sites: list[tuple[float, ...]]) -> dict[int, Gap]:
+def _match(previous: list[Gap], found: Sequence[Gap | None], sites: list[tuple[float, ...]]) -> dict[int, Gap]:
     """Row of `found` -> the previous gap it is."""
     from scipy.optimize import linear_sum_assignment
     from scipy.spatial.distance import cdist
 
-    named = {(gap.kind, gap.label, gap.subgroup): gap for gap in previous if gap.kind in ("class", "subgroup")}
+    named = {(gap.kind, gap.label, gap.subgroup): gap for gap in previous if gap.kind not in OF_REGIONS}
     matches = {}
     for row, gap in enumerate(found):
         if gap and (gap.kind, gap.label, gap.subgroup) in named:
             matches[row] = named[gap.kind, gap.label, gap.subgroup]
-    for kind in ("density", "small_cluster"):
-        rows = [row for row, gap in enumerate(found) if gap and gap.kind == kind]
+    for kind in OF_REGIONS:
+        regions = {row: gap for row, gap in enumerate(found) if gap and gap.kind == kind}
+        rows = list(regions)
         olds = [gap for gap in previous if gap.kind == kind and rows and len(gap.centroid) == len(sites[rows[0]])]
         if not rows or not olds:
             continue
-        radius = np.array([max(found[row].radius, 1e-12) for row in rows])
+        radius = np.array([max(gap.radius, 1e-12) for gap in regions.values()])
         distances = cdist([sites[row] for row in rows], [gap.centroid for gap in olds]) / radius[:, None]
         # A pair too far apart costs more than all others together: as many as possible are matched.
         cost = np.where(distances <= 1, distances, 1.0 + len(rows) + len(olds))

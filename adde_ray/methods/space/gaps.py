@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
 
-from adde_ray.artifacts.schema import GAP_KINDS, GAPS, UNLABELLED, Population, frame
+from adde_ray.artifacts.schema import GAPS, UNLABELLED, Population, frame
 from adde_ray.config import Diversity, Gaps
+from adde_ray.config.run import GAP_KINDS, GapKind
 from adde_ray.labels import PRESENT, holds
 from adde_ray.methods.space.clustering import Space, neighbours
 from adde_ray.methods.space.diversity import class_target, subgroup_targets
@@ -30,6 +32,9 @@ Measured: rare classes of digits and CLINC150 lie at 1.5 to 5, fragments of a co
 
 NUM_ANCHORS = 5
 
+OF_REGIONS: tuple[GapKind, ...] = ("density", "small_cluster")
+"""Kinds of gaps that are a place in the space; the others are a class or a subgroup, wherever it lies."""
+
 FAR = 0.01
 """Membership under which a sample is too far from a region to be looked up in it."""
 
@@ -39,7 +44,7 @@ class Gap:
     """One under-represented region, class or subgroup: a row of `schema.GAPS`, where the fields are explained."""
 
     gap_id: str
-    kind: str
+    kind: GapKind
     label: str | None
     subgroup: str | None
     centroid: tuple[float, ...]
@@ -59,6 +64,7 @@ class Gap:
 
     @property
     def is_open(self) -> bool:
+        """Whether it is there still, to be filled."""
         return self.status == "open"
 
 
@@ -69,10 +75,13 @@ def to_frame(gaps: list[Gap]) -> pl.DataFrame:
 
 def from_frame(table: pl.DataFrame) -> list[Gap]:
     """The inverse of `to_frame`, exactly. The first version took all it asked about for inside."""
-    return [
-        Gap(**{"num_inside": row["num_asked"]} | row | {name: tuple(row[name]) for name in ("centroid", "anchors")})
-        for row in table.to_dicts()
-    ]
+    return [_from_row(row) for row in table.to_dicts()]
+
+
+def _from_row(row: dict[str, Any]) -> Gap:
+    tuples = {name: tuple(row[name]) for name in ("centroid", "anchors")}
+    fields: dict[str, Any] = {"num_inside": row["num_asked"], **row, **tuples}
+    return Gap(**fields)
 
 
 def find_gaps(
@@ -137,7 +146,7 @@ def membership(
     steep around it. Classes: p(class | x). Subgroups: 1 for those that belong.
     """
     share = np.zeros((len(points), len(gaps)), dtype=np.float32)
-    regions = [column for column, gap in enumerate(gaps) if gap.is_open and gap.kind not in ("class", "subgroup")]
+    regions = [column for column, gap in enumerate(gaps) if gap.is_open and gap.kind in OF_REGIONS]
     if regions:
         share[:, regions] = _kernels(points, [gaps[column] for column in regions])
     for column, gap in enumerate(gaps):
@@ -167,36 +176,28 @@ def home_gap(
     points (n, r) and proba (n, C) of the samples, and their `membership` (n, g): of several gaps it is the one a sample
     fills best. A sample lies in a class gap when f expects that class, as far as anybody knows before it is labelled.
     """
-    fits = np.where(_inside(points, proba, membership, gaps, space, classes, multi=multi), membership, 0)
+    inside = membership > 0  # all there is to a subgroup
+    said = proba >= PRESENT if multi else holds(proba.argmax(axis=1), proba.shape[1])
+    for column, gap in enumerate(gaps):
+        if gap.kind == "class":
+            inside[:, column] &= said[:, classes.index(gap.label)]
+    for kind in OF_REGIONS:
+        columns = [column for column, gap in enumerate(gaps) if gap.kind == kind]
+        inside[:, columns] = _in_regions(points, membership[:, columns], [gaps[column] for column in columns], space)
+    fits = np.where(inside, membership, 0)
     if not fits.shape[1]:
         return [None] * len(fits)
     ids = np.array([*(gap.gap_id for gap in gaps), None], dtype=object)
     return ids[np.where(fits.max(axis=1) > 0, fits.argmax(axis=1), -1)].tolist()
 
 
-def _inside(
-    points: np.ndarray,
-    proba: np.ndarray,
-    membership: np.ndarray,
-    gaps: list[Gap],
-    space: Space,
-    classes: tuple[str, ...],
-    *,
-    multi: bool,
-) -> np.ndarray:
-    """(n, g) bool."""
-    inside = membership > 0  # all there is to a subgroup
-    said = proba >= PRESENT if multi else holds(proba.argmax(axis=1), proba.shape[1])
-    for column, gap in enumerate(gaps):
-        if gap.kind == "class":
-            inside[:, column] &= said[:, classes.index(gap.label)]
-    for kind, place_of in (("density", space.cell_of), ("small_cluster", space.cluster_of)):
-        columns = [column for column, gap in enumerate(gaps) if gap.kind == kind]
-        near = np.flatnonzero((membership[:, columns] > FAR).any(axis=1))  # most of a pool is far from all of them
-        inside[:, columns] = False
-        if columns and len(near):
-            homes = _homes(space, [gaps[column] for column in columns])
-            inside[np.ix_(near, columns)] = place_of(points[near])[:, None] == homes
+def _in_regions(points: np.ndarray, membership: np.ndarray, gaps: list[Gap], space: Space) -> np.ndarray:
+    """(n, k) bool: which of n points lie in each of k regions of one kind, a cell or a cluster. membership: (n, k)."""
+    inside = np.zeros(membership.shape, dtype=bool)
+    near = np.flatnonzero((membership > FAR).any(axis=1))  # most of a pool is far from all of them
+    if gaps and len(near):
+        place_of = space.cell_of if gaps[0].kind == "density" else space.cluster_of
+        inside[near] = place_of(points[near])[:, None] == _homes(space, gaps)
     return inside
 
 
@@ -227,6 +228,8 @@ def _kernels(points: np.ndarray, gaps: list[Gap]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class GapContext:
+    """What finders look at: the arguments of `find_gaps`, and what several of them count."""
+
     space: Space
     reference: Population
     dataset: Population
@@ -250,6 +253,7 @@ class GapContext:
 
     @cached_property
     def available(self) -> np.ndarray:
+        """(n,) bool: reference rows that are not in D_t and nobody was asked about."""
         return (self.labels == UNLABELLED) & ~self.asked
 
     @cached_property
@@ -267,20 +271,32 @@ class GapContext:
         real = self.counts.real
         answered = self.labelled_in_clusters + self.counts.rejected.clusters
         few = (answered < config.min_labelled) & (real.clusters <= config.small_cluster_share * real.rows)
-        return {int(c): int(answered[c]) for c in np.flatnonzero(few) if _isolated(space, c)}
+        return {c: int(answered[c]) for c in np.flatnonzero(few).tolist() if _isolated(space, c)}
 
     @cached_property
     def labelled_in_clusters(self) -> np.ndarray:
+        """(c,) rows of D_t that lie in each cluster."""
         inside = self.space.cluster_of(self.dataset.points)
         return np.bincount(inside[inside >= 0], minlength=self.space.num_clusters)
 
-    @staticmethod
-    def count(places: np.ndarray, mask: np.ndarray, num_places: int) -> np.ndarray:
-        places = places[mask]
-        return np.bincount(places[places >= 0], minlength=num_places)
+    def gap(
+        self,
+        kind: GapKind,
+        rows: np.ndarray,
+        points: np.ndarray,
+        *,
+        density: float,
+        severity: float,
+        num_labelled: int,
+        num_pool: int,
+        label: str | None = None,
+        subgroup: str | None = None,
+        weights: np.ndarray | None = None,
+    ) -> Gap:
+        """A gap around `points` (m, r), weighted by `weights` (m,), not yet named. The rest: see `schema.GAPS`.
 
-    def gap(self, kind: str, rows: np.ndarray, points: np.ndarray, *, weights: np.ndarray | None = None, **fields):
-        """A gap around `points`; `rows` of the reference are those its anchors are taken from."""
+        rows: (k,) of the reference, from which its anchors are taken.
+        """
         if not len(points):
             points = self.space.points
         points = points.astype(np.float64)
@@ -288,13 +304,21 @@ class GapContext:
         # Not smaller than a usual neighbourhood: one sample has no extent, and nothing else would count as inside.
         extent = np.quantile(np.linalg.norm(points - centroid, axis=1), 0.9)
         nearest = np.argsort(np.linalg.norm(self.space.points[rows] - centroid, axis=1), kind="stable")[:NUM_ANCHORS]
-        fields["anchors"] = tuple(self.reference.ids[row] for row in rows[nearest])
-        fields["radius"] = max(extent, np.median(self.space.knn_distance))
-        # What a file keeps: a resumed run must see the same numbers.
-        exact = {name: float(np.float32(fields.pop(name))) for name in ("radius", "density", "severity")}
-        blank = {"gap_id": "", "label": None, "subgroup": None, "status": "open", "opened_round": -1}
         return Gap(
-            **blank | {"kind": kind, "centroid": tuple(centroid.tolist()), "filled_round": None} | exact | fields
+            gap_id="",
+            kind=kind,
+            label=label,
+            subgroup=subgroup,
+            centroid=tuple(centroid.tolist()),
+            radius=_as_kept(max(extent, np.median(self.space.knn_distance))),
+            density=_as_kept(density),
+            severity=_as_kept(severity),
+            num_labelled=num_labelled,
+            num_pool=num_pool,
+            status="open",
+            opened_round=-1,
+            filled_round=None,
+            anchors=tuple(self.reference.ids[row] for row in rows[nearest]),
         )
 
     def likeliest(self, rows: np.ndarray) -> str | None:
@@ -396,6 +420,11 @@ def _subgroup(context: GapContext) -> Iterator[Gap]:
                 num_labelled=int(counts[row]),
                 num_pool=round(float(context.available[rows].sum() * context.available_per_row)),
             )
+
+
+def _as_kept(value: float) -> float:
+    """What a file keeps of it: a resumed run must see the same number."""
+    return float(np.float32(value))
 
 
 def _short(counts: np.ndarray, target: np.ndarray, tolerance: float) -> np.ndarray:

@@ -1,6 +1,6 @@
 """How many real samples lie where, over the whole pool and seed set: what gaps are counted in.
 
-points of the real rows, in however many blocks, and of those people have answered for -> `RegionCounts`. The reference
+points of the real rows, in however many batches, and of those people have answered for -> `RegionCounts`. The reference
 a `Space` was fitted on may be a sample of the rows counted here.
 """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from adde_ray.labels import PRESENT, holds
+from adde_ray.methods.metrics.confusion import answers, weighted
 from adde_ray.methods.stats.statistics import LEVEL, Difference
 
 DRAWS = 1000
@@ -34,26 +34,22 @@ def row_difference(labels: np.ndarray, a: np.ndarray, b: np.ndarray, *, seed: in
 
 
 def _alike(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Rows of which truth and both models say the same are one: how many (k,), and what is said of it, (k, C) each.
+    """Rows of which truth and both models say the same are one: how many (k,), and what is said of it, (k, C) bool.
 
     Where a class is not known of a row (NaN), none of the three says it.
     """
-    num = a.shape[1]
-    if labels.ndim == 1:
-        parts = [holds(rows, num) for rows in (labels, a.argmax(axis=1), b.argmax(axis=1))]
-    else:
-        known = ~np.isnan(labels)
-        parts = [(labels == 1) & known, (a >= PRESENT) & known, (b >= PRESENT) & known]
-    rows, counts = np.unique(np.concatenate(parts, axis=1), axis=0, return_counts=True)
-    return counts, *np.split(rows.astype(np.float64), 3, axis=1)
+    _, true, said = answers(labels, a)
+    _, _, other = answers(labels, b)
+    rows, counts = np.unique(np.concatenate([true, said, other], axis=1), axis=0, return_counts=True)
+    return counts, *np.split(rows, 3, axis=1)
 
 
 def _macro_f1(weights: np.ndarray, truth: np.ndarray, said: list[np.ndarray]) -> list[np.ndarray]:
     """(w,) for each of `said`: macro-F1 of rows that count `weights` (w, k) times, over the classes that occur."""
-    positives = weights @ truth
-    occurs, found = positives > 0, []
+    found = []
     for one in said:
-        hits, either = weights @ (truth * one), positives + weights @ one
-        f1 = np.divide(2 * hits, either, out=np.zeros_like(positives), where=occurs)
+        hits, positives, predicted = weighted(weights.astype(np.float64), truth, one)
+        occurs = positives > 0
+        f1 = np.divide(2 * hits, positives + predicted, out=np.zeros_like(positives), where=occurs)
         found.append(f1.sum(axis=1) / np.maximum(occurs.sum(axis=1), 1))
     return found

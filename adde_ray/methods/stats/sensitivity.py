@@ -6,13 +6,15 @@ trials it has not seen, so that share is part of the answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.model_selection import GroupKFold
+from sklearn.utils import Bunch
 
 FOLDS = 5
 MIN_CONFIGS = 2 * FOLDS
@@ -36,7 +38,7 @@ class Sensitivity:
     dependence: dict[str, tuple[list, list[float]]]
 
 
-def sensitivity(settings: dict[str, Sequence], objective: Sequence[float], *, seed: int) -> Sensitivity | None:
+def sensitivity(settings: Mapping[str, Sequence], objective: Sequence[float], *, seed: int) -> Sensitivity | None:
     """Numbers, booleans and names, one value a trial; None with fewer than `MIN_CONFIGS` different configs.
 
     Trials of one config (its seeds) are held out together. A key with one value only is left out.
@@ -56,7 +58,7 @@ def sensitivity(settings: dict[str, Sequence], objective: Sequence[float], *, se
         shuffled = permutation_importance(
             forest, x[test], y[test], scoring="neg_mean_squared_error", n_repeats=REPEATS, random_state=seed
         )
-        lost += shuffled.importances_mean * len(test)
+        lost += cast("Bunch", shuffled).importances_mean * len(test)  # one scoring, so one bunch
     whole, scale = _forest(seed).fit(x, y), len(y) * y.var()
     dependence = {}
     for i, (key, column) in enumerate(columns.items()):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 LEVEL = 0.95
@@ -62,17 +63,18 @@ class Ranking:
     n: int
 
 
-def mean_interval(
-    values: Sequence[float], level: float = LEVEL, within: tuple[float, float] = (-np.inf, np.inf)
-) -> Mean:
+def mean_interval(values: ArrayLike, level: float = LEVEL, within: tuple[float, float] = (-np.inf, np.inf)) -> Mean:
     """Student's interval of the mean of (n,) finite values, cut to what the mean can be (`within`)."""
     x = np.asarray(values, dtype=float)
-    half = _half_width(x.std(ddof=1) / np.sqrt(len(x)), len(x) - 1, level) if len(x) > 1 else None
-    low, high = _around(float(x.mean()), half)
-    return Mean(float(x.mean()), *(low if low is None else float(np.clip(v, *within)) for v in (low, high)), len(x))
+    mean = float(x.mean())
+    if len(x) < 2:
+        return Mean(mean, None, None, len(x))
+    half = _half_width(x.std(ddof=1) / np.sqrt(len(x)), len(x) - 1, level)
+    low, high = (float(np.clip(end, *within)) for end in _around(mean, half))
+    return Mean(mean, low, high, len(x))
 
 
-def median_interval(values: Sequence[float], level: float = LEVEL) -> Median:
+def median_interval(values: ArrayLike, level: float = LEVEL) -> Median:
     """The median of (n,) values, inf among them for "more than was measured", between two of these values.
 
     They are the closest pair, as far from either end, that encloses the median in a share `level` of all samples, by
@@ -88,7 +90,7 @@ def median_interval(values: Sequence[float], level: float = LEVEL) -> Median:
     return Median(float(median), float(x[k]), float(x[n - 1 - k]), float(inside[k]), n)
 
 
-def paired_difference(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> Difference:
+def paired_difference(a: ArrayLike, b: ArrayLike, level: float = LEVEL) -> Difference:
     """a - b, pair by pair: (n,) values each, one pair a seed."""
     return pooled_difference([np.asarray(a, dtype=float) - np.asarray(b, dtype=float)], level)
 
@@ -146,7 +148,8 @@ def _any_p(scores: np.ndarray) -> float:
     if np.ptp(scores, axis=1).max() == 0:
         return 1.0  # the same everywhere
     if k == 2:
-        return float(stats.wilcoxon(*scores.T, zero_method="zsplit").pvalue)
+        found = stats.wilcoxon(*scores.T, zero_method="zsplit")
+        return float(found.pvalue)  # pyright: ignore[reportAttributeAccessIssue] scipy makes this class at run time
     chi2 = stats.friedmanchisquare(*scores.T).statistic
     rest = n * (k - 1) - chi2
     return float(stats.f.sf((n - 1) * chi2 / rest, k - 1, (k - 1) * (n - 1))) if rest > 1e-9 else 0.0
@@ -166,7 +169,7 @@ def _flip_p(x: np.ndarray) -> float:
     exact = len(x) <= EXACT_FLIPS
     found = stats.permutation_test(
         (x,), lambda rows, axis: rows.sum(axis=axis), permutation_type="samples", vectorized=True,
-        n_resamples=np.inf if exact else 9999, rng=None if exact else np.random.default_rng(0),
+        n_resamples=2 ** len(x) if exact else 9999, rng=None if exact else np.random.default_rng(0),
     )  # fmt: skip
     return float(min(1.0, found.pvalue))
 
@@ -175,5 +178,5 @@ def _half_width(error: float, freedom: float, level: float) -> float:
     return float(stats.t.ppf((1 + level) / 2, freedom) * error)
 
 
-def _around(mean: float, half: float | None) -> tuple[float | None, float | None]:
-    return (None, None) if half is None else (mean - half, mean + half)
+def _around(mean: float, half: float) -> tuple[float, float]:
+    return mean - half, mean + half

@@ -21,13 +21,14 @@ class Judged(Difference):
 
     @property
     def is_noise(self) -> bool:
+        """Whether no difference can be told from noise; one seed is not noise."""
         return self.verdict == "noise"
 
 
 def judge(found: dict[str, Difference]) -> dict[str, Judged]:
     """One family of tests: all differences that are held against the same by the same measure."""
-    tested = [name for name, row in found.items() if row.p is not None]
-    p_holm = dict(zip(tested, holm([found[name].p for name in tested]), strict=True))
+    tested = {name: row.p for name, row in found.items() if row.p is not None}
+    p_holm = dict(zip(tested, holm(list(tested.values())), strict=True))
     return {name: Judged(**asdict(row), p_holm=p, verdict=_verdict(row.mean, p))
             for name, row in found.items() for p in [p_holm.get(name)]}  # fmt: skip
 
@@ -52,7 +53,7 @@ def sentence(ours: tuple[str, float], theirs: tuple[str, float], found: Judged, 
 
 def interval(found: Difference, as_it_is: bool = True) -> str:
     """Where the difference lies, or the other way round; empty where one seed says nothing of it."""
-    if found.low is None:
+    if found.low is None or found.high is None:
         return ""
     low, high = (found.low, found.high) if as_it_is else (-found.high, -found.low)
     return f"[{low:.3f}, {high:.3f}]"

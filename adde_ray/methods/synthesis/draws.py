@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from adde_ray.artifacts.run_dir import derive_seed
-from adde_ray.methods.synthesis.acquisition import Request, aim, to_hold
 from adde_ray.methods.synthesis.generators import FitData
+from adde_ray.methods.synthesis.requests import Request, aim, to_hold
 
 
 @dataclass(frozen=True)

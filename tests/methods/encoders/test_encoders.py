@@ -102,7 +102,7 @@ def test_pixels_and_vectors_keep_their_geometry():
 
 def test_moments_are_those_of_all_rows_however_they_are_chunked(monkeypatch):
     whole = fitted("raw", "vector", 0).save()
-    monkeypatch.setattr("adde_ray.methods.encoders._CHUNK", 7)
+    monkeypatch.setattr("adde_ray.methods.encoders._BATCH", 7)
     chunked = fitted("raw", "vector", 0).save()
     assert np.allclose(whole[0]["mean"], chunked[0]["mean"]) and whole[1]["scale"] == pytest.approx(chunked[1]["scale"])
     x = np.stack(vectors().to_list()).astype(np.float64)

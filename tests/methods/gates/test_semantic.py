@@ -43,7 +43,7 @@ def test_the_more_isolated_stays():
 def test_blocks_and_cells_change_nothing_that_matters(monkeypatch):
     z = clumps()
     whole, _ = semantic_copies(z, 0.99)
-    monkeypatch.setattr(semantic, "BLOCK", 7)
+    monkeypatch.setattr(semantic, "BATCH", 7)
     assert np.array_equal(semantic_copies(z, 0.99)[0], whole)
     monkeypatch.setattr(semantic, "CELL", 60)
     split, _ = semantic_copies(z, 0.99)

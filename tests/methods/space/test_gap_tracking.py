@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from toy import Toy, kinds
 
-from adde_ray.artifacts.schema import GAP_KINDS
 from adde_ray.config import Clustering
+from adde_ray.config.run import GAP_KINDS
 from adde_ray.methods.space.clustering import fit_space
 from adde_ray.methods.space.gap_tracking import LETTERS, track
 from adde_ray.methods.space.gaps import Gap

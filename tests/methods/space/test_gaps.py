@@ -7,8 +7,9 @@ import pytest
 from sklearn.datasets import load_digits
 from toy import CLASSES, Toy, kinds
 
-from adde_ray.artifacts.schema import GAP_KINDS, GAPS, Population
+from adde_ray.artifacts.schema import GAPS, Population
 from adde_ray.config import Clustering, Diversity, Gaps
+from adde_ray.config.run import GAP_KINDS
 from adde_ray.errors import UserError
 from adde_ray.methods.space import gaps
 from adde_ray.methods.space.clustering import fit_space

@@ -49,13 +49,16 @@ class Batch:
         return np.clip(np.divide(near, length, where=length > 0, out=np.ones_like(near)), 0.0, 1.0)
 
     def is_exact(self, rows: np.ndarray | int) -> np.ndarray | bool:
+        """Whether distance and coverage of a row, or (k,) of rows, are exact."""
         return self._coverage.is_exact(rows)
 
     def refresh(self, rows: np.ndarray) -> None:
+        """Make distance and coverage of these rows (k,) exact."""
         self._coverage.refresh(rows)
         if self._members.count:
             self._members.refresh(rows)
 
     def choose(self, row: int) -> None:
+        """Put a candidate into the batch."""
         self._coverage.choose(row)
         self._members.choose(row)

@@ -92,8 +92,9 @@ def kmeans(z: np.ndarray, clusters: int, *, seed: int) -> np.ndarray:
     clusters = min(clusters, len(np.unique(as_bytes(z[rows]))))
     # With more threads, sums are taken in whatever order they are done. `one_thread` may not know scikit-learn's own.
     with threadpool_limits(1):
-        found = KMeans(clusters, n_init=1, max_iter=50, random_state=seed).fit(z[rows])
-        return found.labels_ if len(rows) == len(z) else found.predict(z)
+        found = KMeans(clusters, n_init=1, max_iter=50, random_state=seed)  # pyright: ignore[reportArgumentType] a number too
+        found.fit(z[rows])
+        return np.asarray(found.labels_ if len(rows) == len(z) else found.predict(z))
 
 
 def _most_typical(z: np.ndarray) -> int:

@@ -106,6 +106,7 @@ class KernelCoverage:
         self.seen = np.full(n, -1)  # how many centres a row's gain is exact for
 
     def is_exact(self, rows: np.ndarray | int) -> np.ndarray | bool:
+        """Whether the gain of a row, or (k,) of rows, is exact for all centres there are."""
         return self.seen[rows] == self._covered.count
 
     def refresh(self, rows: np.ndarray) -> None:
@@ -194,6 +195,7 @@ def spread(z: np.ndarray) -> float:
 
 
 def gauss(ratio: np.ndarray) -> np.ndarray:
+    """exp(-ratio), of squared distances over squared lengths, elementwise."""
     with np.errstate(over="ignore"):
         return np.exp(-ratio)
 

@@ -82,8 +82,9 @@ class CVAE:
         self, weights: dict[str, np.ndarray], classes: np.ndarray, points: np.ndarray, *, temperature: float, seed: int
     ) -> np.ndarray:
         """(m, …) float32, within the range of the data it was fitted on."""
-        state = {name: _tensor(value) if value.dtype.kind == "f" else value for name, value in weights.items()}
-        *array, num_classes, dims, latent = state["shape"].tolist()
+        *array, num_classes, dims, latent = weights["shape"].tolist()
+        full: list[int] = weights["full"].tolist()  # before images were shrunk
+        state = {name: _tensor(value) for name, value in weights.items() if name not in ("shape", "full")}
         net = _empty([*array, num_classes, dims, latent], self.device)
         net.load_state_dict({name[4:]: value.to(self.device) for name, value in state.items() if name[:4] == "net."})
         rng = torch.Generator().manual_seed(seed)
@@ -91,11 +92,11 @@ class CVAE:
         y = _tensor(classes) if np.ndim(classes) == 2 else F.one_hot(_rows(classes), num_classes).float()
         p = (_tensor(points).reshape(-1, dims) - state["point.mean"]) / state["point.std"]
         if len(classes) == 0:
-            return np.zeros((0, *state["full"]), dtype=np.float32)
+            return np.zeros((0, *full), dtype=np.float32)
         out = net.decode(z.to(self.device), y.to(self.device), p.to(self.device)).cpu()
         out = out * state["scale.std"] + state["scale.mean"]
-        if out.ndim == 4 and list(out.shape[1:]) != state["full"].tolist():
-            out = F.interpolate(out, tuple(state["full"][1:].tolist()), mode="bilinear")
+        if out.ndim == 4 and list(out.shape[1:]) != full:
+            out = F.interpolate(out, tuple(full[1:]), mode="bilinear")
         return torch.clamp(out, state["scale.min"], state["scale.max"]).numpy()
 
 
@@ -106,7 +107,7 @@ class _Net(nn.Module):
         super().__init__()
         condition = num_classes + dims
         convolve = len(array) == 3 and array[1] * array[2] > MLP_PIXELS
-        self.body: nn.Module = _Conv(array) if convolve else _Flat(array)
+        self.body: _Conv | _Flat = _Conv(array) if convolve else _Flat(array)
         width = self.body.width
         self.encoder = nn.Sequential(nn.Linear(width + condition, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, 2 * latent))
         self.decoder = nn.Sequential(
