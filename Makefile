@@ -26,7 +26,7 @@ headline: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/headline.py
 
 lint: $(VENV)/installed-dev
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright
 
 # Runs stay: they may hold people's answers.
 clean:
