@@ -5,8 +5,13 @@ summary = run(Config.load("jobs/configs/digits.toml"))
 print(summary["num_labels"], summary["rounds"][-1]["test"]["macro_f1"])
 """
 
+from typing import TYPE_CHECKING
+
 from adde_ray.config import Config
 from adde_ray.errors import UserError
+
+if TYPE_CHECKING:
+    from adde_ray.loop import run
 
 __all__ = ["Config", "UserError", "run"]
 

@@ -56,6 +56,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return name in self.parts
 
     def get(self, name: str, default: Any = None) -> Any:
+        """The part of that name, or `default`: of a name that may be unknown."""
         return self.parts[name] if name in self else default
 
     def __iter__(self) -> Iterator[str]:

@@ -98,7 +98,7 @@ class Gates(Section):
     """Share of all rows that may fail these expectations (copies not counted); beyond, the data is refused."""
     drift_rows: int = Field(default=128, ge=0, le=1000)
     """Rows of each of pool, dataset and val on which drift between them is measured every round; 0 = not measured."""
-    own: tuple[Name, ...] = Field((), max_length=100)
+    own: tuple[Name, ...] = Field(default=(), max_length=100)
     """Gates of plugins that every row must pass as well, by name."""
 
     @model_validator(mode="after")
@@ -403,7 +403,7 @@ class Stop(Section):
     """Stop when neither M_div nor M_qual rose by `tolerance` in this many rounds; 0 = never."""
     tolerance: float = Field(default=0.005, ge=0, le=100)
     """What counts as a rise for `plateau`."""
-    own: tuple[Name, ...] = Field((), max_length=100)
+    own: tuple[Name, ...] = Field(default=(), max_length=100)
     """Stopping rules of plugins, by name; they are asked after the others."""
 
 
@@ -432,7 +432,7 @@ Module = Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_
 class Plugins(Section):
     """Modules with parts of your own, whose names this config may then use; see `adde_ray.plugins`."""
 
-    modules: tuple[Module, ...] = Field((), max_length=100)
+    modules: tuple[Module, ...] = Field(default=(), max_length=100)
     """Imported in this order, from the environment, from this file's folder or from the one you are in."""
 
 

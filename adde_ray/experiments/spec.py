@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -89,7 +90,7 @@ class OwnStrategy(Section):
 StrategyEntry = Annotated[OwnStrategy, BeforeValidator(_strategy)]
 
 
-def laid_over(tree: dict, changes: Changes) -> dict:
+def laid_over(tree: Mapping, changes: Changes) -> dict:
     """A config's tree with other values in it."""
     return {**tree, **{section: {**(tree.get(section) or {}), **values} for section, values in changes.items()}}
 

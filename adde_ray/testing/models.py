@@ -24,7 +24,7 @@ def check_generator(make: Callable[[Generate], Generator], *, modalities: tuple[
     for modality in modalities:
         for n in (24, 1):
             data, generator = _fit_data(shapes[modality], n), make(QUICK)
-            states = torch.get_rng_state(), np.random.get_state()[1].copy()
+            states = torch.get_rng_state(), _numpy_state().copy()
             weights = generator.fit(data, seed=0)
             expect(isinstance(weights, dict) and weights, "fit gives no arrays by name")
             for name, array in weights.items():
@@ -44,7 +44,7 @@ def check_generator(make: Callable[[Generate], Generator], *, modalities: tuple[
                 # Another actor gets the weights and nothing else.
                 other = make(QUICK).sample(weights, classes, points, temperature=1.0, seed=1)
                 expect_same(made, other, "a generator with the same weights and seed gives other samples")
-            now = torch.get_rng_state(), np.random.get_state()[1]
+            now = torch.get_rng_state(), _numpy_state()
             expect(torch.equal(states[0], now[0]), "draws from torch's global generator")
             expect_same(states[1], now[1], "draws from numpy's global generator")
         multi = make(QUICK)
@@ -139,3 +139,8 @@ def _fit_data(shape: tuple[int, ...], n: int, *, multi: bool = False) -> FitData
     for array in (data.arrays, data.class_probs, data.points):
         array.setflags(write=False)
     return data
+
+
+def _numpy_state() -> np.ndarray:
+    """Of numpy's global generator."""
+    return np.random.get_state(legacy=False)["state"]["key"]

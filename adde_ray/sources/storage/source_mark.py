@@ -38,7 +38,9 @@ def mark(data: Data) -> dict[str, dict]:
     Raises UserError: a bucket cannot be reached.
     """
     found = {}
-    for key in KEYS if isinstance(data, FilesData) else ():
+    if not isinstance(data, FilesData):
+        return found
+    for key in KEYS:
         if getattr(data, key, None) is None:
             continue
         try:
