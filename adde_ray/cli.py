@@ -316,9 +316,15 @@ def ablate(
         from adde_ray.experiments.conduct import ablate as run_grid
 
     record = run_grid(
-        grid, folder=folder, overrides=set_ or (), modules=plugin or (), quick=quick, concurrency=concurrency,
-        resume=resume, console=out,
-    )  # fmt: skip
+        grid,
+        folder=folder,
+        overrides=set_ or (),
+        modules=plugin or (),
+        quick=quick,
+        concurrency=concurrency,
+        resume=resume,
+        console=out,
+    )
     _tell_failures(record)
     for line in record["verdict"]:
         _say(line)
@@ -339,9 +345,14 @@ def sweep(
         from adde_ray.experiments.conduct import sweep as run_sweep
 
     record = run_sweep(
-        space, folder=folder, overrides=set_ or (), modules=plugin or (), concurrency=concurrency, resume=resume,
+        space,
+        folder=folder,
+        overrides=set_ or (),
+        modules=plugin or (),
+        concurrency=concurrency,
+        resume=resume,
         console=out,
-    )  # fmt: skip
+    )
     _tell_failures(record)
     if record["stopped"]:
         _say(f"{record['stopped']} of {record['trials']} trials were stopped early")

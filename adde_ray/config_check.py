@@ -48,9 +48,11 @@ def check_names(config: Config) -> None:
         raise UserError("every weight is 0", where="select", remedy="Give alpha, beta or gamma a value above 0")
     if config.compare.random and config.review.annotator != "simulated":
         raise UserError(
-            "needs the simulated annotator: people would be asked twice", where="compare.random", value=True,
+            "needs the simulated annotator: people would be asked twice",
+            where="compare.random",
+            value=True,
             remedy="Set compare.random = false",
-        )  # fmt: skip
+        )
 
 
 def known_names() -> dict[str, list[str]]:
@@ -75,19 +77,25 @@ def _check_members(config: Config) -> None:
     train = config.train
     if config.select.uncertainty in OF_MEMBERS and train.ensemble < 2:
         raise UserError(
-            "needs an ensemble", where="select.uncertainty", value=config.select.uncertainty,
+            "needs an ensemble",
+            where="select.uncertainty",
+            value=config.select.uncertainty,
             remedy="Set train.ensemble to 5, say",
-        )  # fmt: skip
+        )
     if train.ensemble > 1 and config.select.uncertainty not in OF_MEMBERS:
         raise UserError(
-            f"would be ignored by select.uncertainty = {config.select.uncertainty!r}", where="train.ensemble",
-            value=train.ensemble, remedy='Set select.uncertainty = "bald", or train.ensemble = 1',
-        )  # fmt: skip
+            f"would be ignored by select.uncertainty = {config.select.uncertainty!r}",
+            where="train.ensemble",
+            value=train.ensemble,
+            remedy='Set select.uncertainty = "bald", or train.ensemble = 1',
+        )
     if train.dropout and train.learner != "mlp":
         raise UserError(
-            f"would be ignored by the learner {train.learner}", where="train.dropout", value=train.dropout,
+            f"would be ignored by the learner {train.learner}",
+            where="train.dropout",
+            value=train.dropout,
             remedy='Set train.learner = "mlp", or train.dropout = 0',
-        )  # fmt: skip
+        )
 
 
 def _check_processes(config: Config) -> None:
@@ -120,20 +128,26 @@ def _check_tuning(config: Config) -> None:
     if mode == "head":
         if encoder.name == "convnet":
             raise UserError(
-                "is random until it is trained", where="encoder.name", value="convnet",
+                "is random until it is trained",
+                where="encoder.name",
+                value="convnet",
                 remedy='Set train.mode = "full", or take another encoder',
-            )  # fmt: skip
+            )
         return
     if encoder.name not in tunable[mode]:
         raise UserError(
-            f"the encoder {encoder.name} cannot be trained so", where="train.mode", value=mode,
-            remedy=f"Set encoder.name to {' or '.join(tunable[mode])}, or train.mode = \"head\"",
-        )  # fmt: skip
+            f"the encoder {encoder.name} cannot be trained so",
+            where="train.mode",
+            value=mode,
+            remedy=f'Set encoder.name to {" or ".join(tunable[mode])}, or train.mode = "head"',
+        )
     if encoder.dims:
         raise UserError(
-            "features that are reduced cannot be trained", where="encoder.dims", value=encoder.dims,
+            "features that are reduced cannot be trained",
+            where="encoder.dims",
+            value=encoder.dims,
             remedy=f'Set encoder.dims = 0, or train.mode = "head" instead of "{mode}"',
-        )  # fmt: skip
+        )
 
 
 def check_data(config: Config, meta: Meta) -> None:
@@ -159,9 +173,11 @@ def check_data(config: Config, meta: Meta) -> None:
         _known("review.error_rate", config.review.error_rate, meta.classes, "class")
     if config.review.annotator == "simulated" and not meta.has_oracle:
         raise UserError(
-            "the pool's true labels are not known", where="review.annotator", value="simulated",
+            "the pool's true labels are not known",
+            where="review.annotator",
+            value="simulated",
             remedy='Set review.annotator = "file" and answer through review.csv',
-        )  # fmt: skip
+        )
 
 
 def _known(where: str, given: Iterable[str], known: tuple[str, ...], noun: str) -> None:

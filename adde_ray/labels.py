@@ -128,9 +128,11 @@ def check_classes(classes: Sequence[str], *, where: object) -> None:
     for name in classes:
         if SEPARATOR in name or name.startswith(UNKNOWN) or name != name.strip() or name.lower() in ("", NONE):
             raise UserError(
-                "no name for a class of a multi-label task", where=where, value=name,
+                "no name for a class of a multi-label task",
+                where=where,
+                value=name,
                 remedy=f'Rename it: no "{SEPARATOR}", no "{UNKNOWN}" or blank at an end, and not "{NONE}"',
-            )  # fmt: skip
+            )
 
 
 def targets(labels: Iterable[str | None], classes: Sequence[str]) -> np.ndarray:

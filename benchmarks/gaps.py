@@ -53,9 +53,16 @@ def find(pool: Pool, missing: np.ndarray) -> tuple[Space, list[gaps.Gap], dict[s
     nothing = region_counts.total(space, [])
     proba = np.full((len(reference), len(CLASSES)), 1 / len(CLASSES))
     found = gaps.find_gaps(
-        space, reference, dataset, asked=np.zeros(len(reference), dtype=bool), proba=proba, classes=CLASSES,
-        config=CONFIG.gaps, diversity=CONFIG.diversity, counts=RegionCounts(real, taken, nothing),
-    )  # fmt: skip
+        space,
+        reference,
+        dataset,
+        asked=np.zeros(len(reference), dtype=bool),
+        proba=proba,
+        classes=CLASSES,
+        config=CONFIG.gaps,
+        diversity=CONFIG.diversity,
+        counts=RegionCounts(real, taken, nothing),
+    )
     seconds["find the gaps"] = time.perf_counter() - at
     return space, found, seconds
 

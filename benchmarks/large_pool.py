@@ -89,9 +89,15 @@ def knowledge(pool: Pool) -> Scorer:
     reference = Population(pool.sample.ids, space.points, np.full(len(pool.sample), UNLABELLED))
     dataset = Population([f"{i:032x}" for i in range(LABELLED)], space.reduce(features), labels)
     found = gaps.find_gaps(
-        space, reference, dataset, asked=np.zeros(len(reference), dtype=bool),
-        proba=model.proba(pool.sample.features), classes=CLASSES, config=CONFIG.gaps, diversity=DiversityTargets(),
-    )  # fmt: skip
+        space,
+        reference,
+        dataset,
+        asked=np.zeros(len(reference), dtype=bool),
+        proba=model.proba(pool.sample.features),
+        classes=CLASSES,
+        config=CONFIG.gaps,
+        diversity=DiversityTargets(),
+    )
     named = track([], found, round=0, ids=reference.ids, points=space.points, tried={})
     return Scorer(
         model=model,

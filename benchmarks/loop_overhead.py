@@ -117,9 +117,15 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
         taken_ids = set(in_dataset) | set(asked)
         taken = np.array([i in taken_ids for i in reference.ids])
         found = gaps.find_gaps(
-            space, everyone, labelled, asked=taken, proba=proba, classes=classes, config=config.gaps,
+            space,
+            everyone,
+            labelled,
+            asked=taken,
+            proba=proba,
+            classes=classes,
+            config=config.gaps,
             diversity=config.diversity,
-        )  # fmt: skip
+        )
         tracked = track(tracked, found, round=t, ids=reference.ids, points=space.points, tried=tried)
         to_fill = gaps.open_gaps(tracked, config.gaps)
         said = {n: model.proba(data.splits[n].features) for n in by.groups}
@@ -135,8 +141,10 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
         drift.measure(
             {"pool": space.points, "dataset": labelled.points, "val": space_of_val},
             {"pool": space.cells, "dataset": space.cell_of(labelled.points), "val": space.cell_of(space_of_val)},
-            len(space.centroids), rng=drift_rng, max_rows=config.gates.drift_rows,
-        )  # fmt: skip
+            len(space.centroids),
+            rng=drift_rng,
+            max_rows=config.gates.drift_rows,
+        )
         history.append({"num_asked": len(asked), "val": quality["val"], "diversity": spread})
         if stopping.first_reason(history, 0.0, config.stop):
             break
@@ -166,9 +174,16 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
             request_of = np.repeat(np.arange(len(requests)), [r.count for r in requests])
             intended = np.array([requests[r].label for r in request_of])
             judged = quality_control(
-                z, intended, model.proba(z), dataset_features=x, dataset_labels=y, real_features=reference.features,
-                config=config.quality_control, min_confidence=policy.min_confidence, seed=generate_seed,
-            )  # fmt: skip
+                z,
+                intended,
+                model.proba(z),
+                dataset_features=x,
+                dataset_labels=y,
+                real_features=reference.features,
+                config=config.quality_control,
+                min_confidence=policy.min_confidence,
+                seed=generate_seed,
+            )
             seen = set(asked)
             for i, payload in enumerate(made):
                 name = sample_id(payload)
@@ -212,9 +227,12 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
             representativeness=local.representativeness,
         )
         picked = selectors.select(
-            offered, size + int(synthetic.sum()), selector=config.select.selector,
-            redundancy=config.select.redundancy, rng=derive_rng(seed, t, "select"),
-        )  # fmt: skip
+            offered,
+            size + int(synthetic.sum()),
+            selector=config.select.selector,
+            redundancy=config.select.redundancy,
+            rng=derive_rng(seed, t, "select"),
+        )
         over_run = int(config.generate.max_share * (len(asked) + size)) - synthetic_asked
         probe = int(policy.synthetic_share > 0)
         cap = max(min(max(round(policy.synthetic_share * size), probe), over_run), 0)

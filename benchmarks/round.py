@@ -47,13 +47,20 @@ def ours(pool: Pool, scorer: Scorer, workers: int) -> float:
     score = best.table["score"].to_numpy().astype(np.float64)
     proba, lengths = scorer.model.proba(best.features), LOCAL.lengths(scorer.space, scorer.space.reduce(best.features))
     offered = selectors.Candidates(
-        score, best.features, proba, scorer.dataset_embedding,
-        length=lengths, representativeness=LOCAL.representativeness,
-    )  # fmt: skip
+        score,
+        best.features,
+        proba,
+        scorer.dataset_embedding,
+        length=lengths,
+        representativeness=LOCAL.representativeness,
+    )
     rows = selectors.select(
-        offered, CONFIG.select.batch, selector=CONFIG.select.selector,
-        redundancy=CONFIG.select.redundancy, rng=np.random.default_rng(0),
-    )  # fmt: skip
+        offered,
+        CONFIG.select.batch,
+        selector=CONFIG.select.selector,
+        redundancy=CONFIG.select.redundancy,
+        rng=np.random.default_rng(0),
+    )
     chosen = best.table[rows]
     taken = sum(len(pool.shards[s].take(of["sample_id"].to_list())) for (s,), of in chosen.group_by("shard"))
     assert taken == CONFIG.select.batch

@@ -253,8 +253,10 @@ def test_a_ray_cluster_that_is_not_there(here):
     command = [sys.executable, "-m", "adde_ray.cli", "run", here.parent / "there" / "config.toml"]
     told = subprocess.run(
         [*command, "--set", "generate.generator=cvae"],
-        env={**os.environ, "RAY_ADDRESS": "127.0.0.1:1"}, capture_output=True, text=True,
-    )  # fmt: skip
+        env={**os.environ, "RAY_ADDRESS": "127.0.0.1:1"},
+        capture_output=True,
+        text=True,
+    )
     assert told.returncode == 2 and told.stderr.count("\n") == 1
     assert "RAY_ADDRESS: no Ray cluster answers (got '127.0.0.1:1')" in told.stderr
     assert not (here / "runs" / "it").exists()

@@ -236,9 +236,10 @@ def _check_place(root: Path) -> None:
         raise UserError("its name is not UTF-8", where=root, remedy=remedy) from None
     if OF_A_JOB in Path(whole).parts:
         raise UserError(
-            "lies in the folder that Ray made for this job, and goes with it", where=root,
+            "lies in the folder that Ray made for this job, and goes with it",
+            where=root,
             remedy="Give --run-dir, of experiments --folder, an absolute path on storage that outlives the job",
-        )  # fmt: skip
+        )
 
 
 def _restored(path: Path, config: Config) -> None:

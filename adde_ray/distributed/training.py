@@ -129,9 +129,13 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
     heads = {"head.weight": network.heads}
     decayed = [(p, heads.get(name, 1)) for name, p in network.named_parameters() if name.endswith("weight")]
     batches = learner.batches(
-        len(labels), part.batch_size, part.steps,
-        seed=settings["seed"], rehearsed=settings["rehearsed"], share=config.rehearsal,
-    )  # fmt: skip
+        len(labels),
+        part.batch_size,
+        part.steps,
+        seed=settings["seed"],
+        rehearsed=settings["rehearsed"],
+        share=config.rehearsal,
+    )
     checkpoint = settings["checkpoint"]
     begun = take_up(checkpoint, part.result(), optimiser, schedule) if checkpoint else 0
     with threads_for(part.work):

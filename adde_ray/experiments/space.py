@@ -182,9 +182,11 @@ class Sweep(Spec):
         for key, dimension in self.space.items():
             if key.split(".")[0] in OF_DATA:
                 raise UserError(
-                    "data is prepared before the first trial", where=f"space.{key}", value="optuna",
+                    "data is prepared before the first trial",
+                    where=f"space.{key}",
+                    value="optuna",
                     remedy='Set search = "random" or "grid", or leave this key out',
-                )  # fmt: skip
+                )
             for value in dimension.ends():
                 self.trial(0, {key: value}, bases)
 

@@ -61,9 +61,11 @@ class Trial:
         """
         if config.review.annotator == "file":
             raise UserError(
-                "trials need answers at once", where=f"{name}: review.annotator", value="file",
+                "trials need answers at once",
+                where=f"{name}: review.annotator",
+                value="file",
                 remedy='Use data whose pool is labelled, and set review.annotator = "simulated"',
-            )  # fmt: skip
+            )
         config, base = (
             Config.parse(laid_over(c.told(), {**IN_ONE_PROCESS, "run": {"name": name}})) for c in (config, base)
         )

@@ -70,9 +70,13 @@ def _file(id_: str, file: File, format_: str):
     import mlcroissant as mlc
 
     return mlc.FileObject(
-        id=id_, name=file.path.rpartition("/")[2], content_url=file.path, content_size=f"{file.size} B",
-        encoding_formats=[format_], sha256=file.sha256,
-    )  # fmt: skip
+        id=id_,
+        name=file.path.rpartition("/")[2],
+        content_url=file.path,
+        content_size=f"{file.size} B",
+        encoding_formats=[format_],
+        sha256=file.sha256,
+    )
 
 
 def _classes(classes: tuple[str, ...]):

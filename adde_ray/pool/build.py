@@ -63,9 +63,15 @@ class Cleaning:
 
 
 def shard(
-    chunks: tuple[Chunk, ...], root: Path, modality: str, guard: Guard, *, shard_rows: int, sample_rows: int,
+    chunks: tuple[Chunk, ...],
+    root: Path,
+    modality: str,
+    guard: Guard,
+    *,
+    shard_rows: int,
+    sample_rows: int,
     workers: int | None,
-) -> Sharded:  # fmt: skip
+) -> Sharded:
     """Write the pool's shards below `root` (the run's ingest/), unless they are there.
 
     guard: the gates each shard passes. Of exact copies the one in the first shard stays, of near copies the first by

@@ -111,8 +111,9 @@ def _auto(setting: str) -> str:
 def first_score(config: Config, prepared: Prepared) -> str:
     """How well a linear model on the run's features tells the labels there are, by cross-validation; or why not."""
     lead = "features: "
-    labelled = pl.concat([prepared.splits[name].select("sample_id", "label", prepared.meta.modality)
-                          for name in ("seed", "val")]).drop_nulls("label")  # fmt: skip
+    labelled = pl.concat(
+        [prepared.splits[name].select("sample_id", "label", prepared.meta.modality) for name in ("seed", "val")]
+    ).drop_nulls("label")
     enough = labelled.filter(pl.len().over("label") >= FOLDS)
     if prepared.meta.multi:
         return f"{lead}not scored, several classes may hold at once"

@@ -89,9 +89,11 @@ class Names:
             raise self._not_known(cell.strip(), where)
         if len(found) > 1:
             raise UserError(
-                f"may mean {' or '.join(map(repr, sorted(found)))}", where=where, value=cell.strip(),
+                f"may mean {' or '.join(map(repr, sorted(found)))}",
+                where=where,
+                value=cell.strip(),
                 remedy="Write it exactly so, in a column that the spreadsheet takes for text",
-            )  # fmt: skip
+            )
         return next(iter(found))
 
     def _found(self, cell: str) -> set[str]:

@@ -126,15 +126,19 @@ def _asked_about(line: Line, asked: dict[str, dict], where: str) -> str | None:
         raise UserError("no sample of this query", where=where, value=value, remedy="Remove the line")
     if line.surplus:
         raise UserError(
-            "more cells than the header has columns", where=where, value=line.surplus[0],
+            "more cells than the header has columns",
+            where=where,
+            value=line.surplus[0],
             remedy='Put a text with a separator into "quotes", or remove the cell',
-        )  # fmt: skip
+        )
     rank = cells["rank"].strip().removesuffix(".0").removesuffix(",0")
     if rank.isdecimal() and (rank.lstrip("0") or "0") != str(asked[sample_id]["rank"]):
         raise UserError(
-            f"the columns are sorted apart: the sample's rank was {asked[sample_id]['rank']}", where=where, value=rank,
+            f"the columns are sorted apart: the sample's rank was {asked[sample_id]['rank']}",
+            where=where,
+            value=rank,
             remedy="Undo it, and sort whole lines",
-        )  # fmt: skip
+        )
     return sample_id
 
 
@@ -149,18 +153,23 @@ def _answer(line: Line, asked: dict, names: Names, where: str) -> Answer:
     if action == "accept" and label not in (None, suggested):
         raise UserError(
             f"accept means the suggested class, {in_words(suggested)!r}, but another label stands beside it",
-            where=where, value=in_words(label), remedy="Write correct, or clear the label",
-        )  # fmt: skip
+            where=where,
+            value=in_words(label),
+            remedy="Write correct, or clear the label",
+        )
     if action == "correct" and label is None:
         raise UserError(
-            "unknown label: correct needs the right one beside it", where=where,
+            "unknown label: correct needs the right one beside it",
+            where=where,
             remedy="Write it under label; where the suggested one is right, the action is accept",
-        )  # fmt: skip
+        )
     if action in ("reject", "flag") and label is not None:
         raise UserError(
-            f"{action} leaves the sample out, but a label stands beside it", where=where, value=in_words(label),
+            f"{action} leaves the sample out, but a label stands beside it",
+            where=where,
+            value=in_words(label),
             remedy="Write correct, or clear the label",
-        )  # fmt: skip
+        )
     annotator, comment = (unescape(cells[name]).strip() for name in ("annotator", "comment"))
     return Answer(line.number, action, suggested if action == "accept" else label, annotator or NOBODY, comment or None)
 
@@ -202,9 +211,11 @@ def _check_suggested(cell: str, suggested: str | None, names: Names, where: str)
         return
     if label != suggested:
         raise UserError(
-            f"the suggested label was {in_words(suggested)!r}", where=where, value=cell.strip(),
+            f"the suggested label was {in_words(suggested)!r}",
+            where=where,
+            value=cell.strip(),
             remedy="Write the right one under label",
-        )  # fmt: skip
+        )
 
 
 # --- all lines --------------------------------------------------------------------------------------------
@@ -217,9 +228,11 @@ def _agreed(before: Answer | None, now: Answer, where: str) -> Answer:
     if now.action is None or now.verdict == before.verdict:
         return before
     raise UserError(
-        f"contradicts line {before.line} about the same sample, which says {before}", where=where, value=str(now),
+        f"contradicts line {before.line} about the same sample, which says {before}",
+        where=where,
+        value=str(now),
         remedy="Keep one of them",
-    )  # fmt: skip
+    )
 
 
 def _decision(sample_id: str, answer: Answer, t: int) -> dict:

@@ -163,9 +163,10 @@ def _header(
         best = max(best, names, key=lambda found: len({*found} & {*needed}))
     missing = [name for name in needed if name not in best]
     raise UserError(
-        f"columns are missing: {', '.join(missing)}", where=path,
+        f"columns are missing: {', '.join(missing)}",
+        where=path,
         remedy=f"Put the header line back ({','.join(columns)}), and save it as CSV UTF-8",
-    )  # fmt: skip
+    )
 
 
 def _headers(lines: list[str]) -> Iterator[tuple[int, str, list[str]]]:

@@ -266,10 +266,11 @@ def _splits(tables: dict[str, pl.DataFrame], config: ChexpertData, seed: int) ->
     shares = {name: share for name, share in shares.items() if name not in tables}
     if sum(shares.values()) >= 1:
         raise UserError(
-            "the fractions leave nothing for the pool", where="data",
+            "the fractions leave nothing for the pool",
+            where="data",
             value=" + ".join(f"{name} {share:g}" for name, share in shares.items()),
             remedy="Choose fractions that sum to less than 1",
-        )  # fmt: skip
+        )
     train = tables["train"]
     patients = train["patient"].unique().sort()
     patients = patients[derive_rng(seed, "chexpert").permutation(len(patients)).tolist()].to_list()

@@ -45,13 +45,18 @@ def read(config: NpyData, *, seed: int) -> Rows:
     table = _labels(config, path)
     if len(table) != matrix.num_rows:
         raise UserError(
-            f"{len(table)} labels for {matrix.num_rows} vectors", where=path,
+            f"{len(table)} labels for {matrix.num_rows} vectors",
+            where=path,
             remedy="Give one row of labels for each vector, in the same order",
-        )  # fmt: skip
+        )
     for column in (config.label_column, config.split_column):
         if column is not None and column not in table.columns:
-            raise UserError("the labels have no such column", where="data", value=column,
-                            remedy=f"Columns: {', '.join(table.columns)}")  # fmt: skip
+            raise UserError(
+                "the labels have no such column",
+                where="data",
+                value=column,
+                remedy=f"Columns: {', '.join(table.columns)}",
+            )
     table = table.with_columns(pl.int_range(len(table), dtype=pl.Int64).alias(VECTOR))
     table, in_pool, notes = _labelled(table, config)
     known, pool = table.filter(~in_pool), table.filter(in_pool)
@@ -73,11 +78,18 @@ def read(config: NpyData, *, seed: int) -> Rows:
     except OSError as error:
         raise UserError(why(error), where=path, remedy="Check its rights") from None
     as_table = CsvData(
-        source="table", path=config.path, vector_column=VECTOR, label_column=config.label_column,
-        split_column=config.split_column, classes=config.classes, missing=config.missing,
-        subgroup_columns=config.subgroup_columns, val_fraction=config.val_fraction, test_fraction=config.test_fraction,
+        source="table",
+        path=config.path,
+        vector_column=VECTOR,
+        label_column=config.label_column,
+        split_column=config.split_column,
+        classes=config.classes,
+        missing=config.missing,
+        subgroup_columns=config.subgroup_columns,
+        val_fraction=config.val_fraction,
+        test_fraction=config.test_fraction,
         max_rejected=config.max_rejected,
-    )  # fmt: skip
+    )
     rows = assemble(known, walk.lost + rejected + lost, as_table, path, path.parent, seed=seed, pool=files)
     return replace(rows, notes=[*notes, *leftovers.note(walk.passed), *rows.notes])
 

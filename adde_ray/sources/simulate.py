@@ -27,9 +27,10 @@ def thin(
         return pool, []
     if missing := pool["label"].null_count():
         raise UserError(
-            f"{missing} of {len(pool)} pool rows have no known label", where="simulate",
+            f"{missing} of {len(pool)} pool rows have no known label",
+            where="simulate",
             remedy="Give a pool whose labels are known, or leave [simulate] out",
-        )  # fmt: skip
+        )
     for key, names in (("rare_classes", rare), ("longtail_order", config.longtail_order)):
         if unknown := [name for name in names if name not in classes]:
             raise UserError(

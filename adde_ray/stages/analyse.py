@@ -37,9 +37,16 @@ def analyse(dataset: Dataset, model: Model, asked: set[str], context: RunContext
         taken = np.array([i in asked or i in in_dataset for i in reference.ids])
         counted = count_regions(space, real, dataset, model, data)
         found = gaps.find_gaps(
-            space, everyone, labelled, asked=taken, proba=proba, classes=data.meta.classes,
-            config=config.gaps, diversity=config.diversity, counts=counted,
-        )  # fmt: skip
+            space,
+            everyone,
+            labelled,
+            asked=taken,
+            proba=proba,
+            classes=data.meta.classes,
+            config=config.gaps,
+            diversity=config.diversity,
+            counts=counted,
+        )
         before = round_.run.round(round_.t - 1).read("gaps.parquet") if round_.t else None
         previous = gaps.from_frame(before) if before is not None else []
         moved = {"ids": everyone.ids, "points": space.points}
@@ -49,8 +56,14 @@ def analyse(dataset: Dataset, model: Model, asked: set[str], context: RunContext
 
     def metrics() -> dict:
         spread = diversity.measure(
-            space, everyone, labelled, embedding, dataset_embedding, classes=data.meta.classes, config=config.diversity,
-        )  # fmt: skip
+            space,
+            everyone,
+            labelled,
+            embedding,
+            dataset_embedding,
+            classes=data.meta.classes,
+            config=config.diversity,
+        )
         opened = [gap for gap in tracked if gap.status == "open"]
         return {
             "round": round_.t,

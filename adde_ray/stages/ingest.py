@@ -89,9 +89,10 @@ def prepare(config: Config) -> Prepared:
     if config.simulate != Simulate():
         if streamed or rows.task != "single":
             raise UserError(
-                "works on pools in memory, of single-label tasks", where="simulate",
+                "works on pools in memory, of single-label tasks",
+                where="simulate",
                 remedy="Leave [simulate] out, or raise stream.min_rows",
-            )  # fmt: skip
+            )
         splits["pool"], told = thin(splits["pool"], config.simulate, rows.classes, seed=config.run.seed)
         splits = {name: table for name, table in splits.items() if len(table)}
         _check(splits, rows.classes, config, needed=("pool",), causes=causes)

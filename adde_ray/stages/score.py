@@ -111,9 +111,11 @@ def _sharpness(analysis: Analysis, free: np.ndarray, data: Data, config: Config)
     """free: rows of the reference that are not labelled."""
     model, name = analysis.model, config.select.uncertainty
     u = terms.uncertainty(
-        analysis.proba[free], name, multi=model.multi,
+        analysis.proba[free],
+        name,
+        multi=model.multi,
         members=lambda: model.member_proba(data.reference.features[free]),
-    )  # fmt: skip
+    )
     return terms.sharpness(u)
 
 

@@ -115,8 +115,17 @@ def test_a_message_of_names_of_any_kind_is_one_short_line():
 
 def test_a_config_on_the_command_line_may_hold_anything(tmp_path):
     (tmp_path / "c.toml").write_text('[data]\nsource = "digits"\n')
-    for bad in ("a." * 50_000 + "b=1", "select.alpha=" + "[" * 50_000, "run.seed=" + "1" * 5000, "run.name=\udce9",
-                "select=\n[data]\n", "=", "..=1", "data.source.x=1", "run.name=x\0"):  # fmt: skip
+    for bad in (
+        "a." * 50_000 + "b=1",
+        "select.alpha=" + "[" * 50_000,
+        "run.seed=" + "1" * 5000,
+        "run.name=\udce9",
+        "select=\n[data]\n",
+        "=",
+        "..=1",
+        "data.source.x=1",
+        "run.name=x\0",
+    ):
         with pytest.raises(UserError) as error:
             Config.load(tmp_path / "c.toml", [bad])
         assert len(str(error.value)) < 2000, bad[:20]

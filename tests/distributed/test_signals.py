@@ -46,8 +46,11 @@ def command(work: str, grace: float = 30.0) -> subprocess.Popen:
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-c", COMMAND.format(work=work, grace=grace)],
-        env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout.readline() == "at work\n", process.communicate()
     return process
 

@@ -361,8 +361,18 @@ def test_the_same_results_make_the_same_files(tmp_path):
 
 
 def test_the_page_says_what_counts(tmp_path):
-    rows = pl.concat([by_hand(), table(*(curve("e", s, seed, [0.2, 0.3, 0.4, 0.5 + 0.1 * (s == "margin") + seed / 50])
-                                         for s in ("random", "margin", "adde") for seed in (0, 1)))])  # fmt: skip
+    rows = pl.concat(
+        [
+            by_hand(),
+            table(
+                *(
+                    curve("e", s, seed, [0.2, 0.3, 0.4, 0.5 + 0.1 * (s == "margin") + seed / 50])
+                    for s in ("random", "margin", "adde")
+                    for seed in (0, 1)
+                )
+            ),
+        ]
+    )
     folder = fake.write(tmp_path / "e", rows, failures=[{"trial": "d-badge-0", "reason": "out of memory"}])
     path = compare([folder])
     assert path == folder / "compare.html"
@@ -386,8 +396,12 @@ def test_the_page_says_what_counts(tmp_path):
 
 
 def test_the_end_of_two_strategies_is_one_sentence(tmp_path):
-    folder = fake.write(tmp_path / "e", table(*(curve("d", s, seed, [0.2, 0.3, 0.3, 0.38 + seed / 100])
-                                                for s in ("adde", "random") for seed in (0, 1))))  # fmt: skip
+    folder = fake.write(
+        tmp_path / "e",
+        table(
+            *(curve("d", s, seed, [0.2, 0.3, 0.3, 0.38 + seed / 100]) for s in ("adde", "random") for seed in (0, 1))
+        ),
+    )
     [told] = ending(folder)
     assert told == (
         "no difference beyond noise between adde (0.385) and random (0.385) in macro-F1 on test, 2 seeds: "

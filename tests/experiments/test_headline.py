@@ -42,11 +42,16 @@ def datasets(tmp_path_factory):
     table = fake.ablation(strategies=strategies)
     rng, better = np.random.default_rng(0), pl.col("strategy") == "adde"
     table = table.with_columns(
-        pl.when(better).then(-0.1).when(pl.col("strategy") == "mads_naive").then(0.3).otherwise(0.0)
-        .alias("amplification.overall") + 0.001 * pl.Series(rng.normal(size=len(table))),
+        pl.when(better)
+        .then(-0.1)
+        .when(pl.col("strategy") == "mads_naive")
+        .then(0.3)
+        .otherwise(0.0)
+        .alias("amplification.overall")
+        + 0.001 * pl.Series(rng.normal(size=len(table))),
         pl.when(better).then(0.1).otherwise(0.2).alias("corruptions.noise.drop"),
         pl.when(better).then(0.3).otherwise(0.2).alias("fairness.test.sex.gap"),
-    )  # fmt: skip
+    )
     page = compare([fake.write(tmp_path_factory.mktemp("results") / "made-up", table)])
     return json.loads(page.with_suffix(".json").read_text())["ablation"]["datasets"]
 

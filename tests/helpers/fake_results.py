@@ -16,9 +16,18 @@ SPEED = {"random": 0.006, "margin": 0.012, "k_center": 0.009, "no_synthesis": 0.
 
 
 def trial(
-    rng, dataset: str, strategy: str, seed: int, *, speed: float, rounds: int = 9, batch: int = 10, noise: float = 0.01,
-    splits=("val", "test", "ood"), luck: float = 0.0,
-) -> list[dict]:  # fmt: skip
+    rng,
+    dataset: str,
+    strategy: str,
+    seed: int,
+    *,
+    speed: float,
+    rounds: int = 9,
+    batch: int = 10,
+    noise: float = 0.01,
+    splits=("val", "test", "ood"),
+    luck: float = 0.0,
+) -> list[dict]:
     """The rows of one trial. luck: what all strategies of the seed have in common."""
     rows = []
     for t in range(rounds):

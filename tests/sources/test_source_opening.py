@@ -110,9 +110,12 @@ def test_images_and_tiles_of_too_many_pixels_are_told_of(folder, memory):
             pixels = np.full((3, 8, 8), len(name) * 10 + i, np.uint8)
             tifffile.imwrite(folder / name / f"{i}.tif", pixels, photometric="minisblack")
     tifffile.imwrite(
-        folder / "unlabelled" / "bomb.tif", np.zeros((3, 10_000, 10_000), np.uint8), photometric="minisblack",
-        compression="zlib", tile=(256, 256),
-    )  # fmt: skip
+        folder / "unlabelled" / "bomb.tif",
+        np.zeros((3, 10_000, 10_000), np.uint8),
+        photometric="minisblack",
+        compression="zlib",
+        tile=(256, 256),
+    )
     config = TilesData(source="tiles", path=folder, bands=(3, 2, 1), scale=(0, 255), max_rejected=0.5)
     rows = image_folder.read(config, seed=0).whole()
     assert [r["reason"] for r in rows.rejected] == ["is too large for a tile; cut it"]

@@ -181,7 +181,7 @@ def test_a_broken_generator():
         ({"sample": lambda self, w, classes, *_, **__: np.zeros((len(classes), 6))}, "not float32"),
         ({"sample": lambda self, w, classes, *_, **__: np.full((len(classes), 6), np.nan, np.float32)}, "not finite"),
         ({"sample": lambda self, w, c, *_, **__: unseeded(len(c))}, "other samples"),
-    ):  # fmt: skip
+    ):
         with reject(match):
             testing.check_generator(broken(**methods), modalities=("vector",))
 

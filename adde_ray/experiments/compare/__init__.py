@@ -18,9 +18,13 @@ REFERENCE, SUBJECT = "random", "adde"
 
 
 def compare(
-    results: Sequence[Path], out: Path | None = None, *, metric: str | None = None, reference: str | None = None,
+    results: Sequence[Path],
+    out: Path | None = None,
+    *,
+    metric: str | None = None,
+    reference: str | None = None,
     subject: str | None = None,
-) -> Path:  # fmt: skip
+) -> Path:
     """Compare the experiments' strategies; write compare.html, .md and .json into `out` and return the page's path.
 
     out: a folder; default that of the first results. metric: `test.accuracy`, or `accuracy` on the first of test, ood
@@ -97,9 +101,14 @@ def _render(title: str, found: dict, notes: list[str], failures: list) -> tuple[
 
     told = outline(found, notes, failures)
     page = assemble(
-        "experiments/compare", charts=told.charts, data={}, title=title, lead=told.lead, tiles=told.tiles,
+        "experiments/compare",
+        charts=told.charts,
+        data={},
+        title=title,
+        lead=told.lead,
+        tiles=told.tiles,
         sections=told.sections,
-    )  # fmt: skip
+    )
     return page, markdown(title, told.lead, told.sections)
 
 

@@ -128,9 +128,13 @@ def differences(rows: dict[str, dict], against: str) -> dict:
         "hovertemplate": "%{text}<extra></extra>",
     }
     return figure(
-        [trace], f"difference from {plain(short(against, 22))}", "", height=90 + 26 * len(order),
-        shapes=[dotted(0, 0, -0.5, len(order) - 0.5, GREY)], yaxis=_names(order),
-    )  # fmt: skip
+        [trace],
+        f"difference from {plain(short(against, 22))}",
+        "",
+        height=90 + 26 * len(order),
+        shapes=[dotted(0, 0, -0.5, len(order) - 0.5, GREY)],
+        yaxis=_names(order),
+    )
 
 
 def ranks(ranking: dict, lines: dict[str, dict]) -> dict:
@@ -160,9 +164,15 @@ def ranks(ranking: dict, lines: dict[str, dict]) -> dict:
         shapes.append(_bar(x, x, min(rows) - 0.3, max(rows) + 0.3, 5))
     end = max(right + 3.6 * step + len(ranking["groups"]) * step, 1 + ranking["critical"] + step)
     return figure(
-        data, "average rank, 1 = best", "", height=120 + 26 * k, shapes=shapes, annotations=[note],
-        xaxis={"range": [0.7, end], "dtick": 1}, yaxis=_names(order) | {"range": [-0.7, k + 0.6]},
-    )  # fmt: skip
+        data,
+        "average rank, 1 = best",
+        "",
+        height=120 + 26 * k,
+        shapes=shapes,
+        annotations=[note],
+        xaxis={"range": [0.7, end], "dtick": 1},
+        yaxis=_names(order) | {"range": [-0.7, k + 0.6]},
+    )
 
 
 def _bar(x0: float, x1: float, y0: float, y1: float, width: int) -> dict:
@@ -184,9 +194,15 @@ def over_rounds(d: dict, name: str, found: dict, lines: dict[str, dict]) -> dict
         data[-1]["legendgroup"] = s
     shapes = [dotted(0, last, 0, 0, GREY)]
     return figure(
-        [*bands, *data], "round", "", height=320, legend=True, shapes=shapes, xaxis=round_axis([0, last]),
+        [*bands, *data],
+        "round",
+        "",
+        height=320,
+        legend=True,
+        shapes=shapes,
+        xaxis=round_axis([0, last]),
         yaxis={"title": {"text": ""}},
-    )  # fmt: skip
+    )
 
 
 # --- sweeps --------------------------------------------------------------------------------------------

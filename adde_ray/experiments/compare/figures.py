@@ -248,9 +248,11 @@ def _stability(d: Dataset, strategy: str) -> dict:
 def _cost(d: Dataset, strategy: str) -> dict:
     rows = d.table.filter(pl.col("strategy") == strategy).group_by("seed", maintain_order=True)
     by_seed = rows.agg(
-        pl.col("seconds").sum(), pl.col("num_labels").max(), pl.col("num_samples").last(),
+        pl.col("seconds").sum(),
+        pl.col("num_labels").max(),
+        pl.col("num_samples").last(),
         share=pl.col("num_synthetic").last() / pl.col("num_samples").last(),
-    )  # fmt: skip
+    )
     return {
         "labels": float(by_seed["num_labels"].to_numpy().mean()),
         "samples": float(by_seed["num_samples"].to_numpy().mean()),

@@ -59,8 +59,9 @@ def _standing(found: dict, against: str) -> list[str]:
 
 def _final(found: dict, strategy: str) -> float:
     """Its mean at the end; every dataset counts alike."""
-    return mean(d["strategies"][strategy]["final"]["mean"] for d in found["datasets"].values()
-                if strategy in d["strategies"])  # fmt: skip
+    return mean(
+        d["strategies"][strategy]["final"]["mean"] for d in found["datasets"].values() if strategy in d["strategies"]
+    )
 
 
 def _measured(found: dict) -> str:

@@ -122,7 +122,9 @@ def _add_adapters(backbone: nn.Module, rank: int, settings: config.Encoder, seed
         except ValueError as error:
             reason = str(error).splitlines()[0].rstrip(".")
             raise UserError(
-                f"no adapters can be put into it: {reason}", where="encoder.model", value=settings.model,
+                f"no adapters can be put into it: {reason}",
+                where="encoder.model",
+                value=settings.model,
                 remedy='Set train.mode = "full" or "head"',
-            ) from None  # fmt: skip
+            ) from None
     backbone.eval()

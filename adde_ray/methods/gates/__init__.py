@@ -54,9 +54,14 @@ class Guard:
 
 
 def check(
-    splits: dict[str, pl.DataFrame], modality: str, config: Gates, *, where: str, beside: int = 0,
+    splits: dict[str, pl.DataFrame],
+    modality: str,
+    config: Gates,
+    *,
+    where: str,
+    beside: int = 0,
     columns_beside: Iterable[str] = (),
-) -> Gated:  # fmt: skip
+) -> Gated:
     """Put the splits (sample_id, the payload, a column `where` for messages, the user's columns) through every gate.
 
     beside: rows that pass a `Guard`, for the share that may fail; what columns lack is then not judged before these
@@ -89,9 +94,10 @@ def refuse_if_many(rejected: list[dict[str, str]], total: int, config: Gates) ->
         first = f"{failed[0]['where']}: {failed[0]['reason']}"
         raise UserError(
             f"{len(failed)} of {total} rows are not what is expected, the first: {first}",
-            where="gates", value=round(len(failed) / total, 3),
+            where="gates",
+            value=round(len(failed) / total, 3),
             remedy="Mend the data, relax the gate, or raise gates.max_rejected",
-        )  # fmt: skip
+        )
 
 
 def report(

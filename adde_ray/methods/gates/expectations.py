@@ -97,9 +97,11 @@ def check_nulls(nulls: Nulls, config: Gates) -> None:
         expected = config.expect[name]
         if rows and lacking / rows > expected.max_null:
             raise UserError(
-                f"a share of {lacking / rows:.3g} is missing", where=f"gates.expect.{name}", value=expected.max_null,
+                f"a share of {lacking / rows:.3g} is missing",
+                where=f"gates.expect.{name}",
+                value=expected.max_null,
                 remedy="Fill the column, or raise its max_null",
-            )  # fmt: skip
+            )
 
 
 # --- texts ----------------------------------------------------------------------------------------------------

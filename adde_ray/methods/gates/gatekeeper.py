@@ -160,9 +160,10 @@ class Gatekeeper:
         kinds = f"{self.leaks['exact']} exact, {self.leaks['near']} near"
         return UserError(
             f"what is held out is also learned from, {counts} samples ({kinds}): {example}",
-            where="gates.leakage", value="error",
+            where="gates.leakage",
+            value="error",
             remedy='Set it to "drop" to take them out of pool and seed set, to "allow" to keep them',
-        )  # fmt: skip
+        )
 
 
 def near_reason(where: str, similarity: float) -> str:

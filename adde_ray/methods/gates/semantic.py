@@ -64,9 +64,14 @@ def fit_cells(features: np.ndarray, num_rows: int, *, seed: int) -> Cells:
     if count == 1:
         return Cells(_units(fitted.mean(axis=0, keepdims=True)))
     means = faiss.Kmeans(
-        fitted.shape[1], count, niter=20, seed=seed, spherical=True,
-        min_points_per_centroid=1, max_points_per_centroid=len(fitted),
-    )  # fmt: skip
+        fitted.shape[1],
+        count,
+        niter=20,
+        seed=seed,
+        spherical=True,
+        min_points_per_centroid=1,
+        max_points_per_centroid=len(fitted),
+    )
     means.train(fitted)
     return Cells(np.asarray(means.centroids, dtype=np.float32).reshape(count, -1))
 

@@ -51,9 +51,11 @@ def check_fit(names: tuple[str, ...], modality: str, *, where: str) -> None:
     for name in names:
         if name not in fitting:
             raise UserError(
-                f"is no corruption of {modality}s", where=where, value=name,
+                f"is no corruption of {modality}s",
+                where=where,
+                value=name,
                 remedy=f"There are: {', '.join(fitting)}" if fitting else "There are none: set it to []",
-            )  # fmt: skip
+            )
 
 
 # --- images: (c, h, w) in [0, 1] --------------------------------------------------------------------------

@@ -168,9 +168,13 @@ def _groups(ranks: np.ndarray, order: np.ndarray, critical: float) -> tuple[tupl
 def _flip_p(x: np.ndarray) -> float:
     exact = len(x) <= EXACT_FLIPS
     found = stats.permutation_test(
-        (x,), lambda rows, axis: rows.sum(axis=axis), permutation_type="samples", vectorized=True,
-        n_resamples=2 ** len(x) if exact else 9999, rng=None if exact else np.random.default_rng(0),
-    )  # fmt: skip
+        (x,),
+        lambda rows, axis: rows.sum(axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=2 ** len(x) if exact else 9999,
+        rng=None if exact else np.random.default_rng(0),
+    )
     return float(min(1.0, found.pvalue))
 
 

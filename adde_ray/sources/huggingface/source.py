@@ -121,9 +121,12 @@ def _drawn(opened: Opened, config: HubData, root: AnyPath, seed: int) -> Opened:
     classes = opened.as_table.classes or _classes(labels, multi=opened.as_table.label_separator is not None)
     as_table = opened.as_table.model_copy(update={"classes": classes})
     split = draw_splits(
-        known, as_table, seed=seed, val_fraction=None if "val" in table[SPLIT] else config.val_fraction,
+        known,
+        as_table,
+        seed=seed,
+        val_fraction=None if "val" in table[SPLIT] else config.val_fraction,
         seed_per_class=config.seed_per_class if source == "pool" else None,
-    )  # fmt: skip
+    )
     drawn = known.with_columns(split.alias(SPLIT)).filter(split != "pool")
     if source == "pool":
         if split.has_nulls():
@@ -143,17 +146,20 @@ def _paths(config: HubData, root: AnyPath, walk: Walk) -> dict[str, list[AnyPath
     if not there:
         outside = f" but {walk.lost[0]['where']}, {walk.lost[0]['reason']}" if walk.lost else ""
         raise UserError(
-            f"holds no Arrow, Parquet, CSV or JSON Lines file{outside}", where=root,
-            remedy='Give a folder that save_to_disk wrote, or one as on the Hub; class folders of images are read by'
+            f"holds no Arrow, Parquet, CSV or JSON Lines file{outside}",
+            where=root,
+            remedy="Give a folder that save_to_disk wrote, or one as on the Hub; class folders of images are read by"
             ' data.source = "image_folder"',
-        )  # fmt: skip
+        )
     wanted: dict[str, str] = {ours: SYNONYMS.get(theirs, theirs) for ours, theirs in config.splits.items()}
     for ours, theirs in config.splits.items():
         if wanted[ours] not in there and (ours in ("pool", "seed") or "splits" in config.model_fields_set):
             raise UserError(
-                f"{root} has no such split", where=f"data.splits.{ours}", value=theirs,
+                f"{root} has no such split",
+                where=f"data.splits.{ours}",
+                value=theirs,
                 remedy=f"Splits there: {listing(sorted(there))}",
-            )  # fmt: skip
+            )
     if wanted.get("seed") == wanted["pool"]:
         del wanted["seed"]
     return {ours: there[theirs] for ours, theirs in wanted.items() if theirs in there}
@@ -193,9 +199,10 @@ def _joined(tables: list[pl.DataFrame], root: AnyPath) -> pl.DataFrame:
         return pl.concat(tables, how="diagonal_relaxed") if tables else pl.DataFrame()
     except pl.exceptions.PolarsError as error:
         raise UserError(
-            f"its files do not agree on the type of a column: {first_line(error)}", where=root,
+            f"its files do not agree on the type of a column: {first_line(error)}",
+            where=root,
             remedy="Write them with one type",
-        ) from None  # fmt: skip
+        ) from None
 
 
 # --- columns ----------------------------------------------------------------------------------------------
@@ -207,17 +214,26 @@ def _as_table(
     """The same as a table's section. Raises UserError: no such label column, no payload to be told."""
     if config.label_column not in columns.columns:
         there = listing(name for name in columns.columns if name not in (WHERE, SPLIT))
-        raise UserError("no such column", where="data.label_column", value=config.label_column,
-                        remedy=f"Columns: {there}")  # fmt: skip
+        raise UserError(
+            "no such column", where="data.label_column", value=config.label_column, remedy=f"Columns: {there}"
+        )
     modality, payload = _payload(config, columns, features)
     return CsvData(
-        source="table", path=config.path, split_column=SPLIT, label_column=config.label_column, classes=classes,
-        subgroup_columns=config.subgroup_columns, size=config.size, mode=config.mode,
-        max_rejected=config.max_rejected, roots=config.roots, label_separator=SEPARATOR if multi else None,
+        source="table",
+        path=config.path,
+        split_column=SPLIT,
+        label_column=config.label_column,
+        classes=classes,
+        subgroup_columns=config.subgroup_columns,
+        size=config.size,
+        mode=config.mode,
+        max_rejected=config.max_rejected,
+        roots=config.roots,
+        label_separator=SEPARATOR if multi else None,
         text_column=payload if modality == "text" else None,
         image_column=payload if modality == "image" else None,
         vector_column=payload if modality == "vector" else None,
-    )  # fmt: skip
+    )
 
 
 def _payload(config: HubData, columns: pl.DataFrame, features: dict[str, Any]) -> tuple[str, str]:
@@ -238,9 +254,10 @@ def _payload(config: HubData, columns: pl.DataFrame, features: dict[str, Any]) -
         if found:
             break
     raise UserError(
-        "cannot be told", where="data.text_column, image_column or vector_column",
+        "cannot be told",
+        where="data.text_column, image_column or vector_column",
         remedy=f"Name one of the columns: {listing(kinds)}",
-    )  # fmt: skip
+    )
 
 
 def _holds_images(kind: pl.DataType) -> bool:

@@ -178,10 +178,11 @@ def _tops(root: AnyPath, walk: Walk) -> tuple[list[AnyPath], list[AnyPath]]:
         raise UserError(f"{what}; it holds {foreign}" if foreign else what, where=root, remedy=remedy)
     if "pool" not in splits and any(_key(p).startswith("train") for p in known):
         raise UserError(
-            "every image of train has a class, and no other folder has any: there is nothing to ask about", where=root,
+            "every image of train has a class, and no other folder has any: there is nothing to ask about",
+            where=root,
             remedy="Put images whose class is not known into unlabelled/; or, to rehearse with known labels, rename"
             " train to pool and copy a few images of each class to labelled/<class>/",
-        )  # fmt: skip
+        )
     return known, [p for p in tops if p not in known]
 
 

@@ -226,8 +226,10 @@ def check_scale(paths: Sequence[AnyPath], bands: tuple[int, ...], ranges: tuple[
             bottom = 0 if lowest >= 0 else f"{lowest:.4g}"
             raise UserError(
                 f"pixels are from {lowest:.6g} to {highest:.6g}: from {low:g} to {high:g} nearly all would be {shade}",
-                where="data.scale", value=[low, high], remedy=f"Set data.scale = [{bottom}, {top}], say",
-            )  # fmt: skip
+                where="data.scale",
+                value=[low, high],
+                remedy=f"Set data.scale = [{bottom}, {top}], say",
+            )
 
 
 def _some_values(planes: list[np.ndarray], band: int) -> np.ndarray:

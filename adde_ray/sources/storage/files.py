@@ -210,9 +210,11 @@ def at(location: str | Path) -> AnyPath:
     user, _, bucket = parts.netloc.rpartition("@")
     if ":" in user:  # it would be kept in the run's config
         raise UserError(
-            "a password in a location", where="data", value=f"{parts.scheme}://…@{bucket}",
+            "a password in a location",
+            where="data",
+            value=f"{parts.scheme}://…@{bucket}",
             remedy="Give credentials as the cloud's own tools take them: by environment, profile or role",
-        )  # fmt: skip
+        )
     if not bucket:
         raise UserError("names no bucket", where="data", value=text, remedy=f"Write {parts.scheme}://bucket/folder")
     whole = text.partition("://")[2].removeprefix(f"{user}@")

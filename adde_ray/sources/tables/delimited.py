@@ -130,8 +130,9 @@ def parse_csv(data: bytes, name: str, dialect: Dialect, *, line: int = 1) -> tup
     if broken >= FEWEST_BROKEN and broken > MOST_BROKEN * (broken + len(rows)):
         raise UserError(
             f"quotes in its fields are neither doubled nor escaped ({broken} rows): where a text ends cannot be told",
-            where=name, remedy="Write it with a program that doubles them, as pandas' to_csv does",
-        )  # fmt: skip
+            where=name,
+            remedy="Write it with a program that doubles them, as pandas' to_csv does",
+        )
     return _table(rows, pl.Series(numbers, dtype=pl.Int64), name, dialect), rejected
 
 

@@ -21,9 +21,11 @@ def list_tables(pool: AnyPath, walk: Walk) -> list[tuple[AnyPath, str]]:
     found = [(p, name) for p, name in found if p.suffix.lower() in LISTERS and not p.name.startswith("_")]
     if not found:
         raise UserError(
-            "no .parquet, .csv or .jsonl file there", where="data.pool", value=str(pool),
+            "no .parquet, .csv or .jsonl file there",
+            where="data.pool",
+            value=str(pool),
             remedy="Give a file, a folder or a pattern such as pool/*.parquet",
-        )  # fmt: skip
+        )
     return found
 
 

@@ -36,8 +36,15 @@ def with_plain_names(table: pl.DataFrame) -> pl.DataFrame:
     return table.rename(plain)
 
 
-def without_missing(labels: pl.Series, split: pl.Series | None, *, missing: tuple[str, ...], classes: tuple[str, ...],
-                    pool_elsewhere: bool = False, multi: bool = False) -> tuple[pl.Series, list[str]]:  # fmt: skip
+def without_missing(
+    labels: pl.Series,
+    split: pl.Series | None,
+    *,
+    missing: tuple[str, ...],
+    classes: tuple[str, ...],
+    pool_elsewhere: bool = False,
+    multi: bool = False,
+) -> tuple[pl.Series, list[str]]:
     """Canonical labels with null for words that stand for a missing one, and notes for the user.
 
     missing: such words; those of `labels.DOUBTFUL` besides, where nothing else says which rows are the pool: no label

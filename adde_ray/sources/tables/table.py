@@ -112,9 +112,13 @@ def assemble(
         notes += lost_classes(before["label"].unique(), table["label"].unique())
     split = table["_split"] if config.split_column else None
     label, doubts = without_missing(
-        table["label"], split, missing=config.missing, classes=config.classes,
-        pool_elsewhere=not (pool is None and config.pool is None), multi=bool(config.label_separator),
-    )  # fmt: skip
+        table["label"],
+        split,
+        missing=config.missing,
+        classes=config.classes,
+        pool_elsewhere=not (pool is None and config.pool is None),
+        multi=bool(config.label_separator),
+    )
     table = table.with_columns(label)
     table, unlabelled = _labelled(table, config, folder)
     rejected += unlabelled

@@ -168,9 +168,12 @@ def test_a_streamed_pool_is_seen_by_this_rounds_encoder_too(tmp_path, monkeypatc
     source = tiny.folder(tmp_path / "images")
     stream = {"min_rows": 20, "shard_rows": 16, "sample_rows": 30, "workers": 0}
     config = settings(
-        None, tiny.vit(tmp_path / "vit"), train={"reembed": reembed, "shortlist_rows": 20}, stream=stream,
+        None,
+        tiny.vit(tmp_path / "vit"),
+        train={"reembed": reembed, "shortlist_rows": 20},
+        stream=stream,
         data={"source": "image_folder", "path": str(source), "size": 12, "mode": "L"},
-    )  # fmt: skip
+    )
     folder, encoded = tmp_path / "run", []
     encode = Tuned.__call__
     with monkeypatch.context() as patch:
@@ -216,13 +219,17 @@ def test_synthetic_samples_are_seen_by_each_rounds_encoder_and_kept_with_frozen_
     images, labels = tiny.pictures(90)
     path = tiny.write(tmp_path / "images.parquet", images, labels, "image")
     config = tiny.config(
-        path, {"name": "convnet"}, "image",
+        path,
+        {"name": "convnet"},
+        "image",
         train={"mode": "full", "tune_steps": 5, "tune_batch": 8, "backbone_lr": 0},
         generate={"generator": "cvae", "steps": 10, "per_round": 16, "max_share": 0.5},
         quality_control={"min_confidence": 0, "min_agreement": 0, "near_copy": 0},
-        review={"reject_unrealistic": False}, gaps={"tolerance": 1.0}, select={"batch": 8, "selector": "random"},
+        review={"reject_unrealistic": False},
+        gaps={"tolerance": 1.0},
+        select={"batch": 8, "selector": "random"},
         stop={"labels": 16},
-    )  # fmt: skip
+    )
     folder = tmp_path / "run"
     assert run(config, folder)["num_synthetic"] > 0
     first = RunDir(folder).round(0)

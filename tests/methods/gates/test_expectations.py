@@ -57,8 +57,14 @@ def test_texts_that_fail(text, gate, reason):
 def test_every_limit_can_be_set():
     text = pl.Series(["aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb 12345 6789"])
     assert reasons(text, "text", Gates())["gate"].item() is None
-    for changed in ({"min_chars": 100}, {"max_chars": 10}, {"max_words": 3}, {"max_char_share": 0.3},
-                    {"max_word_share": 0.3}, {"max_symbol_share": 0.1}):  # fmt: skip
+    for changed in (
+        {"min_chars": 100},
+        {"max_chars": 10},
+        {"max_words": 3},
+        {"max_char_share": 0.3},
+        {"max_word_share": 0.3},
+        {"max_symbol_share": 0.1},
+    ):
         assert reasons(text, "text", Gates(**changed))["gate"].item(), changed
     lines = pl.Series(["a\nb\nc\nd\na"])
     assert reasons(lines, "text", Gates(max_line_share=0.1))["gate"].item() == "repetition"

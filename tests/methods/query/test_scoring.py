@@ -25,11 +25,17 @@ def pool():
         network.head.weight += torch.randn(4, toy.z.shape[1], generator=torch.Generator().manual_seed(0)) * 0.1
     gaps = open_gaps(toy.track([], toy.find(labelled)), Gaps())
     scorer = Scorer(
-        model=learner.Model(network, 1.3), space=toy.space, classes=CLASSES, open_gaps=gaps,
-        dataset_embedding=toy.z[labelled], class_counts=np.array([3, 2, 0, 0]),
-        novelty_scale=terms.novelty_scale(toy.z, toy.z[labelled]), uncertainty="margin",
-        diversity={"balance": 1.0, "novelty": 1.0, "gaps": 1.0}, weights={"alpha": 1.0, "beta": 1.0, "gamma": 0.1},
-    )  # fmt: skip
+        model=learner.Model(network, 1.3),
+        space=toy.space,
+        classes=CLASSES,
+        open_gaps=gaps,
+        dataset_embedding=toy.z[labelled],
+        class_counts=np.array([3, 2, 0, 0]),
+        novelty_scale=terms.novelty_scale(toy.z, toy.z[labelled]),
+        uncertainty="margin",
+        diversity={"balance": 1.0, "novelty": 1.0, "gaps": 1.0},
+        weights={"alpha": 1.0, "beta": 1.0, "gamma": 0.1},
+    )
     ids = pl.Series("sample_id", [sample_id(row) for row in toy.z])
     return scorer, ids, toy.z.astype(np.float16), pl.DataFrame({"site": toy.subgroups["site"]})
 

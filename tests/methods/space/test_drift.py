@@ -54,6 +54,7 @@ def test_measure():
     assert found["pool_dataset"] == {"mmd2": None, "p": None, "moved": 0.5}
     assert found["pool_val"]["moved"] == 0.75 and found["pool_val"]["p"] < 0.01
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    empty = drift.measure({"a": blob(0, 0), "b": blob(3, 0)}, {"a": np.zeros(0, int), "b": np.zeros(3, int)}, 1,
-                          rng=RNG(0), max_rows=9)  # fmt: skip
+    empty = drift.measure(
+        {"a": blob(0, 0), "b": blob(3, 0)}, {"a": np.zeros(0, int), "b": np.zeros(3, int)}, 1, rng=RNG(0), max_rows=9
+    )
     assert empty == {"shares": {"b": [1.0]}}

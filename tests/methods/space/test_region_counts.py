@@ -36,10 +36,16 @@ def test_gaps_of_a_sample_are_counted_over_the_pool():
     tenfold = region_counts.total(toy.space, [counted] * 10)
     taken = region_counts.count(toy.space, toy.space.points[labelled])
     found = find_gaps(
-        toy.space, toy.population(everything, []), toy.population(np.array(labelled), labelled),
-        asked=np.isin(everything, labelled), proba=toy.proba, classes=CLASSES, config=Gaps(), diversity=Diversity(),
+        toy.space,
+        toy.population(everything, []),
+        toy.population(np.array(labelled), labelled),
+        asked=np.isin(everything, labelled),
+        proba=toy.proba,
+        classes=CLASSES,
+        config=Gaps(),
+        diversity=Diversity(),
         counts=RegionCounts(tenfold, taken, region_counts.total(toy.space, [])),
-    )  # fmt: skip
+    )
     named = {(g.kind, g.label, g.centroid): g.num_pool for g in once}
     tens = {(g.kind, g.label, g.centroid): g.num_pool for g in found}
     assert named.keys() <= tens.keys() and len(once) > 2

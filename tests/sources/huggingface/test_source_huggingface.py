@@ -63,8 +63,9 @@ def saved(tmp_path):
         for i, piece in enumerate((slice(0, half), slice(half, None))):
             write_stream(
                 tmp_path / "set" / split / f"data-{i:05d}-of-00002.arrow",
-                {name: values[piece] for name, values in columns.items()}, LABEL,
-            )  # fmt: skip
+                {name: values[piece] for name, values in columns.items()},
+                LABEL,
+            )
         (tmp_path / "set" / split / "state.json").write_text("{}")
         write_stream(tmp_path / "set" / split / "cache-abc.arrow", {"indices": [1]})
     (tmp_path / "set" / "dataset_dict.json").write_text('{"splits": ["train", "validation"]}')

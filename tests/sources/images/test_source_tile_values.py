@@ -79,8 +79,13 @@ def test_masks_alpha_and_overviews_are_no_bands(tmp_path):
     assert masked[:4].max() == 0 and masked[4:].min() > 90
     assert read_tiles([tmp_path / "mask.tif"], size=8, bands=(5,), ranges=((0, 1),)) == ["has 4 bands, no band 5"]
     with_alpha = np.concatenate([values[:3], there[None].astype(np.uint16) * 65535])
-    write(tmp_path / "alpha.tif", np.moveaxis(with_alpha, 0, -1), photometric="rgb", planarconfig="contig",
-          extrasamples=["unassalpha"])  # fmt: skip
+    write(
+        tmp_path / "alpha.tif",
+        np.moveaxis(with_alpha, 0, -1),
+        photometric="rgb",
+        planarconfig="contig",
+        extrasamples=["unassalpha"],
+    )
     assert read(tmp_path / "alpha.tif")[:4].max() == 0
 
 

@@ -129,8 +129,9 @@ def test_tables_in_a_bucket(bucket):
                 pool=f"s3://ours/{pool}?{query}",
                 text_column="text",
                 val_fraction=0.5,
-            ), seed=0,
-        )  # fmt: skip
+            ),
+            seed=0,
+        )
         assert len(rows.pool_chunks) == 4 and len(pickle.dumps(rows.pool_chunks[0])) < 5000
         whole = rows.whole()
         assert whole.splits["pool"]["text"].to_list() == [*frame["text"], "well"] and not whole.rejected

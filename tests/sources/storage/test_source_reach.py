@@ -100,9 +100,17 @@ def test_a_cell_leads_nowhere_but_below_its_table_in_a_bucket():
     assert str(reach.find("a//x?.png")) == "s3://ours/set/a//x?.png"  # a key of its own
     assert reach.find("gs://theirs/pics/x.png").user == "anonymous"
     for cell in (
-        "../x.png", "/etc/passwd", "s3://ours/setting/x.png", "s3://ours/set/../x.png", "s3://theirs/pics/x.png",
-        "gs://ours/set/x.png", "file:///etc/passwd", "a/../../x.png", "//ours/set/x.png", "s3://ours/x.png",
-    ):  # fmt: skip
+        "../x.png",
+        "/etc/passwd",
+        "s3://ours/setting/x.png",
+        "s3://ours/set/../x.png",
+        "s3://theirs/pics/x.png",
+        "gs://ours/set/x.png",
+        "file:///etc/passwd",
+        "a/../../x.png",
+        "//ours/set/x.png",
+        "s3://ours/x.png",
+    ):
         assert "lies outside" in refused(reach, cell), cell
 
 

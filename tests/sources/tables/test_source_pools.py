@@ -187,8 +187,9 @@ def test_vectors_of_another_length_are_set_aside(tmp_path):
     seen = pl.DataFrame({"z": rng.normal(size=(8, 3)).tolist(), "label": ["a", "b"] * 4})
     seen.write_parquet(tmp_path / "seen.parquet")
     pl.DataFrame({"z": [*rng.normal(size=(9, 3)).tolist(), [1.0]]}).write_parquet(tmp_path / "pool.parquet")
-    rows = read(tmp_path / "seen.parquet", tmp_path / "pool.parquet", text_column=None, vector_column="z",
-                max_rejected=0.1).whole()  # fmt: skip
+    rows = read(
+        tmp_path / "seen.parquet", tmp_path / "pool.parquet", text_column=None, vector_column="z", max_rejected=0.1
+    ).whole()
     assert len(rows.splits["pool"]) == 9 and rows.rejected[0]["reason"].startswith("a vector of 1 numbers where")
 
 
@@ -202,8 +203,9 @@ def test_images_by_path_are_relative_to_the_file_that_names_them(tmp_path):
     (tmp_path / "seen.csv").write_text("\n".join(lines))
     names = "\n".join(f"images/{i}.png" for i in range(7))
     (tmp_path / "pool" / "more.csv").write_text(f"image\n{names}\n")
-    rows = read(tmp_path / "seen.csv", tmp_path / "pool", text_column=None, image_column="image",
-                max_rejected=0.2).whole()  # fmt: skip
+    rows = read(
+        tmp_path / "seen.csv", tmp_path / "pool", text_column=None, image_column="image", max_rejected=0.2
+    ).whole()
     assert rows.splits["pool"]["file"].to_list() == [f"images/{i}.png" for i in range(6)]
     assert rows.rejected == [
         {"where": "pool/more.csv:8", "reason": "images/6.png cannot be read: No such file or directory"}
