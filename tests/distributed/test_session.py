@@ -138,6 +138,7 @@ from adde_ray import cli
 from adde_ray.distributed.session import ensure_ray
 
 def at_work():
+    "Works."
     ensure_ray()
     import ray
     from ray._private import worker
@@ -146,7 +147,7 @@ def at_work():
     ray.get(ray.remote(lambda: 1).remote())
     threading.Event().wait(60)
 
-cli.command("Works.", "adde at-work", panel="Look")(at_work)
+cli.command("adde at-work", panel="Look")(at_work)
 cli.app(["at-work"])
 """
     text, seconds = told(code, elsewhere)

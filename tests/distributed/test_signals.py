@@ -21,9 +21,10 @@ from adde_ray.errors import Halted
 signals.GRACE = {grace}
 
 def at_work():
+    "Works."
     {work}
 
-cli.command("Works.", "adde work", panel="Look")(at_work)
+cli.command("adde work", panel="Look")(at_work)
 cli.app(["at-work"])
 """
 
