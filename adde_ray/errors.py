@@ -7,7 +7,10 @@ import importlib.util
 import math
 import re
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 LONGEST = {"where": 400, "what": 1500, "remedy": 2500}
 """Characters of each part of a message; what is longer loses its middle."""
@@ -77,12 +80,13 @@ class Mistakes(UserError):
         self.what, self.lines = mistakes[0].what, tuple(lines)
 
 
-def choose(registry: dict, name: str, *, where: str):
-    """Look `name` up in a registry; an unknown name raises `UserError` that lists the valid ones."""
-    if name not in registry:
-        remedy = f"{nearest(name, registry)}Choose one of: {', '.join(sorted(registry))}"
+def choose(parts: Mapping[str, T], name: str, *, where: str, also: Iterable[str] = ()) -> T:
+    """Look `name` up; an unknown one raises `UserError` that lists those there are, and `also`."""
+    if name not in parts:
+        names = sorted((*parts, *also))
+        remedy = f"{nearest(name, names)}Choose one of: {', '.join(names)}"
         raise UserError("unknown name", where=where, value=name, remedy=remedy)
-    return registry[name]
+    return parts[name]
 
 
 def needed(*packages: str, extra: str, where: str, value: object) -> None:

@@ -32,9 +32,7 @@ class Spreadsheet:
         """DECISIONS once all rows of review.csv are answered; None until then."""
         path = round_.root / TABLE
         if not path.exists():  # what people have begun to answer stays as it is
-            asked = read_asked(round_)
-            assert asked is not None  # it is written with the query
-            shown = self._shown(query, synthetic, asked)
+            shown = self._shown(query, synthetic, read_asked(round_))
             write_review(round_.root, shown, self._meta.modality, self._meta.classes, multi=self._meta.multi)
         answers = read_review(path, query, self._meta.classes, t=round_.t, multi=self._meta.multi)
         return None if answers.open else answers.decisions

@@ -18,7 +18,7 @@ from adde_ray.artifacts.run_dir import atomic, readable
 
 
 def write_features(path: Path, ids: pl.Series, features: np.ndarray, *, recorded: bool = False) -> None:
-    """Write (n, d) float16 or float32 features, atomically. recorded: as `rundir.atomic` has it."""
+    """Write (n, d) float16 or float32 features, atomically. recorded: as `run_dir.atomic` has it."""
     assert len(ids) == len(features), (len(ids), len(features))
     features = np.ascontiguousarray(features, dtype=features.dtype.newbyteorder("<"))
     width = features.dtype.itemsize * features.shape[1]

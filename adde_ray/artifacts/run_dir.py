@@ -95,6 +95,25 @@ def halted_by_disk(where: Path, *, whatever: bool = True) -> Iterator[None]:
         raise Halted(f"cannot be written: {error.strerror or first_line(error)}", where=where, remedy=remedy) from None
 
 
+@contextlib.contextmanager
+def kept_once_begun(root: Path, begun: str) -> Iterator[None]:
+    """Work in a folder with a ledger, which is closed at the end. Raises Halted: it cannot be written.
+
+    A UserError before there is a `begun` in it takes the folder along: nothing is worth keeping, and what was mended
+    may start here.
+    """
+    try:
+        with halted_by_disk(root, whatever=False):
+            yield
+            digests.close(root)
+    except Halted:
+        raise
+    except UserError:
+        if not (root / begun).exists():
+            shutil.rmtree(root)
+        raise
+
+
 REMEDY = "`adde verify RUN` lists all damage and --repair makes again what can be; else copy the folder again"
 
 
@@ -308,17 +327,8 @@ class RunDir:
                 with halted_by_disk(run.root):
                     digests.begin(run.root)
                 write_json(path, config.model_dump(mode="json"))
-            try:
-                with halted_by_disk(run.root, whatever=False):
-                    yield run
-                    digests.close(run.root)
-            except Halted:
-                raise
-            except UserError:
-                # Refused before its first round: nothing is worth keeping, and the mended config may start here.
-                if not (run.root / "rounds").exists():
-                    shutil.rmtree(run.root)
-                raise
+            with kept_once_begun(run.root, "rounds"):
+                yield run
 
     @property
     def config(self) -> Config:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from adde_ray.config import plugins
-from adde_ray.errors import UserError, nearest
+from adde_ray.errors import UserError, choose
 
 T = TypeVar("T")
 
@@ -44,16 +44,16 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         """Raises UserError with the names there are."""
-        if name not in self:
-            names = sorted((*self.parts, *self.also))
-            remedy = f"{nearest(name, names)}Choose one of: {', '.join(names)}"
-            raise UserError("unknown name", where=self.where, value=name, remedy=remedy)
-        return self.parts[name]
+        self._catch_up(name)
+        return choose(self.parts, name, where=self.where, also=self.also)
 
     def __contains__(self, name: object) -> bool:
+        self._catch_up(name)
+        return name in self.parts
+
+    def _catch_up(self, name: object) -> None:
         if name not in self.parts:
             plugins.catch_up()  # in a worker: the driver may know it
-        return name in self.parts
 
     def get(self, name: str, default: Any = None) -> Any:
         """The part of that name, or `default`: of a name that may be unknown."""

@@ -19,7 +19,15 @@ import polars as pl
 
 from adde_ray.artifacts import damage, digests
 from adde_ray.artifacts.digests import LEDGER
-from adde_ray.artifacts.run_dir import REMEDY, halted_by_disk, locked, read_json, write_json, write_table
+from adde_ray.artifacts.run_dir import (
+    REMEDY,
+    halted_by_disk,
+    kept_once_begun,
+    locked,
+    read_json,
+    write_json,
+    write_table,
+)
 from adde_ray.artifacts.schema import RESULT_KEYS
 from adde_ray.config import kept as kept_config
 from adde_ray.errors import Halted, UserError
@@ -66,16 +74,8 @@ class ExperimentDir:
                     digests.begin(self.root)
             if not path.exists() or read_json(path) != told:
                 write_json(path, told)
-            try:
-                with halted_by_disk(self.root, whatever=False):
-                    yield
-                    digests.close(self.root)
-            except Halted:
-                raise
-            except UserError:
-                if not (self.root / "trials").exists():
-                    shutil.rmtree(self.root)
-                raise
+            with kept_once_begun(self.root, "trials"):
+                yield
 
     def modules(self, *, resume: bool) -> tuple[str, ...]:
         """The plugins that the command named which began it; none where it is not resumed."""

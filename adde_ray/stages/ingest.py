@@ -3,7 +3,7 @@
 Whatever the source, the same rules hold. A sample appears once: of copies within a split the first is kept. Then
 the splits pass the gates (`methods/gates`), whose report is `gates.json` and whose near copies can be looked at in
 `near_copies.parquet`. Rows are sorted by sample_id. The pool's labels, where known, go to `oracle.parquet` alone.
-A pool of `stream.min_rows` or more is read in parts, which pass the gates one by one: see `sharding`.
+A pool of `stream.min_rows` or more is read in parts, which pass the gates one by one: see `pool.build`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from adde_ray.labels import count as count_labels
 from adde_ray.methods import gates
 from adde_ray.methods.gates.expectations import add_nulls, check_nulls
 from adde_ray.methods.gates.gatekeeper import least_alike
-from adde_ray.pool import build as sharding
+from adde_ray.pool import build
 from adde_ray.pool.build import arranged
 from adde_ray.sources import SOURCES, WHERE, Rows
 from adde_ray.sources.rows import count, identify, listing, read_all
@@ -139,7 +139,7 @@ def ingest(config: Config, run: RunDir) -> Meta:
             write_table(folder / f"{name}.parquet", table)
         write_json(folder / "gates.json", prepared.report(config))
         _done(folder, replace(prepared.meta, source=source))
-    sharding.tidy(folder)
+    build.tidy(folder)
     return load_meta(run)
 
 
@@ -167,8 +167,8 @@ def _in_parts(prepared: Prepared, rows: Rows, config: Config, folder: Path) -> P
         ensure_ray()
     guard = gates.Guard.of(prepared.gated.splits, rows.modality, config.gates, where=WHERE)
     sizes = {"shard_rows": stream.shard_rows, "sample_rows": stream.sample_rows}
-    pool = sharding.shard(rows.pool_chunks or (), folder, rows.modality, guard, **sizes, workers=stream.workers)
-    told, gated = sharding.told(folder, rows.modality), prepared.gated
+    pool = build.shard(rows.pool_chunks or (), folder, rows.modality, guard, **sizes, workers=stream.workers)
+    told, gated = build.told(folder, rows.modality), prepared.gated
     if rows.limit:
         unusable = [*rows.rejected, *told.rejected.filter(pl.col("rows") > 0).to_dicts()]
         rows.limit.check(unusable, rows.num_read + prepared.meta.num_rows["pool"])
