@@ -106,7 +106,11 @@ CANDIDATES = pa.schema(
 """`gap_id` of real ones: the gap they fit best, in it or beside it. Which of them lie in it is asked of the query."""
 
 # rounds/t/query.parquet: the batch people are asked about, best first.
-QUERY = CANDIDATES.insert(1, pa.field("rank", pa.int64())).append(pa.field("near_gap", pa.string()))
+CHOSEN_BY = pa.field("chosen_by", pa.string())
+"""Why a sample was asked about: the selector by name, `random`, or what else put it into the query; null for seed rows
+and for what a run of an earlier version asked."""
+
+QUERY = CANDIDATES.insert(1, pa.field("rank", pa.int64())).append(pa.field("near_gap", pa.string())).append(CHOSEN_BY)
 """`near_gap`: what `gap_id` is among the candidates."""
 
 DECISIONS = pa.schema(
@@ -128,6 +132,7 @@ DATASET = pa.schema(
         ("label", pa.string()),
         ("round", pa.int64()),  # D_t it first appears in; 0 = seed
         *LINEAGE,
+        CHOSEN_BY,
         ("U", pa.float32()),  # scores at the moment of selection; null for seed rows
         ("Div", pa.float32()),
         ("Q", pa.float32()),

@@ -148,7 +148,20 @@ def _summary(facts: Facts) -> str:
 
 
 def _use(facts: Facts) -> str:
-    lineage = "`round`, `origin`, `gap_id`, `generator`, `parents`, `U`, `Div`, `Q`, `decision_ids`, `annotators`"
+    names = (
+        "round",
+        "origin",
+        "gap_id",
+        "generator",
+        "parents",
+        "chosen_by",
+        "U",
+        "Div",
+        "Q",
+        "decision_ids",
+        "annotators",
+    )
+    lineage = ", ".join(f"`{name}`" for name in names)
     renamed = "".join(
         f" The source's column {escape(old)} is {escape(new)} here." for old, new in facts.renamed.items()
     )

@@ -38,7 +38,8 @@ def select(
         chosen = shortlist.table[rows] if len(rows) else shortlist.table.clear()
         gap_ids = [homes.get(i, made_for) for i, made_for in chosen.select("sample_id", "gap_id").iter_rows()]
         chosen = chosen.with_columns(near_gap="gap_id", gap_id=pl.Series(gap_ids, dtype=pl.String))
-        return frame(chosen.with_columns(rank=pl.int_range(1, len(rows) + 1)), QUERY)
+        chosen = chosen.with_columns(rank=pl.int_range(1, len(rows) + 1), chosen_by=pl.lit(config.select.selector))
+        return frame(chosen, QUERY)
 
     return round_.once("query.parquet", choose)
 
