@@ -85,7 +85,9 @@ def train(dataset: Dataset, context: RunContext, round_: RoundDir) -> learner.Mo
             write_table(round_.root / OUT_OF_FOLD, _out_of_fold(dataset, model, held_out))
         settings = {"dims": val.shape[1], "classes": list(data.meta.classes), "task": data.meta.task}
         settings |= {"temperature": model.temperature, "loss": asdict(fitted.loss)}
-        head = {"head": fitted.choice.kept()} if fitted.choice else {}
+        head = {}
+        if fitted.choice is not None and fitted.fitter is not None:
+            head = {"head": fitted.choice.kept() | {"described": fitted.fitter.described is not None}}
         write_json(round_.root / MODEL, settings | head)
     return load(round_, config.train)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -43,9 +44,10 @@ class Choice:
 
     @classmethod
     def from_kept(cls, kept: dict) -> Choice:
-        """The inverse."""
-        rows, loss = kept["rows"], Loss(**kept["loss"])
-        return cls(Settings(**{name: kept[name] for name in kept if name not in ("rows", "loss")}, loss=loss), rows)
+        """The inverse; what else is kept beside is passed over."""
+        own: dict[str, Any] = {field.name: kept[field.name] for field in fields(Settings)}
+        own["loss"] = Loss(**kept["loss"])
+        return cls(Settings(**own), kept["rows"])
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class Standard:
         largest are not those that tell classes apart.
         """
         if not flatten or not self.deviations.any():
-            return View(self.mean, np.float32(1 / self.length))
+            return View(self.mean, np.array(1 / self.length, dtype=np.float32))
         relative = self.deviations / self.deviations.max()
         factor = (relative + LEAST_DEVIATION) ** -flatten
         scale = np.sqrt(np.square(factor * self.deviations).sum()) or 1.0
