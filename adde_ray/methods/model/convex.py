@@ -79,8 +79,8 @@ class Problem:
     toward: Head
 
 
-def solve(problem: Problem, *, steps: int) -> Head:
-    """The head that solves it, within `steps` iterations.
+def solve(problem: Problem, *, steps: int, start: Head | None = None) -> Head:
+    """The head that solves it, within `steps` iterations. start: where to begin; the optimum is the same.
 
     Multi-label: C yes-or-no questions, weighted by `losses.class_weights`.
     """
@@ -107,7 +107,7 @@ def solve(problem: Problem, *, steps: int) -> Head:
 
     options = {"maxiter": steps, "ftol": TOLERANCE, "gtol": 1e-6}
     with threads_for(len(rows) * dims * num_classes):
-        found = minimize(value, _flat(toward), jac=True, method="L-BFGS-B", options=options)
+        found = minimize(value, _flat(start or toward), jac=True, method="L-BFGS-B", options=options)
     both = found.x.reshape(dims + 1, num_classes).astype(np.float32)
     return Head(np.ascontiguousarray(both[:-1].T), both[-1])
 

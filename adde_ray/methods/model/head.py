@@ -19,6 +19,9 @@ from adde_ray.methods.model.standard import Standard
 PSEUDO_WEIGHT = 0.3
 """How much a pseudo-labelled row counts, labelled ones counting 1."""
 
+TRIAL_STEPS = 30
+"""The solver's iterations for a head that is only to say something of rows held out."""
+
 FOLDS = 4
 """Parts of D_t, each told by a head fitted to the others."""
 
@@ -66,6 +69,7 @@ class Fitter:
         self.standard, self.features, self.labels, self.num_classes = standard, features, labels, num_classes
         self.described, self.factor, self.steps = described, factor, steps
         self._seen: dict[float, tuple[np.ndarray, np.ndarray]] = {}
+        self._tried: dict[tuple[float, int], Head] = {}
 
     def fit(self, settings: Settings, rows: np.ndarray | None = None, *, pseudo: Rows | None = None) -> Head:
         """The head on standardised features of these rows of D_t, all by default; see `problem` and `folded`."""
@@ -102,8 +106,11 @@ class Fitter:
         these heads. folds: (n,) the part each row belongs to."""
         said, beside = np.zeros((len(self.features), self.num_classes), np.float32), []
         other = self.standard.view(settings.flatten).of(others)
-        for part in np.unique(folds):
-            head = self.fit(settings, np.flatnonzero(folds != part))
+        for part in np.unique(folds).tolist():
+            problem, key = self.problem(settings, np.flatnonzero(folds != part)), (settings.flatten, part)
+            # Settings that are tried one after the other have heads that are near each other.
+            head = solve(problem, steps=min(self.steps, TRIAL_STEPS), start=self._tried.get(key))
+            self._tried[key] = head
             said[folds == part] = head.logits(self._x(settings.flatten)[folds == part])
             beside.append(head.logits(other))
         return said, np.mean(beside, axis=0) if beside else np.zeros((len(others), self.num_classes), np.float32)
