@@ -18,7 +18,7 @@ from adde_ray.artifacts.queries import asked_before
 from adde_ray.artifacts.run_dir import RoundDir, RunDir
 from adde_ray.config import Config
 from adde_ray.config_check import check_data, check_names
-from adde_ray.dataset import Data, load_dataset, seed_part
+from adde_ray.dataset import Data, labelled, load_dataset, seed_part
 from adde_ray.distributed.encoders import EncoderPool
 from adde_ray.distributed.generators import GeneratorPool
 from adde_ray.distributed.session import ensure_ray
@@ -89,7 +89,8 @@ def prepare(config: Config, run_: RunDir) -> Data:
     run_.on_stage(run_, "embedding", None)
     embedding = embed(config, meta, run_)
     pool = embedding.pool()
-    return Data(meta, embedding.splits(), pool, embedding.encode, leave_out(pool, config, run_))
+    splits = labelled(embedding.splits(), pool.sample)
+    return Data(meta, splits, pool, embedding.encode, leave_out(pool, config, run_))
 
 
 def rounds(

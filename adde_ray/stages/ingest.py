@@ -80,7 +80,7 @@ def prepare(config: Config) -> Prepared:
     splits = {name: table for name, table in gated.splits.items() if len(table)}
     pool = head if streamed else splits.get("pool", head)
     causes = _causes(rows.notes, rejected)
-    _check(splits, rows.classes, config, needed=("seed", "val") if streamed else tuple(NEEDED), causes=causes)
+    _check(splits, rows.classes, config, needed=() if streamed else ("pool",), causes=causes)
     for name in rows.splits:
         if len(rows.splits[name]) and name not in splits:
             raise _lost(name, rejected, config)
@@ -218,12 +218,14 @@ def _unique(name: str, rows: Rows, rejected: list[dict[str, str]]) -> pl.DataFra
 def _check(
     splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Config, needed: tuple[str, ...], causes: str
 ) -> None:
+    if not classes:
+        raise _lacking("seed", config, causes)
     if len(classes) < 2:
         raise UserError(
             f"fewer than two classes{causes}",
             where=_where(config),
             value=listing(classes) or None,
-            remedy="Label at least one sample of a second class",
+            remedy="Label at least one sample of a second class, or list the classes in data.classes",
         )
     for name in needed:
         if name not in splits:
@@ -234,11 +236,15 @@ CAUSES = 400
 """Characters of what may be behind an error, in its message."""
 
 NEEDED = {
-    "seed": ("no labelled sample to start from", "Label a few samples of each class: they are the seed set"),
-    "val": ("no labelled val sample", "Label at least two samples of a class, or hold a val split out yourself"),
+    "seed": (
+        "no labelled sample to start from, and no list of classes",
+        "Name the classes in data.classes or describe them in [data.describe] to start without a label;"
+        " or label a few samples of each class",
+    ),
     "pool": ("no unlabelled sample to choose from", "Add unlabelled samples: they are the pool"),
 }
-"""Split a run cannot do without -> what its lack is called, and what to do."""
+"""What a run cannot do without -> what its lack is called, and what to do. The seed set may be empty where the classes
+are known."""
 
 
 def _lacking(split: str, config: Config, causes: str) -> UserError:
@@ -275,7 +281,13 @@ def _counts(table: pl.DataFrame, classes: tuple[str, ...], multi: bool) -> dict[
 
 def _notes(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], multi: bool) -> list[str]:
     notes = []
+    if "seed" not in splits:
+        notes.append(f"A cold start: no sample is labelled, and {len(classes)} classes are known by name")
+    if "val" not in splits:
+        notes.append("No val sample: quality is not measured, unless on test, and steers nothing")
     for name, effect in (("seed", "the model starts without them"), ("val", "their recall cannot be watched")):
+        if name not in splits:
+            continue
         lacking = [c for c, count in _counts(splits[name], classes, multi).items() if not count]
         if lacking:
             notes.append(f"No {name} sample of {len(lacking)} of {len(classes)} classes, {effect}: {listing(lacking)}")

@@ -30,13 +30,15 @@ WEIGHTS, MEMBERS = "model/model.safetensors", "model/members.safetensors"
 def train(dataset: Dataset, context: RunContext, round_: RoundDir) -> learner.Model:
     """f trained on D_t and calibrated on val, kept as this round's checkpoint; or the kept one.
 
-    Fine-tuned, it is the head of f: it reads the features of this round's encoder, whose weights are kept beside it.
+    Without a labelled row see `_untrained`. Fine-tuned, it is the head of f: it reads the features of this round's
+    encoder, whose weights are kept beside it.
     """
     config, data = context.config, context.data
     if not (round_.root / MODEL).exists():
-        f = _alone(config.train)
+        f, val = _alone(config.train), data.splits["val"].features
+        if not len(dataset.labels):
+            return _untrained(context, round_)
         weights, loss = _head(dataset, data, f, config.run.seed, round_)
-        val = data.splits["val"].features
         if f.mode != "head":
             weights, encoder = _tuned(weights, dataset, data, config, round_, loss)
             val = encoder.encode(data.splits["val"].table[data.meta.modality])
@@ -46,12 +48,36 @@ def train(dataset: Dataset, context: RunContext, round_: RoundDir) -> learner.Mo
             own = config.train if f.mode == "head" else _here(config.train)
             members = _fit(dataset, data, own, config.run.seed, round_, loss)
             _keep(members, round_.root / MEMBERS)
-        classes, dims = data.meta.classes, dataset.features.shape[1]
-        temperature = _calibrated(weights, val, data, f).temperature
-        _keep(weights, round_.root / WEIGHTS)
-        settings = {"dims": dims, "classes": list(classes), "task": data.meta.task, "temperature": temperature}
-        write_json(round_.root / MODEL, settings | {"loss": asdict(loss)})
+        _keep_model(weights, _calibrated(weights, val, data, f).temperature, loss, data, round_)
     return load(round_, config.train)
+
+
+def _untrained(context: RunContext, round_: RoundDir) -> learner.Model:
+    """f before there is a label: a comparison with the classes' descriptions, else every class alike. Kept as any.
+
+    The encoder stays as it is in such a round, whatever `train.mode` says.
+    """
+    config, data = context.config, context.data
+    seed = derive_seed(config.run.seed, round_.t, "train")
+
+    def head(of: Train) -> dict[str, torch.Tensor]:
+        network = learner.build(data.pool.sample.features.shape[1], len(data.meta.classes), of, seed=seed)
+        return learner.uniform(network).state_dict()
+
+    if learner.num_heads(config.train) > 1:
+        _keep(head(config.train), round_.root / MEMBERS)
+    loss = Loss.offered(config.train)[0]
+    _keep_model(head(_alone(config.train)), 1.0, loss, data, round_, tuned=False)
+    return load(round_, config.train)
+
+
+def _keep_model(
+    weights: dict[str, torch.Tensor], temperature: float, loss: Loss, data: Data, round_: RoundDir, **more: bool
+) -> None:
+    _keep(weights, round_.root / WEIGHTS)
+    dims = data.pool.sample.features.shape[1]
+    settings = {"dims": dims, "classes": list(data.meta.classes), "task": data.meta.task, "temperature": temperature}
+    write_json(round_.root / MODEL, settings | {"loss": asdict(loss)} | more)
 
 
 def _keep(weights: dict[str, torch.Tensor], path: Path) -> None:
@@ -74,7 +100,7 @@ def load(round_: RoundDir, config: Train) -> learner.Model:
         settings["temperature"],
         ensemble=config.ensemble,
         members=network(MEMBERS, config) if learner.num_heads(config) > 1 else None,
-        tuned=config.mode != "head",
+        tuned=settings.get("tuned", config.mode != "head"),
         multi=settings.get("task") == "multi",
     )
 

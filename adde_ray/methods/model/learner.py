@@ -244,6 +244,70 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(best.x))
 
 
+MODERATE = 0.5
+"""What an untrained head is sure of in the mean, on a scale from guessing (0) to certainty (1)."""
+
+SHARPEST = 1e4
+"""The largest factor on cosines."""
+
+
+def uniform(network: Network) -> Network:
+    """`network`, by which every class is as likely as any other: f where nothing at all is known."""
+    nn.init.zeros_(network.head.weight)
+    nn.init.zeros_(network.head.bias)
+    return network
+
+
+@torch.no_grad()
+def from_prototypes(
+    network: Network, vectors: np.ndarray, known: np.ndarray, features: np.ndarray, *, multi: bool = False
+) -> Network:
+    """`network`, whose head compares with prototypes: f before there is a label, where classes are described.
+
+    A softmax over the cosine to each prototype, all around the mean of the pool, sharpened until the mean confidence
+    on the pool is half-way from guessing to certainty. Multi-label: a sigmoid for each, by which a class holds of one
+    row in as many as there are classes. vectors (C, d) with known (C,) bool: a class without a prototype is as likely
+    as the others are in the mean. features: (n, d) of n >= 1 rows of the pool, by whose mean length cosines are taken.
+    """
+    network.eval()
+    z, own = (network.body(torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))) for x in (features, vectors))
+    described, center = torch.from_numpy(known), z.mean(dim=0)
+    own = nn.functional.normalize(own[described] - own[described].mean(dim=0))
+    z = z - center
+    length = float(z.norm(dim=1).mean()) or 1.0
+    cosines = (z @ own.T / length).double().numpy()
+    weight, bias = own.mean(dim=0).repeat(len(vectors), 1), torch.zeros(len(vectors))
+    weight[described] = own
+    if multi:
+        scale = LIKELY / max(float(cosines.std()), 1 / SHARPEST)
+        least = np.quantile(cosines, 1 - 1 / len(vectors), axis=0)
+        weight[~described], bias[~described] = 0.0, -float(np.log(max(len(vectors) - 1, 1)))
+        bias[described] = torch.from_numpy(-scale * least).float()
+    else:
+        scale = _sharpness(cosines)
+    weight *= scale / length
+    network.head.weight.copy_(weight.repeat(network.heads, 1))
+    network.head.bias.copy_((bias - weight @ center).repeat(network.heads))
+    return network
+
+
+LIKELY = 2.0
+"""Multi-label: logits of an untrained head for a standard deviation of the cosines."""
+
+
+def _sharpness(cosines: np.ndarray) -> float:
+    """The factor on cosines (n, k) at which the mean confidence is `MODERATE`."""
+    chance = 1 / cosines.shape[1]
+    wanted = chance + MODERATE * (1 - chance)
+    below = cosines - cosines.max(axis=1, keepdims=True)
+    low, high = 0.0, float(np.log(SHARPEST))
+    for _ in range(30):
+        middle = (low + high) / 2
+        sure = (1 / np.exp(np.exp(middle) * below).sum(axis=1)).mean()
+        low, high = (middle, high) if sure < wanted else (low, middle)
+    return float(np.exp(low))
+
+
 Learner = Callable[[int, int, Train], Network]
 """Dimensions of the features, number of classes, settings → a network, initialised by torch's own generator."""
 
