@@ -13,6 +13,7 @@ from adde_ray.artifacts.queries import asked_rows, features_of, payloads
 from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.artifacts.schema import DATASET, Meta, Split, frame, with_payload
 from adde_ray.labels import holds
+from adde_ray.methods.descriptions import Prototypes
 from adde_ray.pool.shards import Pool
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class Data:
     splits: all but the pool; seed set and val are always there, empty without a labelled sample. encode: payloads →
     (n, d) float32 features, for samples made later. left_out: ids of pool rows nobody is asked about. frozen: where
     this is a round's data with the features of its fine-tuned encoder, that with the frozen one's; what is kept with
-    samples (in synthetic.parquet, asked.parquet) are the frozen ones.
+    samples (in synthetic.parquet, asked.parquet) are the frozen ones. prototypes: what the classes' descriptions are
+    among the frozen features; None where none is described, and with a fine-tuned encoder's features.
     """
 
     meta: Meta
@@ -35,6 +37,7 @@ class Data:
     encode: Encoding
     left_out: frozenset[str] = frozenset()
     frozen: Data | None = None
+    prototypes: Prototypes | None = None
 
     @cached_property
     def reference(self) -> Split:

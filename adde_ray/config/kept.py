@@ -25,9 +25,11 @@ PLACES = ("data.path", "data.pool", "data.labels", "data.roots", "data.describe"
 def parse(tree: dict, *, where: object) -> Config:
     """The config of a run, of whose plugins nothing is imported. Keys that are no longer known are passed over.
 
-    Raises UserError.
+    What a later version would do by itself, a run that began before does not. Raises UserError.
     """
     tree = copy.deepcopy(tree)
+    if isinstance(tree.get("data"), dict):
+        tree["data"].setdefault("describe", "none")
     while True:
         try:
             return Config.model_validate(tree, context=KEPT)

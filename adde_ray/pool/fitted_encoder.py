@@ -81,6 +81,15 @@ class Encoding:
             return self._encode(pl.Series(self.modality, phrases, dtype=pl.String))
         return encoders.encode_texts(self._encoder, phrases)
 
+    @property
+    def reads_words(self) -> bool:
+        """Whether `texts` may be worth asking: a model of images has to be loaded before it says."""
+        return self.modality == "text" or hasattr(self._encoder, "encode_texts")
+
+    def count_tokens(self, words: list[str]) -> list[int] | None:
+        """How many pieces the encoder's tokenizer cuts each word into; None where it has none."""
+        return encoders.count_tokens(self._encoder, words)
+
     def tuned(self, train: Train, weights: Path) -> Tuned:
         """It as fine-tuned in some round."""
         return Tuned(self.settings, self.modality, self.folder, train, weights)

@@ -61,8 +61,12 @@ def _untrained(context: RunContext, round_: RoundDir) -> learner.Model:
     seed = derive_seed(config.run.seed, round_.t, "train")
 
     def head(of: Train) -> dict[str, torch.Tensor]:
-        network = learner.build(data.pool.sample.features.shape[1], len(data.meta.classes), of, seed=seed)
-        return learner.uniform(network).state_dict()
+        known, features = data.prototypes, data.pool.sample.features
+        network = learner.build(features.shape[1], len(data.meta.classes), of, seed=seed)
+        if known is None:
+            return learner.uniform(network).state_dict()
+        multi = data.meta.multi
+        return learner.from_prototypes(network, known.vectors, known.known, features, multi=multi).state_dict()
 
     if learner.num_heads(config.train) > 1:
         _keep(head(config.train), round_.root / MEMBERS)

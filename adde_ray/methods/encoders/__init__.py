@@ -109,6 +109,12 @@ def encode_texts(encoder: Encoder, phrases: list[str]) -> np.ndarray | None:
     return None if reads is None else reads(phrases)
 
 
+def count_tokens(encoder: Encoder, words: list[str]) -> list[int] | None:
+    """How many pieces the encoder's tokenizer cuts each word into; None where it has no tokenizer."""
+    counts = getattr(encoder, "count_tokens", None)
+    return None if counts is None else counts(words)
+
+
 class Raw:
     """Vectors as they are: centred on the fit's mean and divided by their root mean square distance from it."""
 
@@ -245,6 +251,10 @@ class Reduced:
         found = encode_texts(self.encoder, phrases)
         return None if found is None else (found @ self.components.T).astype(np.float32)
 
+    def count_tokens(self, words: list[str]) -> list[int] | None:
+        """How many pieces the encoder's tokenizer cuts each word into; None where it has none."""
+        return count_tokens(self.encoder, words)
+
     def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The encoder's state under inner.*, with the mean (d,) and the components (k, d)."""
         arrays, settings = self.encoder.save()
@@ -268,4 +278,7 @@ _ENCODERS: dict[str, Any] = {
 }
 ENCODERS: Registry[Any] = Registry("encoder", _ENCODERS, where="encoder.name", also=("auto",))
 
-__all__ = ["AUTO", "ENCODERS", "Encoder", "better", "decode_images", "encode_images", "encode_texts", "make", "resolve"]
+__all__ = [
+    "AUTO", "ENCODERS", "Encoder", "better", "count_tokens", "decode_images", "encode_images", "encode_texts", "make",
+    "resolve",
+]  # fmt: skip

@@ -76,9 +76,7 @@ class Transformer:
             return self.encode(pl.Series(phrases, dtype=pl.String))
         if not (hasattr(self._model, "get_text_features") and hasattr(self._model, "get_image_features")):
             return None
-        assert self.name is not None, "it is loaded"
-        with _quietly():
-            tokenizer = self._part("tokenizer", location(self.name), revision=self.revision, trust_remote_code=False)
+        tokenizer = self._tokenizer()
         limit = self._model.config.text_config.max_position_embeddings
         # SigLIP was trained on texts padded to their full length, and pools the last place.
         padding = "max_length" if self._model.config.model_type.startswith("siglip") else True
@@ -87,6 +85,27 @@ class Transformer:
         with torch.inference_mode():
             pooled = _tensor(self._model.get_text_features(**{name: x.to(device) for name, x in tokens.items()}))
             return torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
+
+    def count_tokens(self, words: list[str]) -> list[int] | None:
+        """How many tokens each word is, one a letter where it is unknown; None where the model reads no texts.
+
+        Raises UserError: the model or its tokenizer cannot be loaded.
+        """
+        self._load()
+        if self.modality != "text" and not hasattr(self._model, "get_text_features"):
+            return None
+        tokenizer = self._processor if self.modality == "text" else self._tokenizer()
+        found = map(tokenizer.tokenize, words)
+        unknown = tokenizer.unk_token
+        return [
+            len(word) if unknown in of and len(word) > 1 else len(of) for word, of in zip(words, found, strict=True)
+        ]
+
+    def _tokenizer(self) -> Any:
+        """That of the text tower beside images."""
+        assert self.name is not None, "it is loaded"
+        with _quietly():
+            return self._part("tokenizer", location(self.name), revision=self.revision, trust_remote_code=False)
 
     # --- being fine-tuned, see methods.finetune -----------------------------------------------------------
 

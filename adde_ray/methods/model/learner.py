@@ -258,38 +258,46 @@ def uniform(network: Network) -> Network:
     return network
 
 
-@torch.no_grad()
 def from_prototypes(
     network: Network, vectors: np.ndarray, known: np.ndarray, features: np.ndarray, *, multi: bool = False
 ) -> Network:
     """`network`, whose head compares with prototypes: f before there is a label, where classes are described.
 
-    A softmax over the cosine to each prototype, all around the mean of the pool, sharpened until the mean confidence
-    on the pool is half-way from guessing to certainty. Multi-label: a sigmoid for each, by which a class holds of one
-    row in as many as there are classes. vectors (C, d) with known (C,) bool: a class without a prototype is as likely
-    as the others are in the mean. features: (n, d) of n >= 1 rows of the pool, by whose mean length cosines are taken.
+    A softmax over the cosine to each prototype, the samples around their mean and the prototypes around theirs,
+    sharpened until the mean confidence is half-way from guessing to certainty. Multi-label: a sigmoid for each, by
+    which a class holds of one row in as many as there are classes. vectors (C, d) with known (C,) bool: a class without
+    a prototype is as likely as the others are in the mean. features: (n, d) of n >= 1 pool rows sorted by sample_id.
     """
-    network.eval()
-    z, own = (network.body(torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))) for x in (features, vectors))
-    described, center = torch.from_numpy(known), z.mean(dim=0)
-    own = nn.functional.normalize(own[described] - own[described].mean(dim=0))
-    z = z - center
-    length = float(z.norm(dim=1).mean()) or 1.0
-    cosines = (z @ own.T / length).double().numpy()
-    weight, bias = own.mean(dim=0).repeat(len(vectors), 1), torch.zeros(len(vectors))
-    weight[described] = own
+    model = Model(network, 1.0)
+    z = model.embed(np.ascontiguousarray(features[:: -(-len(features) // MAX_ROWS)], dtype=np.float32))
+    z, own = z.astype(np.float64), model.embed(vectors[known]).astype(np.float64)
+    center, own = z.mean(axis=0), _directions(own - own.mean(axis=0))
+    z -= center
+    length = float(np.linalg.norm(z, axis=1).mean()) or 1.0
+    cosines = z @ own.T / length
+    weight, bias = np.tile(own.mean(axis=0), (len(vectors), 1)), np.zeros(len(vectors))
+    weight[known] = own
     if multi:
         scale = LIKELY / max(float(cosines.std()), 1 / SHARPEST)
         least = np.quantile(cosines, 1 - 1 / len(vectors), axis=0)
-        weight[~described], bias[~described] = 0.0, -float(np.log(max(len(vectors) - 1, 1)))
-        bias[described] = torch.from_numpy(-scale * least).float()
+        weight[~known], bias[~known] = 0.0, -np.log(max(len(vectors) - 1, 1))
+        bias[known] = -scale * least
     else:
         scale = _sharpness(cosines)
     weight *= scale / length
-    network.head.weight.copy_(weight.repeat(network.heads, 1))
-    network.head.bias.copy_((bias - weight @ center).repeat(network.heads))
+    with torch.no_grad():  # rounded to float32, which hides in what order the sums were taken
+        network.head.weight.copy_(torch.from_numpy(np.tile(weight, (network.heads, 1))))
+        network.head.bias.copy_(torch.from_numpy(np.tile(bias - weight @ center, network.heads)))
     return network
 
+
+def _directions(x: np.ndarray) -> np.ndarray:
+    """The rows of x at unit length; one of length 0 stays."""
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+MAX_ROWS = 5_000
+"""Rows of the pool by which an untrained head is sharpened, at most."""
 
 LIKELY = 2.0
 """Multi-label: logits of an untrained head for a standard deviation of the cosines."""
