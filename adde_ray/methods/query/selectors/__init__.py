@@ -39,7 +39,7 @@ def scores_nothing(selector: str, num_labelled: int) -> bool:
     """Whether all candidates score alike to the default selector: while so many samples are labelled, none.
 
     Scores rest on no label then, and the best of them repeat what f happens to be unsure of. Of BANKING77's 77 intents
-    a first batch of 100 by score showed 40, or 53 where names describe them; with equal scores 70, at random 50.
+    a first batch of 100 by score showed 40, or 53 where names describe them; with equal scores 67, at random 50.
     """
     return selector == "batch_greedy" and not num_labelled
 
