@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
+from adde_ray.artifacts import descriptions
 from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.config import Config, kept, plugins
 from adde_ray.distributed import signals
@@ -184,6 +185,7 @@ def run(
         from adde_ray.loop import run as run_loop  # seconds of imports, under the spinner
 
         summary = run_loop(parsed, folder, resume=resume, watch=table.add, on_stage=table.began)
+    _tell_notes(descriptions.notes(RunDir.at(folder)))
     _tell(summary, folder)
 
 

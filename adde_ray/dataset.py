@@ -13,6 +13,7 @@ from adde_ray.artifacts.queries import asked_rows, features_of, payloads
 from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.artifacts.schema import DATASET, Meta, Split, frame, with_payload
 from adde_ray.labels import holds
+from adde_ray.methods.descriptions import Prototypes
 from adde_ray.pool.shards import Pool
 
 if TYPE_CHECKING:
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 class Data:
     """The ingested data with its frozen-encoder features: everything a run knows before its first round.
 
-    splits: all but the pool. encode: payloads → (n, d) float32 features, for samples made later. left_out: ids of pool
-    rows nobody is asked about. frozen: where this is a round's data with the features of its fine-tuned encoder, that
-    with the frozen one's; what is kept with samples (in synthetic.parquet, asked.parquet) are the frozen ones.
+    splits: all but the pool; seed set and val are always there, empty without a labelled sample. encode: payloads →
+    (n, d) float32 features, for samples made later. left_out: ids of pool rows nobody is asked about. frozen: where
+    this is a round's data with the features of its fine-tuned encoder, that with the frozen one's; what is kept with
+    samples (in synthetic.parquet, asked.parquet) are the frozen ones. prototypes: what the classes' descriptions are
+    among the frozen features; None where none is described, and with a fine-tuned encoder's features.
     """
 
     meta: Meta
@@ -34,6 +37,7 @@ class Data:
     encode: Encoding
     left_out: frozenset[str] = frozenset()
     frozen: Data | None = None
+    prototypes: Prototypes | None = None
 
     @cached_property
     def reference(self) -> Split:
@@ -74,6 +78,13 @@ class Dataset:
         return int((self.table["origin"] == "synthetic").sum())
 
 
+def labelled(splits: dict[str, Split], pool: Split) -> dict[str, Split]:
+    """`splits` as `Data` has them. pool: some rows of the pool, whose columns and features those of an empty split are
+    like."""
+    empty = Split(pool.table.clear(), pool.features[:0])
+    return {name: empty for name in ("seed", "val") if name not in splits} | splits
+
+
 def seed_part(data: Data) -> pl.DataFrame:
     """D_0: the seed set as a dataset part."""
     table = data.splits["seed"].table
@@ -95,7 +106,7 @@ def load_dataset(run: RunDir, t: int, data: Data) -> Dataset:
     known = dict(zip(seed.ids, seed.features, strict=True)) | _made_features(made, run, t, data)
     known |= dict(zip(asked_ids, asked_features, strict=True))
     groups = [_groups(split.table, data) for split in (seed, *asked)]
-    features = np.stack([known[i] for i in ids]).astype(np.float32)
+    features = np.array([known[i] for i in ids], dtype=np.float32).reshape(len(ids), seed.features.shape[1])
     of_sample = table.select("sample_id").join(pl.concat(groups), on="sample_id", how="left", maintain_order="left")
     labels = data.meta.numbers(table["label"])
     counts = holds(labels, len(data.meta.classes)).sum(axis=0)

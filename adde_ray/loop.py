@@ -18,7 +18,7 @@ from adde_ray.artifacts.queries import asked_before
 from adde_ray.artifacts.run_dir import RoundDir, RunDir
 from adde_ray.config import Config
 from adde_ray.config_check import check_data, check_names
-from adde_ray.dataset import Data, load_dataset, seed_part
+from adde_ray.dataset import Data, labelled, load_dataset, seed_part
 from adde_ray.distributed.encoders import EncoderPool
 from adde_ray.distributed.generators import GeneratorPool
 from adde_ray.distributed.session import ensure_ray
@@ -29,6 +29,7 @@ from adde_ray.stages import resuming
 from adde_ray.stages.acquire import acquire
 from adde_ray.stages.adapt import adapt
 from adde_ray.stages.analyse import analyse
+from adde_ray.stages.describe import describe
 from adde_ray.stages.embed import embed
 from adde_ray.stages.grow import grow
 from adde_ray.stages.ingest import ingest
@@ -89,7 +90,9 @@ def prepare(config: Config, run_: RunDir) -> Data:
     run_.on_stage(run_, "embedding", None)
     embedding = embed(config, meta, run_)
     pool = embedding.pool()
-    return Data(meta, embedding.splits(), pool, embedding.encode, leave_out(pool, config, run_))
+    splits, left_out = labelled(embedding.splits(), pool.sample), leave_out(pool, config, run_)
+    prototypes = describe(config, meta, embedding.encode, pool.sample, run_)
+    return Data(meta, splits, pool, embedding.encode, left_out, prototypes=prototypes)
 
 
 def rounds(

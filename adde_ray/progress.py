@@ -129,7 +129,7 @@ def cells(name: str, record: dict, val: dict, test: dict) -> list[str]:
         str(record["num_labels"]),
         str(record["num_samples"]),
         str(record["num_synthetic"]),
-        f"{val['macro_f1']:.3f}",
+        f"{val['macro_f1']:.3f}" if val else "–",
         f"{test['macro_f1']:.3f}" if test else "–",
         f"{record['diversity']['m_div']:.3f}",
         str(record["gaps"]["open"]),
@@ -142,7 +142,7 @@ def weights_text(weights: dict) -> str:
 
 
 def _figure(val: dict, test: dict) -> str:
-    return f"{(test or val)['macro_f1']:.3f}"
+    return f"{(test or val)['macro_f1']:.3f}" if test or val else "–"
 
 
 def _figures(run: RunDir) -> dict[int, str]:

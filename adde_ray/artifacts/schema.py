@@ -162,6 +162,17 @@ SEMANTIC = pa.schema(
 )
 
 
+# embeddings/<fingerprint>/descriptions-<fingerprint>.parquet: the classes that are described, sorted.
+DESCRIPTIONS = pa.schema(
+    [
+        ("label", pa.string()),
+        ("source", pa.string()),  # name | words | files
+        ("described_by", pa.list_(pa.string())),  # the phrases, or the sample_ids of ingest/examples.parquet
+        ("features", pa.list_(pa.float32())),  # the class's prototype, as long as the samples' features in the mean
+    ]
+)
+
+
 def with_payload(schema: pa.Schema, modality: str) -> pa.Schema:
     """`schema` followed by the payload column of `modality`."""
     return schema.append(pa.field(modality, PAYLOAD_TYPES[modality]))

@@ -95,7 +95,48 @@ ClassName = Annotated[Label, AfterValidator(_name)]
 """A class as tables' labels are read: NFC, without blanks at its ends, numbers and booleans in one form."""
 
 
-class FilesData(Section):
+def _phrase(value: str) -> str:
+    if not value.strip():
+        raise ValueError("should be a few words, or left out")
+    return value.strip()
+
+
+Phrase = Annotated[str, Field(max_length=1000), AfterValidator(_phrase)]
+"""What a class is, in words."""
+
+
+class Examples(Section):
+    """Files that show what a class is, instead of words."""
+
+    files: Annotated[tuple[Location, ...], Field(min_length=1, max_length=100)]
+    """Image files of the class; they describe it, and are no labelled samples."""
+
+
+Description = Phrase | Annotated[tuple[Phrase, ...], Field(min_length=1, max_length=100)] | Examples
+
+
+class Described(Section):
+    """What every source has."""
+
+    describe: (
+        Literal["names", "none"] | Annotated[dict[ClassName, Description], Field(min_length=1, max_length=MANY)]
+    ) = "names"
+    """What the classes are, by which f knows them before there is a label. names: by what they are called, where these
+    are words; none: not at all; or a table, [data.describe]: class = a few words, a list of phrases, or
+    {files = [example images]}. Classes that it leaves out go by their names."""
+
+    @property
+    def described(self) -> tuple[str, ...]:
+        """The classes of the table, sorted: the label list, where there is no other and no label."""
+        return () if isinstance(self.describe, str) else tuple(sorted(self.describe))
+
+    @property
+    def known_classes(self) -> tuple[str, ...]:
+        """The classes as far as the config alone says what they are: enough to begin without a label."""
+        return getattr(self, "classes", ()) or self.described
+
+
+class FilesData(Described):
     """What every source that reads files has: besides, a `path`, and `size` where images are resized to it."""
 
     max_rejected: float = Field(default=0.05, ge=0, le=1)
@@ -109,6 +150,9 @@ class FilesData(Section):
 class ClassFolders(FilesData):
     """Files in class folders: `<path>/labelled/<class>/…` and `<path>/unlabelled/…`."""
 
+    classes: tuple[ClassName, ...] = Field(default=(), max_length=MANY)
+    """The label list. Empty: every class folder there is, or the classes described. With either, labelled/ may be
+    missing, and the images may lie in the folder itself."""
     val_fraction: float = Field(default=0.2, gt=0, lt=0.9)
     """Share of labelled drawn for val when there is no val folder."""
     test_fraction: float = Field(default=0.0, ge=0, lt=0.9)
@@ -125,7 +169,7 @@ class LabelledRows(FilesData):
     split_column: Label | None = None
     """Column that says each row's split. A pool row's label is shown to nothing but the simulated annotator."""
     classes: tuple[ClassName, ...] = Field(default=(), max_length=MANY)
-    """The label list. Empty: every label that occurs in the labelled rows."""
+    """The label list. Empty: every label that occurs in the labelled rows; without one, the classes described."""
     subgroup_columns: tuple[Label, ...] = Field(default=(), max_length=1000)
     """Attributes whose representation is watched (sex, site, …)."""
     val_fraction: float = Field(default=0.2, gt=0, lt=0.9)
@@ -134,7 +178,7 @@ class LabelledRows(FilesData):
     """Share of the labelled rows drawn for test; 0 = no test split."""
 
 
-class DigitsData(Section):
+class DigitsData(Described):
     """scikit-learn's 1,797 handwritten digits as a long-tailed pool; needs no files."""
 
     source: Literal["digits"]
@@ -317,7 +361,8 @@ class HubData(FilesData):
     """Class of each row: a ClassLabel feature or strings. Null and -1 mean unlabelled. Lists of either make it a
     multi-label task; a column `unknown` of the same kind has the classes nobody could tell."""
     classes: tuple[ClassName, ...] = Field(default=(), max_length=MANY)
-    """The label list. Empty: the names of the ClassLabel feature, else every label there is."""
+    """The label list. Empty: the names of the ClassLabel feature, else every label there is, else the classes
+    described."""
     subgroup_columns: tuple[Label, ...] = Field(default=(), max_length=1000)
     """Attributes whose representation is watched."""
     size: int = Field(default=32, ge=4, le=1024)

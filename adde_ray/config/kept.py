@@ -18,16 +18,18 @@ from adde_ray.config.documents import read_json
 from adde_ray.config.validation import mistakes
 from adde_ray.errors import UserError
 
-PLACES = ("data.path", "data.pool", "data.labels", "data.roots", "encoder.model")
-"""Keys whose value is a path that may be relative."""
+PLACES = ("data.path", "data.pool", "data.labels", "data.roots", "data.describe", "encoder.model")
+"""Keys whose value is a path that may be relative, or has some."""
 
 
 def parse(tree: dict, *, where: object) -> Config:
     """The config of a run, of whose plugins nothing is imported. Keys that are no longer known are passed over.
 
-    Raises UserError.
+    What a later version would do by itself, a run that began before does not. Raises UserError.
     """
     tree = copy.deepcopy(tree)
+    if isinstance(tree.get("data"), dict):
+        tree["data"].setdefault("describe", "none")
     while True:
         try:
             return Config.model_validate(tree, context=KEPT)
@@ -85,6 +87,8 @@ def _source_first(keys: Iterable[str]) -> list[str]:
 
 def _same_place(old: object, new: object) -> bool:
     """Whether two paths are one; a relative one may have been relative to another folder."""
+    if isinstance(old, dict) and isinstance(new, dict):  # data.describe, of whose values example files are paths
+        return old.keys() == new.keys() and all(old[key] == new[key] or _same_files(old[key], new[key]) for key in old)
     if isinstance(old, list) and isinstance(new, list):
         return len(old) == len(new) and all(a == b or _same_place(a, b) for a, b in zip(old, new, strict=True))
     if not isinstance(old, str) or not isinstance(new, str) or "://" in old + new:
@@ -92,6 +96,11 @@ def _same_place(old: object, new: object) -> bool:
     old, new = Path(old).expanduser(), Path(new).expanduser().resolve()
     below = tuple(part for part in old.parts if part != "..")
     return old.resolve() == new or (not old.is_absolute() and new.parts[-len(below) :] == below)
+
+
+def _same_files(old: object, new: object) -> bool:
+    """Whether two classes are described by the same example files."""
+    return isinstance(old, dict) and isinstance(new, dict) and _same_place(old.get("files"), new.get("files"))
 
 
 def _drop(tree: Any, loc: tuple) -> bool:

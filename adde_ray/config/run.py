@@ -544,6 +544,10 @@ def resolve_paths(tree: dict, folder: Path) -> None:
 
     if isinstance(data, dict):
         data |= {key: resolved(data[key]) for key in ("path", "pool", "labels", "roots") if key in data}
+        described = data.get("describe")
+        for examples in described.values() if isinstance(described, dict) else ():
+            if isinstance(examples, dict) and "files" in examples:
+                examples["files"] = resolved(examples["files"])
     if isinstance(encoder, dict) and isinstance(encoder.get("model"), str):
         model = str(folder / os.path.expanduser(encoder["model"]))
         encoder["model"] = model if os.path.isdir(model) else encoder["model"]

@@ -88,8 +88,8 @@ def _cells(told: dict) -> tuple[str, ...]:
 def _where(told: dict | None) -> str:
     if told is None:
         return "no round"
-    test = f", test {told['test']:.3f}" if "test" in told else ""
-    return f"{told['num_labels']:>5} labels, F1 val {told['val']:.3f}{test}"
+    figures = [f"{split} {told[split]:.3f}" for split in ("val", "test") if split in told]
+    return f"{told['num_labels']:>5} labels, F1 {', '.join(figures) or '–'}"
 
 
 def _duration(minutes: float) -> str:

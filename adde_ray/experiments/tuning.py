@@ -196,8 +196,8 @@ class _Worker(tune.Trainable):
 
 
 def _told(metrics: dict, metric: str | None) -> dict[str, Any]:
-    told = {"round": metrics["round"], "num_labels": metrics["num_labels"], "val": metrics["val"]["macro_f1"]}
-    told |= {"test": metrics["test"]["macro_f1"]} if metrics["test"] else {}
+    told = {name: metrics[name] for name in ("round", "num_labels")}
+    told |= {split: metrics[split]["macro_f1"] for split in ("val", "test") if metrics[split]}
     return told | ({} if metric is None else {"value": _figure(metrics, metric)})
 
 

@@ -12,16 +12,19 @@ import unicodedata
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from statistics import median
 
 import numpy as np
 import polars as pl
 
+from adde_ray.artifacts.descriptions import unread
 from adde_ray.artifacts.schema import SPLITS
 from adde_ray.config import Config
-from adde_ray.config.data import FilesData
+from adde_ray.config.data import Examples, FilesData
 from adde_ray.errors import UserError
 from adde_ray.methods import encoders
+from adde_ray.methods.descriptions import phrases
 from adde_ray.methods.synthesis.generators import generator_for
 from adde_ray.sources.rows import listing
 from adde_ray.sources.storage.files import at, open_file
@@ -60,7 +63,7 @@ NUMBER = r"[+-]?(\d{1,200}\.?\d{0,200}|\.\d{1,200})([eE][+-]?\d{1,2})?"
 
 def told(config: Config, prepared: Prepared) -> list[str]:
     """Lines on what the run would work with."""
-    return [*counts(prepared), parts(config, prepared), first_score(config, prepared)]
+    return [*counts(prepared), parts(config, prepared), first_score(config, prepared), *descriptions(config, prepared)]
 
 
 def warned(config: Config, prepared: Prepared) -> list[str]:
@@ -79,10 +82,12 @@ def warned(config: Config, prepared: Prepared) -> list[str]:
 def counts(prepared: Prepared) -> list[str]:
     """A table of labelled rows by class and split: all classes, or those with the fewest rows in the seed set."""
     by_split = prepared.class_counts
+    if not by_split:
+        return []
     splits = [name for name in SPLITS if name in by_split]
     classes = prepared.meta.classes
     if len(classes) > SHOWN:
-        classes = sorted(classes, key=lambda c: (by_split["seed"].get(c, 0), c))[:SHOWN]
+        classes = sorted(classes, key=lambda c: (by_split.get("seed", {}).get(c, 0), c))[:SHOWN]
     width = max(min(max(map(len, classes)), 32), 5)
     rows = [f"  {'class':<{width}} " + " ".join(f"{name:>6}" for name in splits)]
     for name in classes:
@@ -111,9 +116,11 @@ def _auto(setting: str) -> str:
 def first_score(config: Config, prepared: Prepared) -> str:
     """How well a linear model on the run's features tells the labels there are, by cross-validation; or why not."""
     lead = "features: "
-    labelled = pl.concat(
-        [prepared.splits[name].select("sample_id", "label", prepared.meta.modality) for name in ("seed", "val")]
-    ).drop_nulls("label")
+    there = [prepared.splits[name] for name in ("seed", "val") if name in prepared.splits]
+    if not there:
+        return f"{lead}not scored, no sample is labelled"
+    labelled = pl.concat([table.select("sample_id", "label", prepared.meta.modality) for table in there])
+    labelled = labelled.drop_nulls("label")
     enough = labelled.filter(pl.len().over("label") >= FOLDS)
     if prepared.meta.multi:
         return f"{lead}not scored, several classes may hold at once"
@@ -137,6 +144,44 @@ def first_score(config: Config, prepared: Prepared) -> str:
         encoders.resolve(config.encoder, prepared.meta.modality), sized=hasattr(config.data, "size")
     )
     return said if f1 >= guessed + LITTLE or remedy is None else f"{said}. They tell little: try {remedy}"
+
+
+def descriptions(config: Config, prepared: Prepared) -> list[str]:
+    """Which classes are described by what, and what is said of any that counts for nothing."""
+    setting, meta = getattr(config.data, "describe", "none"), prepared.meta
+    lead, by_files = "descriptions: ", prepared.examples["label"].unique() if len(prepared.examples) else []
+    if setting == "none" or meta.modality == "vector":
+        return [f"{lead}none"] if setting == "none" else unread(_in_words(setting))
+    try:
+        reads, said = _said(config, prepared)
+    except UserError:  # of the model, told of elsewhere
+        return []
+    source = dict.fromkeys(by_files, "files") | {name: source for name, (source, _) in said.items()}
+    ways = {"name": "by name", "words": "in words", "files": "by example files"}
+    told = [
+        f"{len(those)} {'class' if len(those) == 1 else 'classes'} {how} ({listing(those, 5)})"
+        for way, how in {**ways, None: "by nothing"}.items()
+        if (those := [name for name in meta.classes if source.get(name) == way])
+    ]
+    if not source and reads and setting == "names":
+        told = ["none, the names of the classes are codes; [data.describe] can say what they are"]
+    elif not source:
+        told = ["none, the encoder reads no words; [data.describe] can name example files"]
+    return [lead + "; ".join(told), *([] if reads else unread(_in_words(setting)))]
+
+
+def _said(config: Config, prepared: Prepared) -> tuple[bool, dict]:
+    """Whether the encoder reads words, and what it would read of each class. Raises UserError: no such model."""
+    modality = prepared.meta.modality
+    encoder = encoders.make(config.encoder, modality)
+    if modality != "text" and encoders.encode_texts(encoder, ["a"]) is None:
+        return False, {}
+    return True, phrases(config.data.describe, prepared.meta.classes, partial(encoders.count_tokens, encoder))
+
+
+def _in_words(setting: str | dict) -> list[str]:
+    """The classes that a table describes in words."""
+    return [] if isinstance(setting, str) else sorted(n for n, of in setting.items() if not isinstance(of, Examples))
 
 
 def _features(config: Config, prepared: Prepared, rows: pl.DataFrame) -> np.ndarray:
@@ -263,7 +308,7 @@ def folded(name: str) -> str:
 
 def odd_labels(config: Config, prepared: Prepared) -> str | None:
     """Labels that look like something else than classes."""
-    if getattr(config.data, "classes", ()) or prepared.meta.multi:
+    if getattr(config.data, "known_classes", ()) or prepared.meta.multi:
         return None
     totals = [sum(by.get(c, 0) for by in prepared.class_counts.values()) for c in prepared.meta.classes]
     once, number, rows = sum(total <= 1 for total in totals), len(totals), sum(totals)

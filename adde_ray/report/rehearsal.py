@@ -69,13 +69,16 @@ class Rehearsal:
 
 
 def rehearsal(run: RunDir) -> Rehearsal | None:
-    """None where no random selection was finished beside the run, or a model or features that it takes are gone."""
+    """None where no random selection was finished beside the run, there is neither test nor val, or a model or features
+    that it takes are gone."""
     beside = RunDir(run.root / "baselines" / RANDOM)
     ends = [rounds[-1] for of in (run, beside) if (rounds := of.rounds())]
     if len(ends) < 2 or any(not end.manifest["stop_reason"] or not (end.root / MODEL).exists() for end in ends):
         return None
     metrics = [end.metrics for end in ends]
-    split = "test" if all(m["test"] for m in metrics) else "val"
+    split = next((name for name in ("test", "val") if all(m[name] for m in metrics)), None)
+    if split is None:
+        return None
     meta = Meta.from_json(read_json(run.root / "ingest" / "meta.json"))
     labels = meta.numbers(read_table(run.root / "ingest" / f"{split}.parquet", "label")["label"])
     files = [path for end in ends if (path := _features(end, run.root, split)) is not None]
@@ -118,8 +121,9 @@ def _advice(run: RunDir, meta: Meta, found: Judged, worst: Worst | None, level: 
         tips.append(f"try {text}: better features gain more than any choice of samples")
     if worst and worst[1] < max(LOST, worst[2] - FELL):
         tips.append(f"put more examples of {worst[0]} into the seed set: its recall is {worst[1]:.3f}")
-    rows = count(read_table(run.root / "ingest" / "val.parquet", "label")["label"], meta.classes, multi=meta.multi)
-    label, fewest = min(rows.items(), key=lambda item: (item[1], item[0]))
+    val = run.root / "ingest" / "val.parquet"
+    held = read_table(val, "label")["label"] if val.exists() else []
+    label, fewest = min(count(held, meta.classes, multi=meta.multi).items(), key=lambda item: (item[1], item[0]))
     if fewest < VAL_ROWS:
         tips.append(f"label more val rows, {VAL_ROWS} of each class: {label} has {fewest}")
     if _wrong_answers(config):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adde_ray.artifacts.descriptions import notes
 from adde_ray.artifacts.run_dir import RoundDir, RunDir, read_json
 from adde_ray.artifacts.schema import ACTIONS
 from adde_ray.errors import UserError
@@ -18,7 +19,8 @@ def summarise(run: RunDir) -> dict:
     num_labels (annotations bought: as many, or none where the model answers for itself), num_samples, num_synthetic,
     answers (action -> samples, those of a round under way included), set_aside (gate -> rows), dataset_fingerprint,
     rounds, under_way (what is known of a round that is not done; None before it has been analysed), baselines (name ->
-    the same record), notes (what people changed or saved elsewhere, which counts for nothing, a sentence each), and
+    the same record), notes (what people changed, saved elsewhere or said of classes that counts for nothing, a sentence
+    each), and
     while people are waited for review (see `_awaited`).
     Each of rounds: round, num_asked, num_labels, num_samples, num_synthetic, answers (action -> samples), weights,
     diversity, quality (on val), test, ood, gaps, adaptation, seconds (by stage); and, as in metrics.json, fairness,
@@ -44,7 +46,7 @@ def summarise(run: RunDir) -> dict:
         "set_aside": set_aside(run),
         "dataset_fingerprint": None if dataset is None else run.dataset_fingerprint(),
         "rounds": rounds,
-        "notes": changed_answers(run),
+        "notes": [*changed_answers(run), *notes(run)],
         "under_way": _under_way(run, committed, seconds),
     }
     if record["status"] == "awaiting_review":

@@ -42,7 +42,7 @@ def read(config: NpyData, *, seed: int) -> Rows:
         matrix = _header(path)
     except OSError as error:
         raise UserError(why(error), where=path, remedy="Check its rights") from None
-    table = _labels(config, path)
+    table = _labels(config, path, matrix.num_rows)
     if len(table) != matrix.num_rows:
         raise UserError(
             f"{len(table)} labels for {matrix.num_rows} vectors",
@@ -84,6 +84,7 @@ def read(config: NpyData, *, seed: int) -> Rows:
         label_column=config.label_column,
         split_column=config.split_column,
         classes=config.classes,
+        describe=config.describe,
         missing=config.missing,
         subgroup_columns=config.subgroup_columns,
         val_fraction=config.val_fraction,
@@ -230,18 +231,23 @@ def _more(config: NpyData, main: AnyPath, walk: Walk) -> list[tuple[AnyPath, str
     return found
 
 
-def _labels(config: NpyData, vectors: AnyPath) -> pl.DataFrame:
-    """The table of labels. Raises UserError when a row of it cannot be read: the rest would slip."""
+def _labels(config: NpyData, vectors: AnyPath, num_rows: int) -> pl.DataFrame:
+    """The table of labels; without one, where the classes are known, nothing is labelled.
+
+    Raises UserError when a row of it cannot be read: the rest would slip.
+    """
     if config.labels is not None:
         path = at(config.labels)
     else:
         beside = [vectors.parent / f"labels{suffix}" for suffix in (".npy", *READERS)]
         path = next((p for p in beside if p.is_file()), None)
+        if path is None and config.known_classes and config.split_column is None:
+            return pl.DataFrame({config.label_column: pl.Series([None] * num_rows, dtype=pl.String)})
         if path is None:
             raise UserError(
                 "no labels beside it",
                 where=vectors,
-                remedy="Put labels.csv there, a row for each vector, or set data.labels",
+                remedy="Put labels.csv there, a row for each vector, or set data.labels; or list data.classes",
             )
     if path.suffix.lower() == ".npy":
         return pl.DataFrame({config.label_column: pl.Series(_texts(path), dtype=pl.String)})

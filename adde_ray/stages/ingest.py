@@ -17,7 +17,7 @@ import polars as pl
 from adde_ray.artifacts import digests
 from adde_ray.artifacts.digests import Ledger
 from adde_ray.artifacts.run_dir import RunDir, read_json, write_json, write_table
-from adde_ray.artifacts.schema import REJECTED, SPLITS, Meta, frame
+from adde_ray.artifacts.schema import HELD_OUT, REJECTED, SPLITS, Meta, frame
 from adde_ray.config import Config, Simulate
 from adde_ray.distributed.session import ensure_ray
 from adde_ray.errors import UserError
@@ -27,7 +27,7 @@ from adde_ray.methods.gates.expectations import add_nulls, check_nulls
 from adde_ray.methods.gates.gatekeeper import least_alike
 from adde_ray.pool import build
 from adde_ray.pool.build import arranged
-from adde_ray.sources import SOURCES, WHERE, Rows
+from adde_ray.sources import SOURCES, WHERE, Rows, examples
 from adde_ray.sources.rows import count, identify, listing, read_all
 from adde_ray.sources.simulate import thin
 from adde_ray.sources.storage.source_mark import mark
@@ -39,7 +39,8 @@ class Prepared:
 
     splits: split → sample_id, label (null in the pool), the payload, subgroup and untouched user columns.
     oracle: sample_id, label of the pool rows whose class is known. rejected: schema.REJECTED.
-    gated: what the gates made of the splits. read: rows of each split before.
+    gated: what the gates made of the splits. read: rows of each split before. examples: label, sample_id, image of the
+    files that describe classes.
     """
 
     meta: Meta
@@ -49,6 +50,7 @@ class Prepared:
     gated: gates.Gated
     read: dict[str, int]
     notes: list[str] = field(default_factory=list)  # what a user may want to know, one sentence each
+    examples: pl.DataFrame = field(default_factory=pl.DataFrame)
     unread: Rows | None = None  # a source whose pool is too large for memory, and in no split here
 
     def report(self, config: Config) -> dict:
@@ -80,7 +82,7 @@ def prepare(config: Config) -> Prepared:
     splits = {name: table for name, table in gated.splits.items() if len(table)}
     pool = head if streamed else splits.get("pool", head)
     causes = _causes(rows.notes, rejected)
-    _check(splits, rows.classes, config, needed=("seed", "val") if streamed else tuple(NEEDED), causes=causes)
+    _check(splits, rows.classes, config, needed=() if streamed else ("pool",), causes=causes)
     for name in rows.splits:
         if len(rows.splits[name]) and name not in splits:
             raise _lost(name, rejected, config)
@@ -97,6 +99,7 @@ def prepare(config: Config) -> Prepared:
         splits = {name: table for name, table in splits.items() if len(table)}
         _check(splits, rows.classes, config, needed=("pool",), causes=causes)
 
+    examples = _examples(config, rows, splits)
     splits = {name: arranged(table, rows.modality) for name, table in splits.items()}
     oracle = pl.DataFrame() if streamed else splits["pool"].select("sample_id", "label").drop_nulls()
     if not streamed:
@@ -113,7 +116,7 @@ def prepare(config: Config) -> Prepared:
     notes = [*rows.notes, *told, *_notes(splits, rows.classes, meta.multi)]
     read = {name: len(rows.splits[name]) for name in SPLITS if name in rows.splits} | at_most
     rejected = frame(rejected, REJECTED)
-    return Prepared(meta, splits, oracle, rejected, gated, read, notes, rows if streamed else None)
+    return Prepared(meta, splits, oracle, rejected, gated, read, notes, examples, rows if streamed else None)
 
 
 def ingest(config: Config, run: RunDir) -> Meta:
@@ -131,7 +134,9 @@ def ingest(config: Config, run: RunDir) -> Meta:
             prepared = _in_parts(prepared, prepared.unread, config, folder)
         if len(prepared.gated.pairs):
             tables["near_copies"] = prepared.gated.pairs
-        kinds = (*SPLITS, "near_copies")
+        if len(prepared.examples):
+            tables["examples"] = prepared.examples
+        kinds = (*SPLITS, "near_copies", "examples")
         for name in kinds if prepared.unread else (*kinds, "oracle", "pool-sample"):
             if name not in tables:
                 (folder / f"{name}.parquet").unlink(missing_ok=True)
@@ -218,27 +223,55 @@ def _unique(name: str, rows: Rows, rejected: list[dict[str, str]]) -> pl.DataFra
 def _check(
     splits: dict[str, pl.DataFrame], classes: tuple[str, ...], config: Config, needed: tuple[str, ...], causes: str
 ) -> None:
+    if not classes:
+        raise _lacking("seed", config, causes)
     if len(classes) < 2:
         raise UserError(
             f"fewer than two classes{causes}",
             where=_where(config),
             value=listing(classes) or None,
-            remedy="Label at least one sample of a second class",
+            remedy="Label at least one sample of a second class, or list the classes in data.classes",
         )
     for name in needed:
         if name not in splits:
             raise _lacking(name, config, causes)
 
 
+def _examples(config: Config, rows: Rows, splits: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    """What `Prepared.examples` has. Raises UserError: a class that is none, an example that is held out."""
+    for name in getattr(config.data, "described", ()):
+        if name not in rows.classes:
+            raise UserError(
+                "no such class",
+                where="data.describe",
+                value=name,
+                remedy=f"Mend the name, or add it to data.classes. Classes: {listing(rows.classes)}",
+            )
+    found = examples.read(config.data, rows.modality)
+    held_out = {i for name in HELD_OUT if name in splits for i in splits[name]["sample_id"]}
+    copies = found.filter(pl.col("sample_id").is_in(list(held_out)))
+    if config.gates.leakage == "error" and len(copies):
+        raise UserError(
+            "an example file is a copy of what is held out",
+            where=f"data.describe.{copies['label'][0]}",
+            remedy='Take another one, or set gates.leakage to "drop" or "allow"',
+        )
+    return found if config.gates.leakage == "allow" else found.join(copies, on="sample_id", how="anti")
+
+
 CAUSES = 400
 """Characters of what may be behind an error, in its message."""
 
 NEEDED = {
-    "seed": ("no labelled sample to start from", "Label a few samples of each class: they are the seed set"),
-    "val": ("no labelled val sample", "Label at least two samples of a class, or hold a val split out yourself"),
+    "seed": (
+        "no labelled sample to start from, and no list of classes",
+        "Name the classes in data.classes or describe them in [data.describe] to start without a label;"
+        " or label a few samples of each class",
+    ),
     "pool": ("no unlabelled sample to choose from", "Add unlabelled samples: they are the pool"),
 }
-"""Split a run cannot do without -> what its lack is called, and what to do."""
+"""What a run cannot do without -> what its lack is called, and what to do. The seed set may be empty where the classes
+are known."""
 
 
 def _lacking(split: str, config: Config, causes: str) -> UserError:
@@ -275,7 +308,13 @@ def _counts(table: pl.DataFrame, classes: tuple[str, ...], multi: bool) -> dict[
 
 def _notes(splits: dict[str, pl.DataFrame], classes: tuple[str, ...], multi: bool) -> list[str]:
     notes = []
+    if "seed" not in splits:
+        notes.append(f"A cold start: no sample is labelled, and {len(classes)} classes are known by name")
+    if "val" not in splits:
+        notes.append("No val sample: quality is not measured, unless on test, and steers nothing")
     for name, effect in (("seed", "the model starts without them"), ("val", "their recall cannot be watched")):
+        if name not in splits:
+            continue
         lacking = [c for c, count in _counts(splits[name], classes, multi).items() if not count]
         if lacking:
             notes.append(f"No {name} sample of {len(lacking)} of {len(classes)} classes, {effect}: {listing(lacking)}")

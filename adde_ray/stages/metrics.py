@@ -105,7 +105,7 @@ def measure(
 ) -> dict:
     """Entries of the round's metrics.json. proba: f's, of the rows of `Data.reference`.
 
-    val, test, ood    `evaluation.evaluate`, {} for a split that is not there
+    val, test, ood    `evaluation.evaluate`, {} for a split that is not there; what is measured on val is then {}, too
     rare_classes      those of rare_recall
     regressions       classes whose recall on val fell since the round before
     forgetting        how far recall on val lies under its best (`mean`), and the best by class
@@ -125,7 +125,7 @@ def measure(
     said = {name: model.proba(data.splits[name].features) for name in by.groups}
     truth = {name: data.labels(name) for name in by.groups}
     quality = {name: evaluate(truth[name], said[name], classes, by.rare) for name in by.groups}
-    far, best = forgetting(before.get("forgetting", {}).get("best", {}), quality["val"]["recall"])
+    far, best = forgetting(before.get("forgetting", {}).get("best", {}), quality["val"].get("recall", {}))
     served = {
         name: {at: fairness.measure(g, truth[name], said[name], classes) for at, g in groups.items()}
         for name, groups in by.groups.items()
@@ -136,7 +136,7 @@ def measure(
         "rare_classes": list(by.rare),
         "regressions": regressions(before.get("val", {}), quality["val"]),
         "forgetting": {"mean": round(far, 6), "best": best},
-        "drops": {name: _drop(quality["val"], quality[name]) for name in quality if name != "val"},
+        "drops": {name: _drop(quality["val"], quality[name]) for name in quality if name != "val" and quality["val"]},
         "corruptions": corruptions(model, quality["val"], data, config, round_, by),
         "fairness": _each(served, lambda key: key in fairness.DIFFERENCES),
         "groups": _each(served, lambda key: key not in fairness.DIFFERENCES),
@@ -177,6 +177,8 @@ def corruptions(
 ) -> dict[str, dict[str, float]]:
     """How f does on val corrupted in each of the ways the config names. clean: how it does on val."""
     found, labels = {}, data.labels("val")
+    if not clean:
+        return found
     corrupted = by.corrupted if data.frozen is None else corrupted_val(data, config, round_.root / "embeddings")
     for name, features in corrupted.items():
         scores = headline(labels, model.proba(features), len(data.meta.classes))

@@ -37,7 +37,7 @@ def score(
         return None
     taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list())
     scorer = _scorer(analysis, taken, policy, context, round_)
-    at_most, workers = _at_most(data.pool, config), config.stream.workers
+    at_most, workers = _at_most(data.pool, analysis, config), config.stream.workers
     best = best_of_pool(data.pool, scorer, taken | data.left_out, at_most, workers=workers)
     made = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
     # Q: nothing is more real than what is real.
@@ -78,11 +78,21 @@ def _best_of_shard(task: tuple[Shard, float], scorer: Scorer, taken: set[str], a
     return scorer.best(block.ids, block.features, block.subgroups, taken, at_most, floor)
 
 
-def _at_most(pool: Pool, config: Config) -> int:
+COLD_ROWS = 10_000
+"""Candidates at most, drawn at random, while no sample is labelled."""
+
+
+def _at_most(pool: Pool, analysis: Analysis, config: Config) -> int:
     """A selector that does not look at the score chooses from all of a pool in memory, else from a sample of it."""
+    if _scores_nothing(analysis, config):
+        return min(max(config.select.shortlist, config.select.batch, COLD_ROWS), pool.num_rows)
     if config.select.selector in selectors.FROM_ALL and not pool.is_streamed:
         return pool.num_rows
     return min(max(config.select.shortlist, config.select.batch), pool.num_rows)
+
+
+def _scores_nothing(analysis: Analysis, config: Config) -> bool:
+    return selectors.scores_nothing(config.select.selector, len(analysis.dataset.table))
 
 
 def _scorer(analysis: Analysis, taken: set[str], policy: Policy, context: RunContext, round_: RoundDir) -> Scorer:
@@ -103,7 +113,7 @@ def _scorer(analysis: Analysis, taken: set[str], policy: Policy, context: RunCon
         sharpness=_sharpness(analysis, free, data, config) if config.select.sharpen else 1.0,
         rarity=config.select.rarity,
         multi=data.meta.multi,
-        at_random=chance if config.select.selector in selectors.FROM_ALL else None,
+        at_random=chance if config.select.selector in selectors.FROM_ALL or _scores_nothing(analysis, config) else None,
     )
 
 

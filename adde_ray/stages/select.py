@@ -62,10 +62,12 @@ def best_batch(
     """Rows of the shortlist, best first, by the configured selector, within the budget and the synthetic cap."""
     num_asked = len(analysis.asked)
     size = min(config.select.batch, _left(num_asked, config), len(shortlist))
+    alike = selectors.scores_nothing(config.select.selector, len(analysis.dataset.table))
     is_synthetic = (shortlist.table["origin"] == "synthetic").to_numpy()
     embedding, local = analysis.model.embed(shortlist.features), analysis.local_scale
+    score = shortlist.table["score"].to_numpy().astype(np.float64)
     offered = selectors.Candidates(
-        score=shortlist.table["score"].to_numpy().astype(np.float64),
+        score=np.ones_like(score) if alike else score,
         embedding=embedding,
         proba=analysis.model.proba(shortlist.features),
         dataset_embedding=analysis.dataset_embedding,

@@ -33,7 +33,7 @@ from adde_ray.distributed.training import BACKBONE, Tuning, fit
 from adde_ray.methods.encoders.finetune import Tunable
 from adde_ray.methods.model import learner
 from adde_ray.methods.model.convex import Head, Problem, solve
-from adde_ray.methods.model.head import Fitter, rehearsal
+from adde_ray.methods.model.head import Described, Fitter, rehearsal
 from adde_ray.methods.model.head_choice import Choice, HeldOut, choose
 from adde_ray.methods.model.losses import Loss
 from adde_ray.methods.model.model_selection import favoured
@@ -65,10 +65,13 @@ class Fitted:
 def train(dataset: Dataset, context: RunContext, round_: RoundDir) -> learner.Model:
     """f trained on D_t and calibrated, kept as this round's checkpoint; or the kept one.
 
-    Fine-tuned, it is the head of f: it reads the features of this round's encoder, whose weights are kept beside it.
+    Without a labelled row see `_untrained`. Fine-tuned, it is the head of f: it reads the features of this round's
+    encoder, whose weights are kept beside it.
     """
     config, data = context.config, context.data
     if not (round_.root / MODEL).exists():
+        if not len(dataset.labels):
+            return _untrained(context, round_)
         f = _alone(config.train)
         fitted = (_linear if f.learner == "linear" else _other)(dataset, context, round_)
         weights, val, held_out = fitted.weights, data.splits["val"].features, fitted.held_out
@@ -80,16 +83,44 @@ def train(dataset: Dataset, context: RunContext, round_: RoundDir) -> learner.Mo
                 dataset = replace(dataset, features=encoder.encode(dataset.table[data.meta.modality]))
             _keep(_members(dataset, fitted, context, round_), round_.root / MEMBERS)
         model = _calibrated(weights, val, dataset, data, f, held_out)
-        _keep(weights, round_.root / WEIGHTS)
         if held_out is not None:
             write_table(round_.root / OUT_OF_FOLD, _out_of_fold(dataset, model, held_out))
-        settings = {"dims": val.shape[1], "classes": list(data.meta.classes), "task": data.meta.task}
-        settings |= {"temperature": model.temperature, "loss": asdict(fitted.loss)}
         head = {}
         if fitted.choice is not None and fitted.fitter is not None:
             head = {"head": fitted.choice.kept() | {"described": fitted.fitter.described is not None}}
-        write_json(round_.root / MODEL, settings | head)
+        _keep_model(weights, model.temperature, fitted.loss, data, round_, head)
     return load(round_, config.train)
+
+
+def _untrained(context: RunContext, round_: RoundDir) -> learner.Model:
+    """f before there is a label: a comparison with the classes' descriptions, else every class alike. Kept as any.
+
+    The encoder stays as it is in such a round, whatever `train.mode` says.
+    """
+    config, data = context.config, context.data
+    seed = derive_seed(config.run.seed, round_.t, "train")
+
+    def head(of: Train) -> dict[str, torch.Tensor]:
+        known, features = data.prototypes, data.pool.sample.features
+        network = learner.build(features.shape[1], len(data.meta.classes), of, seed=seed)
+        if known is None:
+            return learner.uniform(network).state_dict()
+        multi = data.meta.multi
+        return learner.from_prototypes(network, known.vectors, known.known, features, multi=multi).state_dict()
+
+    if learner.num_heads(config.train) > 1:
+        _keep(head(config.train), round_.root / MEMBERS)
+    loss = Loss.offered(config.train)[0]
+    _keep_model(head(_alone(config.train)), 1.0, loss, data, round_, {"tuned": False})
+    return load(round_, config.train)
+
+
+def _keep_model(
+    weights: dict[str, torch.Tensor], temperature: float, loss: Loss, data: Data, round_: RoundDir, more: dict
+) -> None:
+    _keep(weights, round_.root / WEIGHTS)
+    settings = {"dims": data.pool.sample.features.shape[1], "classes": list(data.meta.classes), "task": data.meta.task}
+    write_json(round_.root / MODEL, settings | {"temperature": temperature, "loss": asdict(loss)} | more)
 
 
 def out_of_fold(round_: RoundDir) -> pl.DataFrame | None:
@@ -117,7 +148,7 @@ def load(round_: RoundDir, config: Train) -> learner.Model:
         settings["temperature"],
         ensemble=config.ensemble,
         members=network(MEMBERS, config) if learner.num_heads(config) > 1 else None,
-        tuned=config.mode != "head",
+        tuned=settings.get("tuned", config.mode != "head"),
         multi=settings.get("task") == "multi",
     )
 
@@ -143,7 +174,7 @@ def _linear(dataset: Dataset, context: RunContext, round_: RoundDir) -> Fitted:
         dataset.features,
         dataset.labels,
         len(data.meta.classes),
-        described=None,
+        described=_described(data),
         factor=rehearsal(_of_seed(dataset), config.train.rehearsal),
         steps=config.train.steps,
     )
@@ -156,6 +187,12 @@ def _linear(dataset: Dataset, context: RunContext, round_: RoundDir) -> Fitted:
     problem = fitter.problem(settings, pseudo=pseudo)
     head = _solved(problem, _alone(config.train), data, config.run.seed, round_)
     return Fitted(_as_weights(fitter.folded(head, settings)), settings.loss, choice, held_out, fitter)
+
+
+def _described(data: Data) -> Described | None:
+    """The prototypes of the classes that have one, among the frozen features."""
+    known = (data.frozen or data).prototypes
+    return None if known is None else Described(known.vectors[known.known], np.flatnonzero(known.known))
 
 
 def _solved(problem: Problem, f: Train, data: Data, run_seed: int, round_: RoundDir) -> Head:

@@ -146,10 +146,10 @@ def test_folders_without_images(tmp_path):
         prepare(config(tmp_path / "none"))
     (tmp_path / "labelled" / "a").mkdir(parents=True)
     (tmp_path / "labelled" / "b").mkdir()
-    with pytest.raises(UserError, match=r"no labelled sample to start from"):
+    with pytest.raises(UserError, match=r"no unlabelled sample to choose from"):
         prepare(config(tmp_path))
     (tmp_path / "labelled" / "a" / "x.txt").write_text("x")
-    with pytest.raises(UserError, match=r"no labelled sample to start from"):
+    with pytest.raises(UserError, match=r"no unlabelled sample to choose from"):
         prepare(config(tmp_path))
 
 

@@ -156,11 +156,9 @@ def test_held_out_content_is_nowhere_else(source):
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
-        ({**GOOD, "seed": ""}, "no labelled sample to start from.*Label a few samples"),
         ({**GOOD, "pool": ""}, "no unlabelled sample to choose from.*Add unlabelled"),
-        ({**GOOD, "val": ""}, "no labelled val sample.*at least two"),
         ({"seed": "a:x", "pool": "c", "val": "f:x"}, r"fewer than two classes \(got 'x'\)"),
-        ({"pool": "c"}, "fewer than two classes. Label"),
+        ({"pool": "c"}, r"no labelled sample to start from.*data.classes.*\[data.describe\]"),
         ({"seed": "a:x b:y", "pool": "a", "val": "f:x"}, "no unlabelled sample"),
         ({"seed": "a:x b:y", "pool": "c", "val": "a:x b:y"}, r"2 seed samples \(2 exact, 0 near\): seed\d"),
     ],

@@ -245,6 +245,78 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(best.x))
 
 
+MODERATE = 0.5
+"""What an untrained head is sure of in the mean, on a scale from guessing (0) to certainty (1)."""
+
+SHARPEST = 1e4
+"""The largest factor on cosines."""
+
+
+def uniform(network: Network) -> Network:
+    """`network`, by which every class is as likely as any other: f where nothing at all is known."""
+    nn.init.zeros_(network.head.weight)
+    nn.init.zeros_(network.head.bias)
+    return network
+
+
+def from_prototypes(
+    network: Network, vectors: np.ndarray, known: np.ndarray, features: np.ndarray, *, multi: bool = False
+) -> Network:
+    """`network`, whose head compares with prototypes: f before there is a label, where classes are described.
+
+    A softmax over the cosine to each prototype, the samples around their mean and the prototypes around theirs,
+    sharpened until the mean confidence is half-way from guessing to certainty. Multi-label: a sigmoid for each, by
+    which a class holds of one row in as many as there are classes. vectors (C, d) with known (C,) bool: a class without
+    a prototype is as likely as the others are in the mean. features: (n, d) of n >= 1 pool rows sorted by sample_id.
+    """
+    model = Model(network, 1.0)
+    z = model.embed(np.ascontiguousarray(features[:: -(-len(features) // MAX_ROWS)], dtype=np.float32))
+    z, own = z.astype(np.float64), model.embed(vectors[known]).astype(np.float64)
+    center, own = z.mean(axis=0), _directions(own - own.mean(axis=0))
+    z -= center
+    length = float(np.linalg.norm(z, axis=1).mean()) or 1.0
+    cosines = z @ own.T / length
+    weight, bias = np.tile(own.mean(axis=0), (len(vectors), 1)), np.zeros(len(vectors))
+    weight[known] = own
+    if multi:
+        scale = LIKELY / max(float(cosines.std()), 1 / SHARPEST)
+        least = np.quantile(cosines, 1 - 1 / len(vectors), axis=0)
+        weight[~known], bias[~known] = 0.0, -np.log(max(len(vectors) - 1, 1))
+        bias[known] = -scale * least
+    else:
+        scale = _sharpness(cosines)
+    weight *= scale / length
+    with torch.no_grad():  # rounded to float32, which hides in what order the sums were taken
+        network.head.weight.copy_(torch.from_numpy(np.tile(weight, (network.heads, 1))))
+        network.head.bias.copy_(torch.from_numpy(np.tile(bias - weight @ center, network.heads)))
+    return network
+
+
+def _directions(x: np.ndarray) -> np.ndarray:
+    """The rows of x at unit length; one of length 0 stays."""
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+MAX_ROWS = 5_000
+"""Rows of the pool by which an untrained head is sharpened, at most."""
+
+LIKELY = 2.0
+"""Multi-label: logits of an untrained head for a standard deviation of the cosines."""
+
+
+def _sharpness(cosines: np.ndarray) -> float:
+    """The factor on cosines (n, k) at which the mean confidence is `MODERATE`."""
+    chance = 1 / cosines.shape[1]
+    wanted = chance + MODERATE * (1 - chance)
+    below = cosines - cosines.max(axis=1, keepdims=True)
+    low, high = 0.0, float(np.log(SHARPEST))
+    for _ in range(30):
+        middle = (low + high) / 2
+        sure = (1 / np.exp(np.exp(middle) * below).sum(axis=1)).mean()
+        low, high = (middle, high) if sure < wanted else (low, middle)
+    return float(np.exp(low))
+
+
 Learner = Callable[[int, int, Train], Network]
 """Dimensions of the features, number of classes, settings → a network, initialised by torch's own generator."""
 

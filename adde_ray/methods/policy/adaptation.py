@@ -169,11 +169,12 @@ def adapt(policy: Policy, seen: Evidence, config: Adapt) -> tuple[Policy, list[d
 
 
 def _trend(history: list[dict], window: int) -> dict[str, float] | None:
-    """Change of M_div and M_qual over the last `window` rounds; None before there are so many."""
+    """Change of M_div and M_qual over the last `window` rounds; None before there are so many, and without val."""
     if len(history) <= window:
         return None
     then, now = history[-1 - window], history[-1]
-    return {"m_div": m_div(now) - m_div(then), "m_qual": m_qual(now) - m_qual(then)}
+    before, after = m_qual(then), m_qual(now)
+    return None if before is None or after is None else {"m_div": m_div(now) - m_div(then), "m_qual": after - before}
 
 
 Rule = Callable[[Policy, Evidence, Adapt], tuple[Policy, str | None]]

@@ -33,15 +33,18 @@ def time(history: list[dict], seconds: float, stop: Stop) -> str | None:
 
 
 def target(history: list[dict], seconds: float, stop: Stop) -> str | None:
-    """Quality on val has reached the target."""
-    reached = history[-1]["val"]["macro_f1"]
-    if stop.target is not None and reached >= stop.target:
+    """Quality on val has reached the target; without val there is no telling."""
+    reached = m_qual(history[-1])
+    if stop.target is not None and reached is not None and reached >= stop.target:
         return f"target reached (macro-F1 on val {reached:.3f} >= {stop.target:g})"
     return None
 
 
 def plateau(history: list[dict], seconds: float, stop: Stop) -> str | None:
-    """Neither diversity nor quality has risen over the last `stop.plateau` rounds above their best before."""
+    """Neither diversity nor quality has risen over the last `stop.plateau` rounds above their best before.
+
+    Without val, diversity alone.
+    """
     if stop.plateau == 0 or len(history) <= stop.plateau:
         return None
     before, recent = history[: -stop.plateau], history[-stop.plateau :]
@@ -49,7 +52,9 @@ def plateau(history: list[dict], seconds: float, stop: Stop) -> str | None:
     def rise(of) -> float:
         return max(map(of, recent)) - max(map(of, before))
 
-    rises = {"M_div": rise(m_div), "macro-F1 on val": rise(m_qual)}
+    rises = {"M_div": rise(m_div)}
+    if all(m_qual(record) is not None for record in history):
+        rises["macro-F1 on val"] = rise(m_qual)
     if max(rises.values()) > stop.tolerance:
         return None
     told = ", ".join(f"{name} {value:+.4f}" for name, value in rises.items())
@@ -61,9 +66,9 @@ def m_div(record: dict) -> float:
     return record["diversity"]["m_div"]
 
 
-def m_qual(record: dict) -> float:
-    """M_qual of a round: macro-F1 on val, [0, 1]."""
-    return record["val"]["macro_f1"]
+def m_qual(record: dict) -> float | None:
+    """M_qual of a round: macro-F1 on val, [0, 1]; None without val."""
+    return record["val"].get("macro_f1")
 
 
 def first_reason(history: list[dict], seconds: float, stop: Stop) -> str | None:

@@ -224,6 +224,7 @@ def _as_table(
         split_column=SPLIT,
         label_column=config.label_column,
         classes=classes,
+        describe=config.describe,
         subgroup_columns=config.subgroup_columns,
         size=config.size,
         mode=config.mode,

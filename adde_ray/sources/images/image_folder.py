@@ -2,7 +2,8 @@
 
 Reads `<path>/labelled/<class>/…`, `<path>/unlabelled/…` and optionally `val`, `test`, `ood` like labelled, and
 `<path>/pool/<class>/…`: pool images whose class only the simulated annotator is told. Folders inside these may
-be nested. An empty class folder still names a class.
+be nested. An empty class folder still names a class. Where the config says what the classes are, `labelled` may be
+missing; without any of these folders all images below are unlabelled.
 Out: image (PNG), label, file (path relative to the folder).
 """
 
@@ -28,6 +29,7 @@ from adde_ray.sources.storage import leftovers
 from adde_ray.sources.storage.files import AnyPath, at
 from adde_ray.sources.storage.leftovers import is_leftover
 from adde_ray.sources.storage.reach import Reach
+from adde_ray.sources.storage.source_mark import RUN
 from adde_ray.sources.storage.walking import Walk
 
 EXTENSIONS = {
@@ -82,11 +84,16 @@ def read(config: FolderData | TilesData, *, seed: int) -> Rows:
     if not root.is_dir():
         raise UserError("no such folder", where=root, remedy=LAYOUT)
     walk = Walk(Reach(root, config.roots))
-    known, others = _tops(root, walk)
+    known, others = _tops(root, walk, config)
     listed = ", ".join(OWN)
     notes = [f"The folder {_shown(p.name)} was passed over: it is none of {listed}" for p in others]
 
-    files, classes, rejected, passed_over = _files(known, EXTENSIONS[config.source], walk)
+    if known:
+        files, classes, rejected, passed_over = _files(known, EXTENSIONS[config.source], walk)
+    else:
+        files, classes, rejected, passed_over = *_loose(root, EXTENSIONS[config.source], walk), []
+        notes = []
+    classes = _classes(classes, config, root)
     notes += leftovers.note(walk.passed)
     if passed_over:
         notes.append(f"Files passed over for their extension: {len(passed_over)} (the first: {passed_over[0]})")
@@ -103,7 +110,7 @@ def read(config: FolderData | TilesData, *, seed: int) -> Rows:
     return Rows(
         splits=_splits(table, config, seed),
         modality="image",
-        classes=tuple(sorted(classes)),
+        classes=classes,
         rejected=rejected + unreadable,
         notes=notes,
         pool_chunks=tuple(
@@ -162,18 +169,24 @@ def _read(
     return pl.DataFrame(kept, schema=schema), rejected
 
 
-def _tops(root: AnyPath, walk: Walk) -> tuple[list[AnyPath], list[AnyPath]]:
-    """The folders below `root` that are splits, and the others. Raises UserError: it is laid out otherwise."""
+def _tops(root: AnyPath, walk: Walk, config: FolderData | TilesData) -> tuple[list[AnyPath], list[AnyPath]]:
+    """The folders below `root` that are splits, and the others. Raises UserError: it is laid out otherwise.
+
+    Nothing needs to be labelled where the config says what the classes are.
+    """
     there = sorted(root.iterdir())
     walk.passed.extend(p.name for p in there if is_leftover(p.name) or is_leftover(p.name, folder=True))
     tops = [p for p in there if p.is_dir() and not is_leftover(p.name, folder=True)]
     known = [p for p in tops if _key(p) in FOLDERS]
     splits = {FOLDERS[_key(p)] for p in known}
-    if "seed" not in splits:
+    of_classes = {_class(p.name) for p in tops} & set(config.known_classes)
+    if "seed" not in splits and not (config.known_classes and (known or not of_classes)):
         foreign = next((what for p in there for names, what in FOREIGN if re.fullmatch(names, p.name, re.I)), None)
         remedy = LAYOUT
         if foreign is None and not known and any(_holds_images(p) for p in tops[:20] if walk.reach.holds(p)):
             remedy = "Put the class folders into labelled/, and images whose class is not known into unlabelled/"
+            if not of_classes:
+                remedy += "; or, with nothing labelled yet, list the classes in data.classes"
         what = f"has no folder `labelled` (folders there: {listing(_shown(p.name) for p in tops) or 'none'})"
         raise UserError(f"{what}; it holds {foreign}" if foreign else what, where=root, remedy=remedy)
     if "pool" not in splits and any(_key(p).startswith("train") for p in known):
@@ -237,6 +250,32 @@ def _files(
                 files.append((name, FOLDERS[_key(top)], _class(inside[0]) if labelled else None))
     rejected += walk.lost
     return sorted(files), classes, sorted(rejected, key=lambda r: r["where"]), sorted(passed_over)
+
+
+def _loose(
+    root: AnyPath, extensions: tuple[str, ...], walk: Walk
+) -> tuple[list[tuple[str, str, None]], set[str], list]:
+    """(relative path, "pool", no label) of every image below, no class, and unusable ones. Runs kept there are none."""
+    names = list(walk.below(root))
+    runs = tuple(name.removesuffix(RUN) for name in names if name.endswith(f"/{RUN}"))
+    images = [name for name in names if name.lower().endswith(extensions) and not name.startswith(runs)]
+    lost = [{"where": _shown(name), "reason": "its name is not UTF-8"} for name in images if _shown(name) != name]
+    files = sorted((name, "pool", None) for name in images if _shown(name) == name)
+    return files, set(), sorted([*lost, *walk.lost], key=lambda r: r["where"])
+
+
+def _classes(found: set[str], config: FolderData | TilesData, root: AnyPath) -> tuple[str, ...]:
+    """The label list. Raises UserError when a class folder is none of the classes given."""
+    if not config.classes:
+        return tuple(sorted(found)) or config.described
+    if foreign := sorted(found - set(config.classes)):
+        raise UserError(
+            "a class folder is not in data.classes",
+            where=root,
+            value=foreign[0],
+            remedy=f"Rename the folder, or add it to the classes: {listing(sorted(config.classes))}",
+        )
+    return tuple(sorted(set(config.classes)))
 
 
 @lru_cache(maxsize=1 << 16)

@@ -31,6 +31,9 @@ def as_ours(table: pl.DataFrame, config: CsvData, path: AnyPath) -> pl.DataFrame
     Raises UserError: a column is not there, is named twice, holds what it may not, or is called like one of ours.
     """
     modality, payload = config.payload
+    lacks_labels = config.label_column not in table.columns and "label_column" not in config.model_fields_set
+    if lacks_labels and config.known_classes:  # a pool, and nothing labelled yet
+        table = table.with_columns(pl.lit(None, pl.String).alias(config.label_column))
     given = {f"{modality}_column": payload, "label_column": config.label_column, "split_column": config.split_column}
     given = {key: name for key, name in given.items() if name is not None}
     there = [name for name in table.columns if name != WHERE]

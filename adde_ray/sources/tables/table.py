@@ -102,7 +102,7 @@ def assemble(
     modality, _ = config.payload
     given = table.get_column(config.label_column, default=None)
     table = as_ours(table, config, path)
-    notes = [] if config.label_separator else notes_on(given, table["label"])
+    notes = [] if config.label_separator or given is None else notes_on(given, table["label"])
     kinds = empty_like(table, config)
     length = usual_length(table["vector"]) if modality == "vector" else 0
     before = table.select("label", *(["_split"] if config.split_column else []))
@@ -195,9 +195,9 @@ def _classes(known: pl.DataFrame, config: CsvData, folder: AnyPath) -> tuple[str
     """The label list. Raises UserError when a labelled row's class is not in the one given."""
     if not config.classes:
         if not config.label_separator:
-            return tuple(known["label"].unique().sort())
+            return tuple(known["label"].unique().sort()) or config.described
         parts = [part for label in known["label"].unique() for part in codec.split(label)]
-        found = tuple(sorted({name for part in parts for name in part}))
+        found = tuple(sorted({name for part in parts for name in part})) or config.described
         codec.check_classes(found, where=f"{config.path}, column {config.label_column}")
         return found
     if len(set(config.classes)) < len(config.classes):

@@ -140,3 +140,66 @@ class TestMultiLabel:
         labels[rng.random((2000, 3)) < 0.2] = np.nan
         assert learner.fit_temperature(logits * 4, labels) == pytest.approx(4, rel=0.15)
         assert learner.fit_temperature(logits, np.full((2000, 3), np.nan)) == 1
+
+
+def points(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Three prototypes, and rows around them with the class of each."""
+    rng = np.random.default_rng(seed)
+    vectors = (np.eye(3, 5) * 3 + 1).astype(np.float32)
+    labels = rng.integers(3, size=90)
+    return vectors, (vectors[labels] + rng.normal(size=(90, 5))).astype(np.float32), labels
+
+
+def untrained(learner_name: str, num_classes: int = 3, **settings) -> learner.Network:
+    return learner.build(5, num_classes, Train(learner=learner_name, **settings), seed=0)
+
+
+@pytest.mark.parametrize("settings", [{}, {"ensemble": 3}], ids=["one head", "three heads"])
+@pytest.mark.parametrize("name", ["linear", "mlp"])
+def test_a_head_by_prototypes_tells_classes_apart_and_is_moderately_sure(name, settings):
+    vectors, features, labels = points()
+    network = learner.from_prototypes(untrained(name, **settings), vectors, np.ones(3, bool), features)
+    proba = learner.Model(network, 1.0).proba(features) if not settings else None
+    if proba is None:
+        members = learner.Model(network, 1.0, ensemble=3, members=network).member_proba(features)
+        assert np.array_equal(members[:, 0], members[:, 2])
+        proba = members[:, 0]
+    assert (proba.argmax(axis=1) == labels).mean() > 0.8
+    assert proba.max(axis=1).mean() == pytest.approx(1 / 3 + learner.MODERATE * 2 / 3, abs=0.02)
+
+
+def test_a_class_without_a_prototype_is_as_likely_as_the_others_are_in_the_mean():
+    vectors, features, _ = points()
+    vectors[1] = 0
+    network = learner.from_prototypes(untrained("linear"), vectors, np.array([True, False, True]), features)
+    logits = learner.Model(network, 1.0).logits(features)
+    assert logits[:, 1] == pytest.approx(logits[:, [0, 2]].mean(axis=1), abs=1e-3)
+
+
+def test_one_prototype_alone_tells_nothing_apart():
+    vectors, features, _ = points()
+    network = learner.from_prototypes(untrained("linear"), vectors, np.array([True, False, False]), features)
+    assert learner.Model(network, 1.0).proba(features) == pytest.approx(1 / 3)
+
+
+def test_copies_of_one_row_break_no_prototypes():
+    vectors, features, _ = points()
+    same = np.repeat(features[:1], 20, axis=0)
+    network = learner.from_prototypes(untrained("linear"), vectors, np.ones(3, bool), same)
+    assert np.isfinite(learner.Model(network, 1.0).proba(same)).all()
+
+
+def test_of_several_classes_each_holds_of_its_share_of_the_pool():
+    vectors, features, labels = points()
+    described = np.array([True, True, False])
+    network = learner.from_prototypes(untrained("linear"), vectors, described, features, multi=True)
+    proba = learner.Model(network, 1.0, multi=True).proba(features)
+    assert (proba[:, :2] > 0.5).mean(axis=0) == pytest.approx(1 / 3, abs=0.02)
+    assert proba[labels == 0, 0].mean() > 0.6 > 0.4 > proba[labels != 0, 0].mean()
+    assert proba[:, 2] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("name", ["linear", "mlp"])
+def test_a_uniform_head_takes_every_class_for_as_likely(name):
+    _, features, _ = points()
+    assert learner.Model(learner.uniform(untrained(name)), 1.0).proba(features) == pytest.approx(1 / 3)

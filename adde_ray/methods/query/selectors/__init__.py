@@ -25,6 +25,7 @@ __all__ = [
     "Candidates",
     "Selector",
     "cap_synthetic",
+    "scores_nothing",
     "select",
 ]
 
@@ -32,6 +33,15 @@ __all__ = [
 def select(candidates: Candidates, size: int, *, selector: str, redundancy: float, rng) -> np.ndarray:
     """Rows of the batch, best first, by the selector of that name."""
     return SELECTORS[selector](candidates, size, redundancy=redundancy, rng=rng)
+
+
+def scores_nothing(selector: str, num_labelled: int) -> bool:
+    """Whether all candidates score alike to the default selector: while so many samples are labelled, none.
+
+    Scores rest on no label then, and the best of them repeat what f happens to be unsure of. Of BANKING77's 77 intents
+    a first batch of 100 by score showed 40, or 53 where names describe them; with equal scores 67, at random 50.
+    """
+    return selector == "batch_greedy" and not num_labelled
 
 
 def cap_synthetic(rows: np.ndarray, synthetic: np.ndarray, cap: int) -> np.ndarray:
