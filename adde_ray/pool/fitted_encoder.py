@@ -65,11 +65,21 @@ class Encoding:
             return load_file(self.folder / WEIGHTS), digests.unsealed(read_json(self.folder / SETTINGS))
 
     @cached_property
-    def _encode(self) -> Callable[[pl.Series], np.ndarray]:
+    def _encoder(self) -> encoders.Encoder:
         encoder = encoders.make(self.settings, self.modality)
         with readable(self.folder / SETTINGS):
             encoder.load(*self._kept())
-        return encoder.encode
+        return encoder
+
+    @cached_property
+    def _encode(self) -> Callable[[pl.Series], np.ndarray]:
+        return self._encoder.encode
+
+    def texts(self, phrases: list[str]) -> np.ndarray | None:
+        """(n, d) float32: phrases as points among the samples' features; None where the encoder reads no words."""
+        if self.modality == "text":
+            return self._encode(pl.Series(self.modality, phrases, dtype=pl.String))
+        return encoders.encode_texts(self._encoder, phrases)
 
     def tuned(self, train: Train, weights: Path) -> Tuned:
         """It as fine-tuned in some round."""

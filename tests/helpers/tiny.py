@@ -38,6 +38,27 @@ def vit(folder: Path) -> Path:
     return folder
 
 
+def clip(folder: Path, kind: str = "clip") -> Path:
+    """A model with a tower for images and one for texts, of 12 dimensions; `kind` clip or siglip."""
+    import torch
+    from transformers import BertTokenizerFast, CLIPConfig, CLIPModel, SiglipConfig, SiglipModel, ViTImageProcessor
+
+    folder.mkdir(exist_ok=True)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
+    text = {"vocab_size": len(words), "max_position_embeddings": 16, "eos_token_id": 3, "pad_token_id": 0, **SIZE}
+    vision = {"image_size": 16, "patch_size": 8, **SIZE}
+    torch.manual_seed(0)
+    if kind == "clip":
+        CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=12)).save_pretrained(folder)
+    else:
+        text |= {"projection_size": SIZE["hidden_size"]}
+        SiglipModel(SiglipConfig(text_config=text, vision_config=vision)).save_pretrained(folder)
+    ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(folder)
+    return folder
+
+
 def texts(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
     """Distinct sentences, and their class: the deed, which is one word of six."""
     rng = np.random.default_rng(seed)

@@ -102,6 +102,13 @@ def make(settings: config.Encoder, modality: str) -> Encoder:
     return Reduced(encoder, settings.dims) if settings.dims and not reduces else encoder
 
 
+def encode_texts(encoder: Encoder, phrases: list[str]) -> np.ndarray | None:
+    """(n, d) float32: phrases as points among the features of samples that are no texts; None where the encoder reads
+    no words."""
+    reads = getattr(encoder, "encode_texts", None)
+    return None if reads is None else reads(phrases)
+
+
 class Raw:
     """Vectors as they are: centred on the fit's mean and divided by their root mean square distance from it."""
 
@@ -230,6 +237,14 @@ class Reduced:
         # In float64, so that rounding to float32 hides that a product of matrices varies with the batch.
         return ((self.encoder.encode(payloads) - self.mean) @ self.components.T).astype(np.float32)
 
+    def encode_texts(self, phrases: list[str]) -> np.ndarray | None:
+        """(n, k) float32: phrases projected on the components; None where the encoder reads no words.
+
+        Without the samples' mean: texts lie beside samples, not among them, so it says nothing of a phrase.
+        """
+        found = encode_texts(self.encoder, phrases)
+        return None if found is None else (found @ self.components.T).astype(np.float32)
+
     def save(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The encoder's state under inner.*, with the mean (d,) and the components (k, d)."""
         arrays, settings = self.encoder.save()
@@ -253,4 +268,4 @@ _ENCODERS: dict[str, Any] = {
 }
 ENCODERS: Registry[Any] = Registry("encoder", _ENCODERS, where="encoder.name", also=("auto",))
 
-__all__ = ["AUTO", "ENCODERS", "Encoder", "better", "decode_images", "encode_images", "make", "resolve"]
+__all__ = ["AUTO", "ENCODERS", "Encoder", "better", "decode_images", "encode_images", "encode_texts", "make", "resolve"]

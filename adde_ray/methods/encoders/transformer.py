@@ -63,6 +63,31 @@ class Transformer:
                 features[rows] = self.features(self.inputs(payloads[rows])).cpu().numpy()
         return features
 
+    def encode_texts(self, phrases: list[str]) -> np.ndarray | None:
+        """(n, d) float32 of unit length: phrases as points among the samples' features.
+
+        Of images by the text tower of a two-tower model (CLIP, Radford et al. 2021; SigLIP, Zhai et al. 2023); None
+        where the model has none. Raises UserError: the model or its tokenizer cannot be loaded.
+        """
+        import torch
+
+        self._load()
+        if self.modality == "text":
+            return self.encode(pl.Series(phrases, dtype=pl.String))
+        if not (hasattr(self._model, "get_text_features") and hasattr(self._model, "get_image_features")):
+            return None
+        assert self.name is not None, "it is loaded"
+        with _quietly():
+            tokenizer = self._part("tokenizer", location(self.name), revision=self.revision, trust_remote_code=False)
+        limit = self._model.config.text_config.max_position_embeddings
+        # SigLIP was trained on texts padded to their full length, and pools the last place.
+        padding = "max_length" if self._model.config.model_type.startswith("siglip") else True
+        tokens = tokenizer(phrases, padding=padding, truncation=True, max_length=limit, return_tensors="pt")
+        device = next(self._model.parameters()).device
+        with torch.inference_mode():
+            pooled = _tensor(self._model.get_text_features(**{name: x.to(device) for name, x in tokens.items()}))
+            return torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
+
     # --- being fine-tuned, see methods.finetune -----------------------------------------------------------
 
     @property
@@ -97,7 +122,7 @@ class Transformer:
         if self._model is not None:
             return
         import torch
-        from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+        from transformers import AutoModel
 
         assert self.name is not None, "encoders.resolve refuses that"
         name = location(self.name)
@@ -109,19 +134,10 @@ class Transformer:
                 model, info = AutoModel.from_pretrained(name, use_safetensors=True, output_loading_info=True, **there)
             except Exception as error:  # of wrong types in its files: whatever the library happens to raise
                 raise self._unusable(f"cannot load the model: {_reason(error)}") from None
-            part = AutoTokenizer if self.modality == "text" else AutoImageProcessor
             # Image processors would otherwise use torchvision where it is installed, with other pixels as the result.
             backend = {} if self.modality == "text" else {"backend": "pil"}
-            try:
-                self._processor = part.from_pretrained(name, **there, **backend)
-            except Exception:
-                kind = "tokenizer" if self.modality == "text" else "image processor"
-                raise UserError(
-                    f"has no {kind} that can be used, so it cannot encode {self.modality} data",
-                    where="encoder.model",
-                    value=self.name,
-                    remedy=f"Choose a model for {self.modality} data",
-                ) from None
+            kind = "tokenizer" if self.modality == "text" else "image processor"
+            self._processor = self._part(kind, name, **there, **backend)
         missing = [key for key in info["missing_keys"] if "pooler" not in key]
         if missing:
             raise self._unusable(f"the weights lack {len(missing)} parameters of the model, the first {missing[0]}")
@@ -137,6 +153,23 @@ class Transformer:
         except Exception as error:
             self._model = None
             raise self._unusable(f"encodes nothing: {_reason(error)}") from None
+
+    def _part(self, kind: str, name: str, **options: Any) -> Any:
+        """What makes inputs of texts or images, beside the weights."""
+        from transformers import AutoImageProcessor, AutoTokenizer
+
+        part, reads = (AutoTokenizer, "text") if kind == "tokenizer" else (AutoImageProcessor, "image")
+        with contextlib.suppress(Exception):  # of wrong types in its files: whatever the library happens to raise
+            made = part.from_pretrained(name, **options)
+            # Without any file of a tokenizer the library makes one up that knows nothing but its own marks.
+            if kind != "tokenizer" or not made.get_vocab().keys() <= set(made.all_special_tokens):
+                return made
+        raise UserError(
+            f"has no {kind} that can be used, so it cannot encode {reads} data",
+            where="encoder.model",
+            value=self.name,
+            remedy=f"Choose a model for {reads} data",
+        )
 
     def _unusable(self, what: str) -> UserError:
         return UserError(what, where="encoder.model", value=self.name, remedy=_REMEDY)

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import tiny
 
 from adde_ray.config import Encoder as Settings
 from adde_ray.errors import UserError
-from adde_ray.methods.encoders import encode_images, make
+from adde_ray.methods.encoders import encode_images, encode_texts, make
 from adde_ray.methods.encoders.transformer import location
 
 TEXTS = pl.Series("text", ["the cat sat", "a dog", "the the the cat a a dog sat on the mat", "mat"])
@@ -196,3 +197,45 @@ def test_minilm_knows_what_sentences_mean():
     z = encoder(folder, "text").encode(pl.Series(given))
     similar = z @ z.T
     assert z.shape == (4, 384) and min(similar[0, 1], similar[2, 3]) > similar[:2, 2:].max() + 0.2
+
+
+@pytest.mark.parametrize(("kind", "padding"), [("clip", True), ("siglip", "max_length")])
+def test_words_are_encoded_by_the_text_tower_of_a_model_that_has_two(tmp_path, kind, padding):
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    folder, phrases = tiny.clip(tmp_path / kind, kind), ["the cat", "a dog sat on the mat"]
+    made = encoder(folder, "image")
+    z = made.encode_texts(phrases)
+    assert z.shape == (2, made.encode(IMAGES).shape[1]) and np.allclose(np.linalg.norm(z, axis=1), 1, atol=1e-5)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokens = tokenizer(phrases, padding=padding, truncation=True, max_length=16, return_tensors="pt")
+    with torch.inference_mode():
+        pooled = AutoModel.from_pretrained(folder).get_text_features(**tokens).pooler_output.numpy()
+    assert np.allclose(z, pooled / np.linalg.norm(pooled, axis=1, keepdims=True), atol=1e-5)
+    assert np.allclose(made.encode_texts(["the " * 100]), made.encode_texts(["the " * 99]), atol=1e-5)  # cut off
+
+
+def test_words_that_are_reduced_as_the_images_are_lie_on_the_components(tmp_path):
+    made = encoder(tiny.clip(tmp_path / "clip"), "image", dims=3)
+    z = made.encode_texts(["the cat"])
+    assert z.shape == (1, 3) == made.encode(IMAGES[:1]).shape
+    assert np.allclose(z, made.encoder.encode_texts(["the cat"]) @ made.components.T, atol=1e-6)
+
+
+def test_a_model_without_a_text_tower_reads_no_words(vit):
+    assert encoder(vit / "plain", "image").encode_texts(["the cat"]) is None
+    assert encode_texts(make(Settings(name="pixels"), "image"), ["the cat"]) is None
+
+
+def test_a_text_tower_without_a_tokenizer_is_told(tmp_path):
+    folder = tiny.clip(tmp_path / "clip")
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        (folder / name).unlink(missing_ok=True)
+    with pytest.raises(UserError, match="has no tokenizer that can be used, so it cannot encode text data"):
+        encoder(folder, "image").encode_texts(["the cat"])
+
+
+def test_texts_and_words_are_encoded_alike(bert):
+    made = encoder(bert, "text")
+    assert np.array_equal(made.encode_texts(TEXTS.to_list()), made.encode(TEXTS))
