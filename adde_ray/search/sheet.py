@@ -23,6 +23,9 @@ from adde_ray.web.pictures import show
 SIDE = 192
 """Pixels of the longer side of a picture."""
 
+SMALL = 64
+"""Pixels a side below which a picture is magnified pixel by pixel."""
+
 FOLDER = "find"
 """Of a run's sheets, in its folder."""
 
@@ -49,16 +52,21 @@ def write_sheet(out: Path, kept: Kept, table: pl.DataFrame, example: pl.DataFram
 
 
 def pictures(kept: Kept, table: pl.DataFrame) -> dict[str, dict]:
-    """sample_id → what is shown of it, see `pictures.show`."""
+    """sample_id → what is shown of it, see `pictures.show`; and whether it is `small`."""
     modality, source = kept.meta.modality, kept.config.data
-    payloads = dict(table.select("sample_id", modality).iter_rows())
+    own = dict(table.select("sample_id", modality).iter_rows())
+    payloads = dict(own)
     if modality == "image" and source.source in ORIGINALS:
         finder = ORIGINALS[source.source](source)
         for sample_id, found in find(finder, table):
             view = finder.view(found.data) if isinstance(found, Original) else None
             if isinstance(view, View):
                 payloads[sample_id] = view.data
-    return {sample_id: show(payload, modality, side=SIDE) for sample_id, payload in payloads.items()}
+    shown = {sample_id: show(payload, modality, side=SIDE) for sample_id, payload in payloads.items()}
+    for sample_id, payload in own.items():
+        if isinstance(payload, bytes) and payloads[sample_id] is payload:
+            shown[sample_id]["small"] = int.from_bytes(payload[16:20]) < SMALL  # the width of a PNG
+    return shown
 
 
 def _tile(row: dict, shown: dict | None, kept: Kept) -> dict:

@@ -189,9 +189,11 @@ def test_originals_are_shown_where_they_still_are(images, tmp_path):
     folder = until(Config.parse(tree), tmp_path / "run", "train")
     ids, _ = embedded(folder)
     large = len(find(folder, like=ids[0]).page.read_text())
+    assert "class=pixels" not in find(folder, like=ids[0]).page.read_text()
     for path in (data / "unlabelled").iterdir():
         path.unlink()
-    assert len(find(folder, like=ids[0]).page.read_text()) < large - 5_000
+    small = find(folder, like=ids[0]).page.read_text()
+    assert len(small) < large - 5_000 and small.count("class=pixels") == len(ids) - 1
 
 
 # --- vectors, gaps, states ----------------------------------------------------------------------------------
