@@ -308,12 +308,14 @@ def test_a_gap_of_a_trained_encoder_is_looked_for_by_its_features(tmp_path, stre
         tiny.write(tmp_path / "t.parquet", sentences, labels),
         {"name": "transformer", "model": str(tiny.bert(tmp_path / "bert"))},
         train={"mode": "full", "reembed": reembed, "shortlist_rows": 12},
-        gaps={"min_labelled": 20},
+        diversity={"class_target": {"sat": 0.9}},
         stream={"min_rows": 10 if streamed else 100_000, "shard_rows": 8, "sample_rows": 20, "workers": 0},
     )
     folder = until(settings, tmp_path / "run", "acquire")
     found = gaps.from_frame(read_table(folder / "rounds/000/gaps.parquet"))
-    there = find(folder, gap=found[0].gap_id, number=5)
+    short = next(gap for gap in found if gap.label == "sat" and gap.num_labelled)
+    there = find(folder, gap=short.gap_id, number=5)
+    assert there.measure == "distance"
     assert 0 < len(there.table) <= 5 and there.table["text"].null_count() == 0
     assert there.table["suggested"].null_count() == 0
     assert bool(there.notes) == (reembed == "shortlist")
