@@ -341,6 +341,23 @@ def test_what_is_asked_for_comes_first_in_the_next_query(vectors, tmp_path):
     assert set(kept["asked_for"]) == {found.told}
 
 
+def test_what_is_asked_for_is_among_what_a_trained_encoder_reads(tmp_path):
+    """With `reembed` "shortlist" the round's pool is a few rows, and these."""
+    sentences, labels = tiny.texts(60)
+    settings = tiny.config(
+        tiny.write(tmp_path / "t.parquet", sentences, labels),
+        {"name": "transformer", "model": str(tiny.bert(tmp_path / "bert"))},
+        train={"mode": "full", "reembed": "shortlist", "shortlist_rows": 6},
+        stop={"labels": 6},
+    )
+    folder = until(settings, tmp_path / "run", "train")
+    found = find(folder, "the hen slept", ask=4)
+    run(settings, folder, resume=True)
+    query = RunDir(folder).round(0).read("query.parquet").sort("rank")
+    assert query["sample_id"][:4].to_list() == found.table["sample_id"][:4].to_list()
+    assert query["chosen_by"].to_list()[:4] == [FOUND] * 4
+
+
 def test_who_asks_while_people_answer_is_told_when_it_comes(vectors, tmp_path):
     folder = until(vectors[0], tmp_path / "run", "train")
     run(vectors[0], folder, resume=True)
