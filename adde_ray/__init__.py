@@ -12,14 +12,19 @@ from adde_ray.errors import UserError
 
 if TYPE_CHECKING:
     from adde_ray.loop import run
+    from adde_ray.search import find
 
-__all__ = ["Config", "UserError", "run"]
+__all__ = ["Config", "UserError", "find", "run"]
 
 
 def __getattr__(name: str):
-    # The loop loads torch and ray, which takes seconds: only who runs it pays.
+    # They load torch and ray, which takes seconds: only who calls them pays.
     if name == "run":
         from adde_ray.loop import run
 
         return run
+    if name == "find":
+        from adde_ray.search import find
+
+        return find
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The command line: adde run · check · config · summary · report · export · verify · ablate · sweep · compare.
+"""The command line: adde run · check · config · find · summary · report · export · verify · ablate · sweep · compare.
 
 Exit codes: 0 done (or waiting for people), 2 the user's mistake or the machine's (a line says which), 1 ours,
 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP.
@@ -208,6 +208,41 @@ def config() -> None:
     from adde_ray.config_check import named_schema
 
     out.print_json(json.dumps(named_schema()))
+
+
+@command('adde find runs/tickets "card was swallowed" --ask 5', panel="Build")
+def find(
+    run: RunFolder,
+    words: Annotated[
+        str | None, typer.Argument(help="What to look for.", metavar="[WORDS]", show_default=False)
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(help="An example: a file, or a sample of the run.", metavar="FILE|SAMPLE_ID", show_default=False),
+    ] = None,
+    gap: Annotated[
+        str | None, typer.Option(help="A gap of the run, by its gap_id.", metavar="GAP_ID", show_default=False)
+    ] = None,
+    number: Annotated[int, typer.Option(min=1, max=1000, help="Samples on the sheet.")] = 30,
+    ask: Annotated[int, typer.Option(min=0, max=1000, help="So many of them come first in the next query.")] = 0,
+    out_: Annotated[
+        Path | None, typer.Option("--out", help="The sheet. Default: in the run's folder find.", show_default=False)
+    ] = None,
+    plugin: Modules = None,
+) -> None:
+    """Find the pool's samples nearest to words, an example or a gap: a sheet of pictures, and into the next query."""
+    from adde_ray.progress import found_table
+
+    if plugin:
+        plugins.load(plugin)
+    with out.status("looking"):
+        from adde_ray.search import find as find_in
+
+        found = find_in(RunDir.at(run), words, like=like, gap=gap, number=number, ask=ask, out=out_)
+    out.print(found_table(found.table, found.measure, LISTED))
+    for note in found.notes:
+        _say(note)
+    _say(f"sheet: {found.page}")
 
 
 @command("adde summary runs/digits --json")

@@ -13,8 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from adde_ray.artifacts.run_dir import RunDir
+from adde_ray.errors import escaped
+from adde_ray.labels import in_words
 
 if TYPE_CHECKING:
+    import polars as pl
     from rich.progress import Progress
 
 QUIET_SECONDS = 2.0
@@ -161,6 +164,20 @@ def damage_table(rows: Iterable[tuple[str, str, str]]) -> Table:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
+    return table
+
+
+def found_table(found: pl.DataFrame, measure: str, at_most: int) -> Table:
+    """The first of what `adde find` found. found: see `search.Found`."""
+    table = Table(box=SIMPLE_HEAD)
+    for column in ("", measure, "suggested", "p", "sample_id"):
+        table.add_column(column, justify="right" if column in ("", measure, "p") else "left", overflow="fold")
+    for rank, row in enumerate(found.head(at_most).iter_rows(named=True), start=1):
+        sure = "–" if row["confidence"] is None else f"{row['confidence']:.2f}"
+        suggested = Text(escaped(in_words(row["suggested"]) or "–"))
+        table.add_row(str(rank), f"{row[measure]:.3f}", suggested, sure, row["sample_id"])
+    if len(found) > at_most:
+        table.add_row("…")
     return table
 
 

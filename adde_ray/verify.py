@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from safetensors import safe_open
 
 from adde_ray.annotators import make_annotator
-from adde_ray.artifacts import damage, digests
+from adde_ray.artifacts import damage, digests, wishes
 from adde_ray.artifacts.damage import ARTIFACT, CONFIG, DECISIONS, LINKED, PROVENANCE, Damage, find
 from adde_ray.artifacts.digests import LEDGER, Digest
 from adde_ray.artifacts.run_dir import RunDir, atomic, halted_by_disk, locked, readable
@@ -271,8 +271,8 @@ def _round_of(name: str) -> int | None:
 
 
 def _bring(run: Path, beside: Path, t: int) -> None:
-    """What making round t again stands on besides the rounds before: what its manifest speaks for, and people's
-    answers, which are in review.csv where the decisions are damaged."""
+    """What making round t again stands on besides the rounds before: what its manifest speaks for, what was wished for,
+    and people's answers, which are in review.csv where the decisions are damaged."""
     expected, _ = damage.expected_in(run)
     for name in (damage.manifest_name(t - 1), damage.part_name(0)):
         if name in expected:
@@ -286,6 +286,14 @@ def _bring(run: Path, beside: Path, t: int) -> None:
             shutil.copy(answers, (beside / name).parent)
         if whole:
             digests.record(beside / name, expected[name])
+    name = f"rounds/{t:03d}/{wishes.FILE}"
+    whole = name in expected and damage.compare(run / name, expected[name]) is None
+    source = name if whole or ((run / name).exists() and name not in expected) else wishes.FILE  # made again from these
+    if (name in expected or source == name) and (run / source).exists():
+        (beside / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(run / source, beside / source)
+    if whole:
+        digests.record(beside / name, expected[name])
 
 
 def _take(start: str, made: Path, run: Path, reasons: dict[str, str], at: str = "") -> None:

@@ -20,7 +20,7 @@ LAYERS = [
     {"annotators"},
     {"stages"},
     {"web"},
-    {"config_check", "report", "export"},
+    {"config_check", "report", "export", "search"},
     {"loop"},
     {"verify", "experiments"},
     {"cli"},

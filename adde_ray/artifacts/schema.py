@@ -113,6 +113,18 @@ and for what a run of an earlier version asked."""
 QUERY = CANDIDATES.insert(1, pa.field("rank", pa.int64())).append(pa.field("near_gap", pa.string())).append(CHOSEN_BY)
 """`near_gap`: what `gap_id` is among the candidates."""
 
+# wishes.parquet of a run: what somebody wants people to be asked about, …
+WISHES = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("asked_for", pa.string()),  # what it was found by: words, "like …", or "gap …"
+        ("when", pa.string()),  # ISO 8601, UTC
+    ]
+)
+
+WISHED = WISHES.remove(2)
+"""… and of a round: what of it had not been asked about by then, in order."""
+
 DECISIONS = pa.schema(
     [
         ("decision_id", pa.string()),

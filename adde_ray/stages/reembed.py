@@ -15,6 +15,7 @@ from adde_ray.artifacts.features import read_features, write_features
 from adde_ray.artifacts.queries import asked_before
 from adde_ray.artifacts.run_dir import TUNED, RoundDir, derive_seed
 from adde_ray.artifacts.schema import Split
+from adde_ray.artifacts.wishes import wishes_of
 from adde_ray.config import Config
 from adde_ray.dataset import Data, load_dataset
 from adde_ray.methods.query.shortlist import shortlist
@@ -70,7 +71,7 @@ def _shortlisted(data: Data, config: Config, round_: RoundDir) -> pl.DataFrame:
     else:
         before = round_.run.round(round_.t - 1).read("gaps.parquet", "anchors") if round_.t else None
         anchors = set() if before is None else set(before["anchors"].explode().drop_nulls())
-        needed = asked_before(round_.run, round_.t) | anchors
+        needed = asked_before(round_.run, round_.t) | anchors | set(wishes_of(round_))
         blind = config.select.selector == "random"  # chosen at random, so listed at random
         listed = needed | set(
             shortlist(

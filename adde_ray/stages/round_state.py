@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -41,9 +41,14 @@ class Shortlist:
     table: pl.DataFrame
     features: np.ndarray  # (n, d)
     shards: np.ndarray  # (n,), -1 for synthetic ones
+    wished: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # rows that come first, in order
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def of(self, rows: np.ndarray) -> Shortlist:
+        """These rows, none of which comes first."""
+        return Shortlist(self.table[rows], self.features[rows], self.shards[rows])
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import polars as pl
 from adde_ray import labels
 from adde_ray.artifacts.run_dir import RoundDir, derive_seed
 from adde_ray.artifacts.schema import CANDIDATES, frame
+from adde_ray.artifacts.wishes import wishes_of
 from adde_ray.config import Config
 from adde_ray.dataset import Data, synthetic_rows
 from adde_ray.distributed.tasks import each
@@ -39,6 +40,8 @@ def score(
     scorer = _scorer(analysis, taken, policy, context, round_)
     at_most, workers = _at_most(data.pool, analysis, config), config.stream.workers
     best = best_of_pool(data.pool, scorer, taken | data.left_out, at_most, workers=workers)
+    wished = [i for i in wishes_of(round_) if i not in taken | data.left_out]
+    best = with_rows(best, data.pool, scorer, set(wished) - set(best.table["sample_id"]))
     made = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
     # Q: nothing is more real than what is real.
     real = best.table.with_columns(pl.lit("real").alias("origin"), pl.lit(1.0).alias("Q"))
@@ -47,7 +50,9 @@ def score(
     table = pl.concat([frame(part.to_dict(as_series=False), CANDIDATES) for part in (real, synthetic)])
     shards = np.concatenate([best.table["shard"].to_numpy(), np.full(len(made), -1)])
     order = table["sample_id"].arg_sort().to_numpy()
-    shortlist = Shortlist(table[order], np.concatenate([best.features, features])[order], shards[order])
+    row_of = {i: row for row, i in enumerate(table["sample_id"][order])} if wished else {}
+    first = np.array([row_of[i] for i in wished if i in row_of], dtype=np.int64)
+    shortlist = Shortlist(table[order], np.concatenate([best.features, features])[order], shards[order], first)
     round_.once("candidates.parquet", lambda: shortlist.table)
     return shortlist
 
@@ -69,6 +74,19 @@ def best_of_pool(pool: Pool, scorer: Scorer, taken: set[str], at_most: int, *, w
         part = Best(part.table.with_columns(pl.lit(row).alias("shard")), part.features)
         found[:] = [merge([*found, part], at_most)]
     [best] = found
+    return best
+
+
+def with_rows(best: Best, pool: Pool, scorer: Scorer, sample_ids: set[str]) -> Best:
+    """`best` and these rows of the pool, wherever they rank. What a round's pool has not is left out."""
+    for number, shard in enumerate(pool.shards if sample_ids else ()):
+        block = shard.read()
+        rows = np.flatnonzero(block.ids.is_in(list(sample_ids)).to_numpy())
+        if len(rows):
+            groups = pl.DataFrame([block.subgroups[c][rows] for c in block.subgroups.columns])
+            part = scorer.best(block.ids[rows], block.features[rows], groups, set(), len(rows))
+            table = pl.concat([best.table, part.table.with_columns(pl.lit(number).alias("shard"))])
+            best = Best(table, np.concatenate([best.features, part.features]))
     return best
 
 

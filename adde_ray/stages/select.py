@@ -10,6 +10,7 @@ import polars as pl
 from adde_ray.artifacts.queries import keep_asked
 from adde_ray.artifacts.run_dir import RoundDir, derive_rng
 from adde_ray.artifacts.schema import QUERY, Split, frame
+from adde_ray.artifacts.wishes import FOUND
 from adde_ray.config import Config
 from adde_ray.dataset import Data
 from adde_ray.methods.policy.adaptation import Policy
@@ -28,7 +29,7 @@ def select(
 
     def choose() -> pl.DataFrame:
         assert shortlist is not None
-        rows = best_batch(shortlist, analysis, policy, config, round_)
+        rows, num_wished = _chosen(shortlist, analysis, policy, config, round_)
         # First, so that a query never stands there without what it asks about.
         asked = fetch(data.pool, shortlist, rows)
         homes = _home_gaps(asked, analysis, data)
@@ -38,7 +39,10 @@ def select(
         chosen = shortlist.table[rows] if len(rows) else shortlist.table.clear()
         gap_ids = [homes.get(i, made_for) for i, made_for in chosen.select("sample_id", "gap_id").iter_rows()]
         chosen = chosen.with_columns(near_gap="gap_id", gap_id=pl.Series(gap_ids, dtype=pl.String))
-        chosen = chosen.with_columns(rank=pl.int_range(1, len(rows) + 1), chosen_by=pl.lit(config.select.selector))
+        chosen_by = [FOUND] * num_wished + [config.select.selector] * (len(rows) - num_wished)
+        chosen = chosen.with_columns(
+            rank=pl.int_range(1, len(rows) + 1), chosen_by=pl.Series(chosen_by, dtype=pl.String)
+        )
         return frame(chosen, QUERY)
 
     return round_.once("query.parquet", choose)
@@ -56,12 +60,25 @@ def _home_gaps(asked: Split, analysis: Analysis, data: Data) -> dict[str, str | 
     return dict(zip(asked.ids, homes, strict=True))
 
 
-def best_batch(
+def _chosen(
     shortlist: Shortlist, analysis: Analysis, policy: Policy, config: Config, round_: RoundDir
+) -> tuple[np.ndarray, int]:
+    """Rows of the query: what somebody wished for, then the best of the others; and how many the first are."""
+    size = min(config.select.batch, _left(len(analysis.asked), config), len(shortlist))
+    first = shortlist.wished[:size]
+    if not len(first):
+        return best_batch(shortlist, size, analysis, policy, config, round_), 0
+    others = np.delete(np.arange(len(shortlist)), shortlist.wished)
+    room = min(size - len(first), len(others))
+    rest = best_batch(shortlist.of(others), room, analysis, policy, config, round_) if room else others[:0]
+    return np.concatenate([first, others[rest]]), len(first)
+
+
+def best_batch(
+    shortlist: Shortlist, size: int, analysis: Analysis, policy: Policy, config: Config, round_: RoundDir
 ) -> np.ndarray:
-    """Rows of the shortlist, best first, by the configured selector, within the budget and the synthetic cap."""
+    """`size` rows of the shortlist, best first, by the configured selector, within the synthetic cap."""
     num_asked = len(analysis.asked)
-    size = min(config.select.batch, _left(num_asked, config), len(shortlist))
     alike = selectors.scores_nothing(config.select.selector, len(analysis.dataset.table))
     is_synthetic = (shortlist.table["origin"] == "synthetic").to_numpy()
     embedding, local = analysis.model.embed(shortlist.features), analysis.local_scale

@@ -1,7 +1,7 @@
 """One HTML file that holds everything it needs and loads nothing: a page's template, scripts and data in, text out.
 
-A page is a folder of the package with `page.html` and `page.js`. Style, the charts' script and the parts that all
-pages have (`parts.html`) lie here.
+A page is a folder of the package with `page.html` and, where it has charts, `page.js`. Style, the charts' script and
+the parts that all pages have (`parts.html`) lie here.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from importlib import resources
 from jinja2 import ChoiceLoader, Environment, PackageLoader
 
 
-def assemble(folder: str, *, charts: dict[str, dict], data: dict, **context: object) -> str:
-    """The page in `folder` with its plotly `charts` by name. `data`: what page.js reads besides."""
-    scripts = [_plotly(), _asset("web", "charts.js"), _asset(folder, "page.js")]
+def assemble(folder: str, *, charts: dict[str, dict] | None, data: dict, **context: object) -> str:
+    """The page in `folder` with its plotly `charts` by name; None: it has no script at all. `data`: what page.js reads
+    besides."""
+    scripts = [] if charts is None else [_plotly(), _asset("web", "charts.js"), _asset(folder, "page.js")]
     loaders = [PackageLoader("adde_ray", place) for place in dict.fromkeys((folder, "web"))]
     environment = Environment(loader=ChoiceLoader(loaders), autoescape=True, trim_blocks=True)
     return (
         environment.get_template("page.html")
         .render(
-            charts=charts,
+            charts=charts or {},
             css=_asset("web", "page.css"),
-            data=_json({"charts": charts, **data}),
+            data=_json({"charts": charts or {}, **data}),
             scripts=scripts,
             hashes=[_hash(s) for s in scripts],
             **context,

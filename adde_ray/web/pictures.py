@@ -17,10 +17,10 @@ SMALL_PNG = 3000  # bytes up to which a picture stays lossless
 Payload = bytes | str | list
 
 
-def show(payload: Payload, modality: str) -> dict:
-    """`{"src": data URI}` for a picture, else `{"text": …}` with what can be said of it."""
+def show(payload: Payload, modality: str, *, side: int = THUMBNAIL) -> dict:
+    """`{"src": data URI}` for a picture of at most `side` pixels, else `{"text": …}` with what can be said of it."""
     if modality == "image":
-        src = thumbnail(payload) if isinstance(payload, bytes) else None
+        src = thumbnail(payload, side) if isinstance(payload, bytes) else None
         return {"src": src} if src else {"text": "(picture cannot be shown)"}
     if modality == "text":
         return {"text": cut(str(payload), 400)}
@@ -46,16 +46,17 @@ def show_all(
     return shown, left_out
 
 
-def thumbnail(payload: bytes) -> str | None:
-    """A data URI of the picture, at most THUMBNAIL pixels a side; None when it cannot be decoded."""
-    from PIL import Image
+def thumbnail(payload: bytes, side: int = THUMBNAIL) -> str | None:
+    """A data URI of the picture, at most so many pixels a side; None when it cannot be decoded."""
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(io.BytesIO(viewable(payload))) as opened:
+            opened = ImageOps.exif_transpose(opened)
             image = opened.convert("L" if opened.mode in ("1", "L", "I;16", "I", "F") else "RGB")
     except Exception:  # Pillow's decoders raise many kinds; a report must not fail over one bad picture
         return None
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    image.thumbnail((side, side))
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)
     kind = "png"

@@ -27,18 +27,29 @@ NEIGHBOURS = 5
 
 
 @dataclass(frozen=True)
-class Space:
+class Projection:
+    """Principal components. mean: (d,), components: (r, d)."""
+
+    mean: np.ndarray
+    components: np.ndarray
+
+    def reduce(self, z: np.ndarray) -> np.ndarray:
+        """(m, r) float32: embeddings as points of the reduced space."""
+        z = np.asarray(z, dtype=np.float32).reshape(len(z), len(self.mean))
+        return _project(z, self.mean, self.components)
+
+
+@dataclass(frozen=True)
+class Space(Projection):
     """The reduced space of one round, and the n reference rows it was fitted on.
 
-    mean: (d,) and components: (r, d), the PCA. centroids: (k, r) of the k-means cells.
+    centroids: (k, r) of the k-means cells.
     points: (n, r) float32. cells: (n,) row of the nearest centroid. clusters: (n,) HDBSCAN labels, -1 = noise.
     membership: (n, c) float32, soft membership in each of the c clusters; a row sums to at most 1.
     reach: (c,) how far from its nearest member a point may lie and still belong to a cluster.
     nn_distance: (n,) distance to the nearest other reference row. knn_distance: (n,) to the fifth nearest.
     """
 
-    mean: np.ndarray
-    components: np.ndarray
     centroids: np.ndarray
     points: np.ndarray
     cells: np.ndarray
@@ -57,11 +68,6 @@ class Space:
     def tolerance(self) -> float:
         """Distances that differ by less than this are equal: float32 rounding at the scale of the points."""
         return 1e-5 * float(np.abs(self.points).max(initial=1e-30))
-
-    def reduce(self, z: np.ndarray) -> np.ndarray:
-        """(m, r) float32: embeddings as points of this space."""
-        z = np.asarray(z, dtype=np.float32).reshape(len(z), len(self.mean))
-        return _project(z, self.mean, self.components)
 
     def nearest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(m,) row of the nearest reference row and (m,) distance to it."""
@@ -91,7 +97,7 @@ def fit_space(z: np.ndarray, config: Clustering, *, seed: int) -> Space:
     assert n >= 1 and z.ndim == 2 and np.isfinite(z).all(), z.shape
     rng = np.random.default_rng(seed)
     fitted, clustered = (sample_rows(n, most, rng) for most in (MAX_FIT_ROWS, MAX_CLUSTER_ROWS))
-    mean, components = _pca(z[fitted], config.dims)
+    mean, components = _pca(z[fitted], config.dims)  # of the first rows drawn, as `fit_projection` has it
     points = _project(z, mean, components)
     centroids = _kmeans(points[fitted], config.num_cells or min(round(n**0.5), 256), seed)
     cells = nearest(points, centroids)[0]
@@ -100,6 +106,12 @@ def fit_space(z: np.ndarray, config: Clustering, *, seed: int) -> Space:
     near = _distances_within(points, centroids)
     space = Space(mean, components, centroids, points, cells, clusters, membership, reach, near[:, 0], near[:, -1])
     return space if len(clustered) == n else _assign_rest(space, clustered)
+
+
+def fit_projection(z: np.ndarray, config: Clustering, *, seed: int) -> Projection:
+    """That of `fit_space` with the same arguments, in a fraction of its time."""
+    z = np.asarray(z, dtype=np.float32)
+    return Projection(*_pca(z[sample_rows(len(z), MAX_FIT_ROWS, np.random.default_rng(seed))], config.dims))
 
 
 @dataclass(frozen=True)
