@@ -182,7 +182,8 @@ def _known(meta: Meta, tables: Mapping[str, pl.DataFrame]) -> pl.Series:
 
 def _fit_rows(config: Config, meta: Meta, tables: Mapping[str, pl.DataFrame]) -> pl.Series:
     known = _known(meta, tables)
-    rows = derive_rng(config.run.seed, "probe", "fit").permutation(len(known))[:FIT_ROWS]
+    most = ROWS if config.encoder.dims else FIT_ROWS  # components are fitted on features of all of them
+    rows = derive_rng(config.run.seed, "probe", "fit").permutation(len(known))[:most]
     return known[np.sort(rows)]
 
 

