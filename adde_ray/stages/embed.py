@@ -14,13 +14,15 @@ import numpy as np
 import polars as pl
 
 from adde_ray.artifacts import digests
-from adde_ray.artifacts.digests import LEDGER
+from adde_ray.artifacts.digests import LEDGER, Ledger
+from adde_ray.artifacts.encoder_choice import CHOICE
 from adde_ray.artifacts.features import read_features, write_features
 from adde_ray.artifacts.run_dir import REMEDY, RunDir, derive_seed, fingerprint, read_json, read_table
 from adde_ray.artifacts.schema import SPLITS, Meta, Split
-from adde_ray.config import Config
+from adde_ray.config import Config, Encoder
 from adde_ray.errors import Halted
 from adde_ray.methods import encoders
+from adde_ray.pool.choose_encoder import choose
 from adde_ray.pool.embed import SHARDS, embed_shards
 from adde_ray.pool.files import shard_files
 from adde_ray.pool.fitted_encoder import SETTINGS, Encoding
@@ -71,9 +73,15 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
     tables = {name: table for name in (*SPLITS, SAMPLE) if (table := _ingested(run, name)) is not None}
     seed = derive_seed(config.run.seed, "encoder")
     ids = {name: table["sample_id"].to_list() for name, table in tables.items()}
-    mark = fingerprint(_settings(config, run), meta.modality, seed, ids, meta.pool_digest)
     encoders.resolve(config.encoder, meta.modality)  # says what is wrong even when all is there
-    encode = Encoding(config.encoder, meta.modality, _folder(run, mark, config.run.cache))
+
+    def mark_of(settings: Encoder) -> str:
+        return fingerprint(_settings(settings, run), meta.modality, seed, ids, meta.pool_digest)
+
+    settings = config.encoder
+    if settings.name == "auto" and meta.modality != "vector" and not _is_earlier(run, mark_of(settings)):
+        settings = choose(config, meta, tables, run)
+    encode = Encoding(settings, meta.modality, _folder(run, mark_of(settings), config.run.cache))
     if not encode.is_fitted:
         if (run.root / LEDGER).exists() and not encode.is_recorded:
             encode.folder.mkdir(parents=True, exist_ok=True)
@@ -92,11 +100,20 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
     return Embedding(run, meta, encode)
 
 
-def _settings(config: Config, run: RunDir) -> dict:
+def _settings(encoder: Encoder, run: RunDir) -> dict:
     """What the features depend on: keys that a run of an earlier version did not know yet say nothing about its own."""
-    settings, kept = config.encoder.model_dump(mode="json"), run.root / "config.json"
+    settings, kept = encoder.model_dump(mode="json"), run.root / "config.json"
     known = read_json(kept).get("encoder", {}) if kept.exists() else settings
     return {key: value for key, value in settings.items() if key in known}
+
+
+def _is_earlier(run: RunDir, mark: str) -> bool:
+    """Whether a version that made no choice has begun the run: its features are named by "auto" itself."""
+    if (run.root / CHOICE).exists():
+        return False
+    ledger, folder = Ledger.read(run.root), run.root / "embeddings" / mark
+    recorded = ledger is not None and any(name.startswith(f"embeddings/{mark}/") for name in ledger.records)
+    return recorded or folder.exists() or folder.is_symlink() or bool(run.rounds())
 
 
 def _folder(run: RunDir, mark: str, cache: Path | None) -> Path:

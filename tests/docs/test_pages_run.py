@@ -23,7 +23,7 @@ COMMANDS = typer.main.get_command(cli.app).commands
 QUICK = ("generate.generator=none", "train.steps=20", "select.batch=8", "stop.labels=16")
 """Smaller than what the pages show: without Ray, and over after two batches."""
 
-DIGITS = (*QUICK, "gates.near_copies=false", "measure.corruptions=[]")
+DIGITS = (*QUICK, "encoder.name=pixels", "gates.near_copies=false", "measure.corruptions=[]")
 """Less to look at in 1,797 pictures."""
 
 COLOURS = {"nevus": (90, 60, 40), "melanoma": (30, 20, 25), "vascular": (160, 30, 60)}
