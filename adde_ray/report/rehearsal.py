@@ -19,6 +19,7 @@ from adde_ray.labels import count
 from adde_ray.methods.encoders import ENCODERS, better, resolve
 from adde_ray.methods.stats.paired_rows import row_difference
 from adde_ray.methods.stats.verdict import Judged, judge, sentence
+from adde_ray.pool.pictures import reads_originals
 from adde_ray.stages.train import load
 
 OURS, RANDOM = "ADDE", "random"
@@ -132,7 +133,9 @@ def _advice(run: RunDir, meta: Meta, found: Judged, worst: Worst | None, level: 
 def _better_features(config: Config, meta: Meta) -> str | None:
     if config.train.mode != "head" or not (config.encoder.name == "auto" or config.encoder.name in ENCODERS):
         return None  # a plugin's encoder may not be here
-    return better(resolve(config.encoder, meta.modality), sized=hasattr(config.data, "size"))
+    return better(
+        resolve(config.encoder, meta.modality), sized=hasattr(config.data, "size") and not reads_originals(config)
+    )
 
 
 def _pays(run: RunDir, level: float, split: str) -> str:

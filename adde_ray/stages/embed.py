@@ -2,12 +2,15 @@
 
 encoder.safetensors and encoder.json hold the fitted encoder (the JSON is written last); <split>.parquet, and
 pool/part-*.parquet of a pool that is streamed, hold sample_id and features in the order of ingest. What is there is
-not computed again: a killed run goes on with the next part.
+not computed again: a killed run goes on with the next part. images.json says what of real images was encoded, where
+they were read again from their originals.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import operator
+from dataclasses import asdict, dataclass
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ import polars as pl
 from adde_ray.artifacts import digests
 from adde_ray.artifacts.digests import LEDGER
 from adde_ray.artifacts.features import read_features, write_features
-from adde_ray.artifacts.run_dir import REMEDY, RunDir, derive_seed, fingerprint, read_json, read_table
+from adde_ray.artifacts.run_dir import REMEDY, RunDir, derive_seed, fingerprint, read_json, read_table, write_json
 from adde_ray.artifacts.schema import SPLITS, Meta, Split
 from adde_ray.config import Config
 from adde_ray.errors import Halted
@@ -24,10 +27,18 @@ from adde_ray.methods import encoders
 from adde_ray.pool.embed import SHARDS, embed_shards
 from adde_ray.pool.files import shard_files
 from adde_ray.pool.fitted_encoder import SETTINGS, Encoding
+from adde_ray.pool.pictures import Shown, originals_of
 from adde_ray.pool.shards import FileShard, MemoryShard, Pool
+from adde_ray.sources.originals import PLACES
 
 SAMPLE = "pool-sample"
 """The sample of a streamed pool that stays in memory."""
+
+FITTED = ("pool", SAMPLE, "seed")
+"""What an encoder is fitted on."""
+
+IMAGES = "images.json"
+"""Beside the features: the sum of `Shown` over all real images."""
 
 
 @dataclass(frozen=True)
@@ -66,30 +77,45 @@ class Embedding:
 def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
     """Fit the configured encoder on pool and seed, encode every split, unless done before.
 
-    Raises UserError when the encoder does not fit the data or its model is not there.
+    Raises UserError when the encoder does not fit the data, its model is not there, or originals cannot be read.
     """
     tables = {name: table for name in (*SPLITS, SAMPLE) if (table := _ingested(run, name)) is not None}
     seed = derive_seed(config.run.seed, "encoder")
     ids = {name: table["sample_id"].to_list() for name, table in tables.items()}
-    mark = fingerprint(_settings(config, run), meta.modality, seed, ids, meta.pool_digest)
+    settings = _settings(config, run)
     encoders.resolve(config.encoder, meta.modality)  # says what is wrong even when all is there
-    encode = Encoding(config.encoder, meta.modality, _folder(run, mark, config.run.cache))
+    originals = originals_of(config, config.encoder, meta.modality) if settings.get("originals") else None
+    files = [] if originals is None else [meta.source]  # other originals may give the same payloads
+    mark = fingerprint(settings, meta.modality, seed, ids, meta.pool_digest, *files)
+    folder = _folder(run, mark, config.run.cache)
+    encode = Encoding(config.encoder, meta.modality, folder, originals=originals)
     if not encode.is_fitted:
         if (run.root / LEDGER).exists() and not encode.is_recorded:
             encode.folder.mkdir(parents=True, exist_ok=True)
             digests.begin(encode.folder)
-        known = [tables[n].select("sample_id", meta.modality) for n in ("pool", SAMPLE, "seed") if n in tables]
-        encode.fit(pl.concat(known).sort("sample_id")[meta.modality], seed=seed)
+        columns = ("sample_id", meta.modality, *(PLACES if originals else ()))
+        known = [tables[n].select(pl.col(c) for c in columns if c in tables[n].columns) for n in FITTED if n in tables]
+        encode.fit(pl.concat(known, how="diagonal_relaxed").sort("sample_id"), seed=seed)
     if encode.is_recorded and (run.root / LEDGER).exists():  # so that the run knows when all of the folder is gone
         digests.record(encode.folder / SETTINGS, folder=run.root)
     for name, table in tables.items():
         if not (encode.folder / f"{name}.parquet").exists():
-            features = encode(table[meta.modality], title=f"embedding {name}")
-            write_features(encode.folder / f"{name}.parquet", table["sample_id"], features, recorded=True)
+            features, shown = encode.samples(table, title=f"embedding {name}")
+            about = shown.as_metadata() if shown else None
+            write_features(folder / f"{name}.parquet", table["sample_id"], features, recorded=True, about=about)
     stream = config.stream
     embed_shards(_parts(run, encode), encode, rows=meta.num_rows["pool"], workers=stream.workers, gpu=stream.gpu)
+    if originals is not None and not (folder / IMAGES).exists():
+        _keep_shown([folder / f"{name}.parquet" for name in tables if name != SAMPLE], _parts(run, encode), folder)
     digests.close(encode.folder)
     return Embedding(run, meta, encode)
+
+
+def _keep_shown(splits: list[Path], parts: list[tuple[Path, Path]], folder: Path) -> None:
+    """Sum up what was encoded, unless it was the payloads."""
+    shown = [found for path in (*splits, *(out for _, out in parts)) if (found := Shown.read(path)) is not None]
+    if shown:
+        write_json(folder / IMAGES, asdict(reduce(operator.add, shown)))
 
 
 def _settings(config: Config, run: RunDir) -> dict:

@@ -63,6 +63,16 @@ class Transformer:
                 features[rows] = self.features(self.inputs(payloads[rows])).cpu().numpy()
         return features
 
+    @property
+    def image_side(self) -> int | None:
+        """Pixels a side that the model sees of an image; None of a model for texts, or one that takes any size."""
+        self._load()
+        wanted = next((size for name in ("crop_size", "size") if (size := getattr(self._processor, name, None))), None)
+        if self.modality == "text" or wanted is None:
+            return None
+        sides = [wanted[key] for key in ("height", "width", "shortest_edge") if wanted.get(key)]
+        return min(sides, default=None)
+
     # --- being fine-tuned, see methods.finetune -----------------------------------------------------------
 
     @property
