@@ -11,7 +11,6 @@ import errno
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -84,10 +83,10 @@ def find_larger(finder: Finder, rows: pl.DataFrame, side: int) -> Iterator[tuple
 
     None where the original has no more pixels than the payload; a text says why it is not there. rows: as `find`.
     """
-    if finder.pairs is None:
+    if (pairs := finder.pairs) is None:
         yield from ((sample_id, UNKNOWN) for sample_id in rows["sample_id"])
         return
-    for sample_id, found in _matched(finder, rows, partial(finder.pairs, side=side)):
+    for sample_id, found in _matched(finder, rows, lambda images: pairs(images, side)):
         yield sample_id, found if isinstance(found, str) else found[1]
 
 

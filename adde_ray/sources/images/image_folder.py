@@ -217,8 +217,8 @@ def _decoded(given: Sequence[AnyPath | bytes], config: FolderData | TilesData) -
 def _pairs(given: Sequence[bytes], side: int, config: FolderData | TilesData) -> list[Pair | str]:
     """The payload of each encoded image with a larger picture, or why there is none."""
     if isinstance(config, TilesData):
-        return read_tile_pairs(given, size=config.size, side=side, bands=config.bands, ranges=config.ranges)
-    return read_pairs(given, size=config.size, side=side, mode=config.mode, min_side=config.min_side)
+        return read_tile_pairs(given, side, size=config.size, bands=config.bands, ranges=config.ranges)
+    return read_pairs(given, side, size=config.size, mode=config.mode, min_side=config.min_side)
 
 
 def _files(

@@ -44,12 +44,12 @@ def read_images(given: Sequence[AnyPath | bytes], *, size: int, mode: str, min_s
 
     One whose shorter side has fewer than `min_side` pixels is none.
     """
-    pairs = read_pairs(given, size=size, side=size, mode=mode, min_side=min_side)
+    pairs = read_pairs(given, size, size=size, mode=mode, min_side=min_side)
     return [pair if isinstance(pair, str) else pair[0] for pair in pairs]
 
 
 def read_pairs(
-    given: Sequence[AnyPath | bytes], *, size: int, side: int, mode: str, min_side: int = 1
+    given: Sequence[AnyPath | bytes], side: int, *, size: int, mode: str, min_side: int = 1
 ) -> list[Pair | str]:
     """The same, each with its PNG of up to `side` × `side` pixels, made from the image decoded once.
 

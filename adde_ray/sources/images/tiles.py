@@ -52,15 +52,15 @@ def read_tiles(
 
     given: files, or what they hold.
     """
-    pairs = read_tile_pairs(given, size=size, side=size, bands=bands, ranges=ranges)
+    pairs = read_tile_pairs(given, size, size=size, bands=bands, ranges=ranges)
     return [pair if isinstance(pair, str) else pair[0] for pair in pairs]
 
 
 def read_tile_pairs(
     given: Sequence[AnyPath | bytes],
+    side: int,
     *,
     size: int,
-    side: int,
     bands: tuple[int, ...],
     ranges: tuple[tuple[float, float], ...],
 ) -> list[Pair | str]:
