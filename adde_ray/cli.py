@@ -188,7 +188,14 @@ def run(
 
 
 @command("adde check jobs/configs/digits.toml", panel="Build")
-def check(config: ConfigFile, set_: Overrides = None, plugin: Modules = None) -> None:
+def check(
+    config: ConfigFile,
+    set_: Overrides = None,
+    plugin: Modules = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Also rank the encoders at hand on the labels there are, in a minute.")
+    ] = False,
+) -> None:
     """Validate a config and its data in seconds; trains nothing, writes nothing."""
     from adde_ray.config_check import check_data, check_names
     from adde_ray.stages.ingest import prepare
@@ -197,7 +204,7 @@ def check(config: ConfigFile, set_: Overrides = None, plugin: Modules = None) ->
     check_names(parsed)
     prepared = prepare(parsed)
     check_data(parsed, prepared.meta)
-    _tell_plan(parsed, prepared)
+    _tell_plan(parsed, prepared, probe=probe)
 
 
 @command("adde config > adde.schema.json", panel="Build")
@@ -489,7 +496,7 @@ def _tell_rehearsal(record: dict, folder: Path) -> None:
         _say(line)
 
 
-def _tell_plan(config: Config, prepared: Prepared) -> None:
+def _tell_plan(config: Config, prepared: Prepared, *, probe: bool) -> None:
     from adde_ray.report import outlook
 
     meta = prepared.meta
@@ -497,7 +504,14 @@ def _tell_plan(config: Config, prepared: Prepared) -> None:
     _say(f"{meta.modality} data, rows: {rows}")
     task = ", of which several may hold at once" if meta.multi else ""
     _say(f"{len(meta.classes)} classes{task}: {', '.join(meta.classes[:20])}{' …' if len(meta.classes) > 20 else ''}")
-    for line in outlook.told(config, prepared):
+    with out.status("looking at encoders"):
+        compared = outlook.probe(config, prepared) if probe else None
+        choice = outlook.chosen(config, prepared)
+    if choice:
+        config = config.model_copy(update={"encoder": choice.over(config.encoder)})
+    for line in outlook.told(config, prepared, choice):
+        _say(line)
+    for line in outlook.ranking(compared) if compared else ():
         _say(line)
     if meta.subgroups:
         _say(f"subgroups: {', '.join(meta.subgroups)}")

@@ -124,7 +124,7 @@ def _check_packages(config: Config) -> None:
 
 def _check_tuning(config: Config) -> None:
     mode, encoder = config.train.mode, config.encoder
-    tunable = {"lora": ("transformer",), "full": ("transformer", "convnet")}
+    tunable = {"lora": ("transformer",), "full": ("transformer", "efficientnet", "convnet")}
     if mode == "head":
         if encoder.name == "convnet":
             raise UserError(

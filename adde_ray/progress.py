@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from adde_ray.artifacts.encoder_choice import choice_of
 from adde_ray.artifacts.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class RoundTable:
         if took > LONG_SECONDS and not self._console.is_terminal:
             self._note(f"{self._at_work.stage}: {took:.0f} s")
         self._at_work.begin(stage if t is None else f"{_name(run)}, round {t}: {stage}")
+        if stage == "train" and t == 0 and (choice := choice_of(run.root)):
+            self._note(choice.line)
 
     def add(self, run: RunDir, metrics: dict, manifest: dict) -> None:
         """The `watch` of `loop.run`."""

@@ -23,6 +23,7 @@ from adde_ray.annotators import make_annotator
 from adde_ray.artifacts import damage, digests
 from adde_ray.artifacts.damage import ARTIFACT, CONFIG, DECISIONS, LINKED, PROVENANCE, Damage, find
 from adde_ray.artifacts.digests import LEDGER, Digest
+from adde_ray.artifacts.encoder_choice import CHOICE
 from adde_ray.artifacts.run_dir import RunDir, atomic, halted_by_disk, locked, readable
 from adde_ray.config import Config
 from adde_ray.dataset import Data, seed_part
@@ -213,6 +214,8 @@ def _before_rounds(run: Path, config: Config, reasons: dict[str, str]) -> None:
     if not ingested and not any(name.startswith(("embeddings/", damage.part_name(0))) for name in names):
         return
     with _beside(run, linked=() if ingested else ("ingest",)) as beside:
+        if ingested:
+            _bring_choice(run, beside.root)
         data = prepare(config, beside)
         if config.measure.corruptions:
             corrupted_val(data, config, data.encode.folder)
@@ -222,6 +225,14 @@ def _before_rounds(run: Path, config: Config, reasons: dict[str, str]) -> None:
         _take(damage.part_name(0), beside.root, run, reasons)
         for folder in (beside.root / "embeddings").glob("*"):
             _take_embeddings(folder, run / "embeddings" / folder.name)
+
+
+def _bring_choice(run: Path, beside: Path) -> None:
+    """The encoder that the run took, where that is whole: others may be at hand by now."""
+    expected, _ = damage.expected_in(run)
+    if (run / CHOICE).exists() and not damage.compare(run / CHOICE, expected.get(CHOICE) or Digest.of(run / CHOICE)):
+        _put(run / CHOICE, beside / CHOICE)
+        digests.record(beside / CHOICE)
 
 
 def _take_embeddings(made: Path, kept: Path) -> None:

@@ -14,7 +14,16 @@ from adde_ray.artifacts.run_dir import RunDir, read_table
 from adde_ray.report.summary import summarise
 
 JOBS = Path(__file__).parents[1] / "jobs"
-SMALL = ["--set", "stop.labels=10", "--set", "generate.steps=20", "--set", "compare.random=false"]
+SMALL = [
+    "--set",
+    "encoder.name=pixels",
+    "--set",
+    "stop.labels=10",
+    "--set",
+    "generate.steps=20",
+    "--set",
+    "compare.random=false",
+]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +66,7 @@ name = "grid"
 seeds = 1
 strategies = ["random", "margin"]
 datasets = ["{config}"]
-set = {{ stop.labels = 10 }}
+set = {{ stop.labels = 10, encoder.name = "pixels" }}
 """
 
 SPACE = """
@@ -65,7 +74,7 @@ name = "space"
 config = "{config}"
 num_trials = 2
 scheduler = "none"
-set = {{ stop.labels = 10, generate.generator = "none" }}
+set = {{ stop.labels = 10, generate.generator = "none", encoder.name = "pixels" }}
 [space]
 "select.alpha" = {{ uniform = [0.0, 1.0] }}
 """

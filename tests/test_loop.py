@@ -422,7 +422,10 @@ def test_lineage_and_the_share_of_synthetic_samples_hold_over_a_run(tmp_path, ra
 def test_people_see_synthetic_images(tmp_path, ray_cluster):
     digits = {"data": {"source": "digits"}, "train": {"steps": 20}, "review": {"annotator": "file"}}
     settings = Config.parse(
-        digits | SYNTHETIC | {"select": {"batch": 10, "selector": "random"}, "stop": {"labels": 10}}
+        digits
+        | {"encoder": {"name": "pixels"}}
+        | SYNTHETIC
+        | {"select": {"batch": 10, "selector": "random"}, "stop": {"labels": 10}}
     )
     folder = tmp_path / "run"
     assert run(settings, folder)["status"] == "awaiting_review"

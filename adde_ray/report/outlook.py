@@ -17,12 +17,15 @@ from statistics import median
 import numpy as np
 import polars as pl
 
+from adde_ray.artifacts.encoder_choice import EncoderChoice
 from adde_ray.artifacts.schema import SPLITS
 from adde_ray.config import Config
 from adde_ray.config.data import FilesData
 from adde_ray.errors import UserError
 from adde_ray.methods import encoders
+from adde_ray.methods.encoders.probe import FOLDS as FOLDS_OF_PROBE
 from adde_ray.methods.synthesis.generators import generator_for
+from adde_ray.pool.choose_encoder import Comparison, compare, decide, encoders_at_hand
 from adde_ray.pool.pictures import larger_images, originals_of, reads_originals, side_for
 from adde_ray.sources.originals import PLACES
 from adde_ray.sources.rows import listing
@@ -43,6 +46,9 @@ LARGER = 2
 FIT_ROWS, SCORED_ROWS, FOLDS = 500, 400, 3
 """The first score: rows an encoder is fitted on, labelled rows it is taken on, and parts of its cross-validation."""
 
+PROBED_ROWS, PROBE_SECONDS = 1_500, 40.0
+"""What encoders are compared on when that is asked for, and for how long they encode, together."""
+
 LITTLE = 0.15
 """Above guessing by less than this, features are what to mend first."""
 
@@ -60,9 +66,16 @@ SPLIT_NAMES = {"split", "splits", "subset", "partition", "fold", "set"}
 NUMBER = r"[+-]?(\d{1,200}\.?\d{0,200}|\.\d{1,200})([eE][+-]?\d{1,2})?"
 
 
-def told(config: Config, prepared: Prepared) -> list[str]:
-    """Lines on what the run would work with."""
-    return [*counts(prepared), parts(config, prepared), first_score(config, prepared)]
+def chosen(config: Config, prepared: Prepared) -> EncoderChoice | None:
+    """What a run would take for `encoder.name = "auto"`; None where that is plain. Raises UserError: no such model."""
+    if config.encoder.name != "auto" or prepared.meta.modality == "vector":
+        return None
+    return decide(config, prepared.meta, prepared.splits)
+
+
+def told(config: Config, prepared: Prepared, choice: EncoderChoice | None = None) -> list[str]:
+    """Lines on what the run would work with. choice: the encoder for "auto", which `config` names by now."""
+    return [*counts(prepared), *parts(config, prepared, choice), first_score(config, prepared, choice)]
 
 
 def warned(config: Config, prepared: Prepared) -> list[str]:
@@ -73,6 +86,40 @@ def warned(config: Config, prepared: Prepared) -> list[str]:
         spelling(prepared), odd_labels(config, prepared),
     )  # fmt: skip
     return [sentence for sentence in found if sentence]
+
+
+# --- encoders side by side -----------------------------------------------------------------------------
+
+
+def probe(config: Config, prepared: Prepared) -> Comparison:
+    """Every encoder at hand, and the configured one, on the labels there are. Raises UserError: no such model."""
+    meta, tables, named = prepared.meta, prepared.splits, config.encoder
+    anyone = config.model_copy(update={"encoder": named.model_copy(update={"name": "auto", "symmetry": None})})
+    found = encoders_at_hand(config if named.name == "auto" else anyone, meta, tables)
+    if named.name not in ("auto", "convnet"):
+        found = [named, *(one for one in found if (one.name, one.model) != (named.name, named.model))]
+    return compare(config, meta, tables, found, rows=PROBED_ROWS, seconds=PROBE_SECONDS)
+
+
+def ranking(compared: Comparison) -> list[str]:
+    """The comparison as a table, the best first; a line that says why where there is none."""
+    if not compared.rows:
+        return ["encoders: not compared, fewer than two classes have two labelled rows in seed set and val"]
+    lines = [f"encoders at hand, macro-F1 on {compared.rows} labelled rows of seed set and val by cross-validation:"]
+    rows: list[tuple[str, ...]] = [("encoder", "macro-F1", "95 % interval", "dims", "s/1,000")]
+    for one in sorted(compared.probed, key=lambda one: one.scored or (-1.0,), reverse=True):
+        cells = ("–", one.problem or "", "", "")
+        if one.scored:
+            f1, low, high = one.scored
+            speed = 1000 * one.seconds / len(one.features)
+            cells = (f"{f1:.3f}", f"{low:.3f} to {high:.3f}", f"{one.features.shape[1]:,}", f"{speed:.1f}")
+        rows.append((one.tried.name, *cells))
+    width = max(len(row[0]) for row in rows)
+    lines += [
+        f"  {name:<{width}} {f1:>8}  {interval:<14} {dims:>6} {speed:>8}".rstrip()
+        for name, f1, interval, dims, speed in rows
+    ]
+    return [*lines, f"best beyond noise, or preferred among equals: {compared.taken.tried.name}"]
 
 
 # --- counts, parts, score ------------------------------------------------------------------------------
@@ -95,24 +142,29 @@ def counts(prepared: Prepared) -> list[str]:
     return rows
 
 
-def parts(config: Config, prepared: Prepared) -> str:
+def parts(config: Config, prepared: Prepared, choice: EncoderChoice | None = None) -> list[str]:
     """Encoder and generator, what "auto" stands for included."""
     modality = prepared.meta.modality
     encoder = encoders.resolve(config.encoder, modality)
     generator = generator_for(config.generate.generator, modality) or "none"
     model = f" {config.encoder.model}" if config.encoder.model else ""
-    named = [f"encoder: {encoder}{model}{_auto(config.encoder.name)}"]
-    named.append(f"generator: {generator}{_auto(config.generate.generator)}")
-    return "; ".join(named)
+    generates = f"generator: {generator}{_auto(config.generate.generator)}"
+    if choice:
+        return [choice.line, generates]
+    return [f"encoder: {encoder}{model}{_auto(config.encoder.name)}; {generates}"]
 
 
 def _auto(setting: str) -> str:
     return " (auto)" if setting == "auto" else ""
 
 
-def first_score(config: Config, prepared: Prepared) -> str:
+def first_score(config: Config, prepared: Prepared, choice: EncoderChoice | None = None) -> str:
     """How well a linear model on the run's features tells the labels there are, by cross-validation; or why not."""
     lead = "features: "
+    if choice and choice.score is not None and not prepared.meta.multi:
+        counts = prepared.class_counts
+        totals = [sum(counts[name].get(c, 0) for name in ("seed", "val")) for c in prepared.meta.classes]
+        return _scored(config, prepared, choice.score, sum(total > 1 for total in totals), choice.rows, FOLDS_OF_PROBE)
     columns = ("sample_id", "label", prepared.meta.modality, *PLACES)
     there = [prepared.splits[name] for name in ("seed", "val")]
     labelled = pl.concat(
@@ -134,9 +186,14 @@ def first_score(config: Config, prepared: Prepared) -> str:
     names, labels = np.unique(rows["label"].to_numpy(), return_inverse=True)
     if len(names) < 2:
         return f"{lead}not scored, the encoder takes too long for a look"
-    f1, guessed = _cross_validated(features[rows["row"].to_numpy()], labels), 1 / len(names)
-    what = f"on {len(rows)} labelled rows of seed set and val, by {FOLDS}-fold cross-validation"
-    said = f"{lead}macro-F1 about {f1:.2f} {what}; guessing has {guessed:.2f}"
+    f1 = _cross_validated(features[rows["row"].to_numpy()], labels)
+    return _scored(config, prepared, f1, len(names), len(rows), FOLDS)
+
+
+def _scored(config: Config, prepared: Prepared, f1: float, classes: int, rows: int, folds: int) -> str:
+    guessed = 1 / classes
+    what = f"on {rows} labelled rows of seed set and val, by {folds}-fold cross-validation"
+    said = f"features: macro-F1 about {f1:.2f} {what}; guessing has {guessed:.2f}"
     remedy = encoders.better(encoders.resolve(config.encoder, prepared.meta.modality), sized=_sized(config))
     return said if f1 >= guessed + LITTLE or remedy is None else f"{said}. They tell little: try {remedy}"
 
@@ -207,8 +264,11 @@ def small_images(config: Config, sizes: list[tuple[int, int]]) -> str | None:
     wants = hasattr(encoders.ENCODERS[name], "image_side")
     if side < LARGER * size or (wants and (size >= 128 or reads_originals(config))):
         return None
-    at_size = "data.size = 224, what most image models were trained on"
-    remedy = at_size if wants else encoders.better(name, sized=_sized(config))
+    wanted = {
+        "transformer": "data.size = 224, what most image models were trained on",
+        "efficientnet": "data.size = 128, what the encoder looks at",
+    }
+    remedy = wanted.get(name) or encoders.better(name, sized=_sized(config))
     return (
         f"the model sees {size} x {size} pixels of images of about {side:.0f} (data.size): what tells classes apart "
         f"may be gone; then take {remedy}"

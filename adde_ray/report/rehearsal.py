@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from adde_ray.artifacts.encoder_choice import encoder_of
 from adde_ray.artifacts.features import read_features
 from adde_ray.artifacts.run_dir import MODEL, RoundDir, RunDir, derive_seed, read_json, read_table
 from adde_ray.artifacts.schema import Meta
@@ -115,7 +116,7 @@ def _advice(run: RunDir, meta: Meta, found: Judged, worst: Worst | None, level: 
     config, tips = run.config, []
     if found.verdict == "higher":
         tips.append(_pays(run, level, split))
-    elif text := _better_features(config, meta):
+    elif text := _better_features(run, meta):
         tips.append(f"try {text}: better features gain more than any choice of samples")
     if worst and worst[1] < max(LOST, worst[2] - FELL):
         tips.append(f"put more examples of {worst[0]} into the seed set: its recall is {worst[1]:.3f}")
@@ -130,12 +131,12 @@ def _advice(run: RunDir, meta: Meta, found: Judged, worst: Worst | None, level: 
     return "; ".join(tips)
 
 
-def _better_features(config: Config, meta: Meta) -> str | None:
-    if config.train.mode != "head" or not (config.encoder.name == "auto" or config.encoder.name in ENCODERS):
+def _better_features(run: RunDir, meta: Meta) -> str | None:
+    config, encoder = run.config, encoder_of(run.root, run.config.encoder)
+    if config.train.mode != "head" or not (encoder.name == "auto" or encoder.name in ENCODERS):
         return None  # a plugin's encoder may not be here
-    return better(
-        resolve(config.encoder, meta.modality), sized=hasattr(config.data, "size") and not reads_originals(config)
-    )
+    sized = hasattr(config.data, "size") and not reads_originals(config)
+    return better(resolve(encoder, meta.modality), sized=sized)
 
 
 def _pays(run: RunDir, level: float, split: str) -> str:

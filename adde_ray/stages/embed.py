@@ -17,13 +17,16 @@ import numpy as np
 import polars as pl
 
 from adde_ray.artifacts import digests
-from adde_ray.artifacts.digests import LEDGER
+from adde_ray.artifacts.digests import LEDGER, Ledger
+from adde_ray.artifacts.encoder_choice import CHOICE
 from adde_ray.artifacts.features import read_features, write_features
 from adde_ray.artifacts.run_dir import REMEDY, RunDir, derive_seed, fingerprint, read_json, read_table, write_json
 from adde_ray.artifacts.schema import SPLITS, Meta, Split
-from adde_ray.config import Config
+from adde_ray.config import Config, Encoder
+from adde_ray.config.data import Section
 from adde_ray.errors import Halted
 from adde_ray.methods import encoders
+from adde_ray.pool.choose_encoder import choose
 from adde_ray.pool.embed import SHARDS, embed_shards
 from adde_ray.pool.files import shard_files
 from adde_ray.pool.fitted_encoder import SETTINGS, Encoding
@@ -82,13 +85,19 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
     tables = {name: table for name in (*SPLITS, SAMPLE) if (table := _ingested(run, name)) is not None}
     seed = derive_seed(config.run.seed, "encoder")
     ids = {name: table["sample_id"].to_list() for name, table in tables.items()}
-    settings = _settings(config, run)
     encoders.resolve(config.encoder, meta.modality)  # says what is wrong even when all is there
-    originals = originals_of(config, config.encoder, meta.modality) if settings.get("originals") else None
-    files = [] if originals is None else [meta.source]  # other originals may give the same payloads
-    mark = fingerprint(settings, meta.modality, seed, ids, meta.pool_digest, *files)
-    folder = _folder(run, mark, config.run.cache)
-    encode = Encoding(config.encoder, meta.modality, folder, originals=originals)
+
+    def mark_of(settings: Encoder, originals: Section | None = None) -> str:
+        files = [] if originals is None else [meta.source]  # other originals may give the same payloads
+        return fingerprint(_settings(settings, run), meta.modality, seed, ids, meta.pool_digest, *files)
+
+    settings = config.encoder
+    if settings.name == "auto" and meta.modality != "vector" and not _is_earlier(run, mark_of(settings)):
+        settings = choose(config, meta, tables, run)
+    knows = "originals" in _settings(settings, run)  # a run of an earlier version does not
+    originals = originals_of(config, settings, meta.modality) if knows else None
+    folder = _folder(run, mark_of(settings, originals), config.run.cache)
+    encode = Encoding(settings, meta.modality, folder, originals=originals)
     if not encode.is_fitted:
         if (run.root / LEDGER).exists() and not encode.is_recorded:
             encode.folder.mkdir(parents=True, exist_ok=True)
@@ -118,11 +127,20 @@ def _keep_shown(splits: list[Path], parts: list[tuple[Path, Path]], folder: Path
         write_json(folder / IMAGES, asdict(reduce(operator.add, shown)))
 
 
-def _settings(config: Config, run: RunDir) -> dict:
+def _settings(encoder: Encoder, run: RunDir) -> dict:
     """What the features depend on: keys that a run of an earlier version did not know yet say nothing about its own."""
-    settings, kept = config.encoder.model_dump(mode="json"), run.root / "config.json"
+    settings, kept = encoder.model_dump(mode="json"), run.root / "config.json"
     known = read_json(kept).get("encoder", {}) if kept.exists() else settings
     return {key: value for key, value in settings.items() if key in known}
+
+
+def _is_earlier(run: RunDir, mark: str) -> bool:
+    """Whether a version that made no choice has begun the run: its features are named by "auto" itself."""
+    if (run.root / CHOICE).exists():
+        return False
+    ledger, folder = Ledger.read(run.root), run.root / "embeddings" / mark
+    recorded = ledger is not None and any(name.startswith(f"embeddings/{mark}/") for name in ledger.records)
+    return recorded or folder.exists() or folder.is_symlink() or bool(run.rounds())
 
 
 def _folder(run: RunDir, mark: str, cache: Path | None) -> Path:

@@ -143,7 +143,7 @@ def ingest(config: Config, run: RunDir) -> Meta:
     return load_meta(run)
 
 
-NOT_OURS = ("ingest/meta.json", "ingest/semantic.parquet")
+NOT_OURS = ("ingest/meta.json", "ingest/semantic.parquet", "ingest/encoder.json")
 """In ingest/, but not what meta.json speaks for: itself, and what is found when the pool is embedded."""
 
 

@@ -489,6 +489,7 @@ def test_real_runs(tmp_path):
         for seed in (0, 1):
             tree = {
                 "data": {"source": "digits"},
+                "encoder": {"name": "pixels"},
                 "run": {"seed": seed},
                 "select": {"batch": 20},
                 "stop": {"labels": 40},

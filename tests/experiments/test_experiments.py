@@ -31,7 +31,7 @@ from adde_ray.loop import run
 from adde_ray.report.summary import summarise
 
 DIGITS = Path(__file__).parents[2] / "jobs" / "configs" / "digits.toml"
-TINY = ("stop.labels=20", "train.steps=40", "generate.steps=30", "generate.per_round=8")
+TINY = ("encoder.name=pixels", "stop.labels=20", "train.steps=40", "generate.steps=30", "generate.per_round=8")
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -20,9 +20,12 @@ from adde_ray.artifacts.run_dir import RunDir, read_json, write_json
 from adde_ray.artifacts.schema import SPLITS
 from adde_ray.errors import Halted
 from adde_ray.loop import prepare, run
+from adde_ray.methods.encoders.transformer import Transformer
 from adde_ray.methods.metrics.corruptions import corrupt
+from adde_ray.pool import choose_encoder
 from adde_ray.sources import originals
 from adde_ray.sources.images import image_folder
+from adde_ray.stages.ingest import ingest
 from adde_ray.stages.metrics import corrupted_val
 
 SIDE = 16
@@ -213,6 +216,16 @@ def test_what_features_are_made_of_is_part_of_their_name(config, tmp_path):
     assert shown(tmp_path / "again") == {"side": SIDE, "larger": 0, "small": 32, "lacking": {}}
     kept = prepare(config(8, encoder={"originals": False}, run=cache), RunDir(tmp_path / "kept"))
     assert np.allclose(kept.pool.sample.features, again.pool.sample.features, atol=1e-6)
+
+
+def test_the_probe_of_auto_compares_encoders_on_what_the_run_encodes(config, tmp_path, model, monkeypatch):
+    seen, encode = [], Transformer.encode
+    monkeypatch.setattr(Transformer, "encode", lambda self, images: (seen.append(images), encode(self, images))[1])
+    meta = ingest(config(8), RunDir(tmp_path / "run"))
+    tables = {name: pl.read_parquet(tmp_path / f"run/ingest/{name}.parquet") for name in ("seed", "val", "pool")}
+    choice = choose_encoder.decide(config(8, encoder={"name": "auto", "model": str(model)}), meta, tables)
+    assert choice.rows == 16 and any(one.name == f"transformer {model}" for one in choice.tried)
+    assert seen and {image.size for images in seen for image in open_images(images)} == {(SIDE, SIDE)}
 
 
 def test_a_run_of_an_earlier_version_goes_on_as_it_began(config, tmp_path):

@@ -59,6 +59,7 @@ def config(folder: Path, **stream) -> Config:
         {
             "data": {"source": "image_folder", "path": str(folder), "size": 8, "mode": "L"},
             "gates": {"leakage": "drop"},
+            "encoder": {"name": "pixels"},
             "stream": {"min_rows": 100, "sample_rows": 250, "workers": 0} | stream,
             "generate": {"generator": "none"},
             "select": {"batch": 20},

@@ -7,17 +7,26 @@ import os
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
+import tiny
 from PIL import Image
 from small import config as of_vectors
 from small import rows, write
+from typer.testing import CliRunner
 
+from adde_ray.artifacts.encoder_choice import choice_of
 from adde_ray.artifacts.images import open_images
+from adde_ray.artifacts.run_dir import RunDir
+from adde_ray.cli import app
 from adde_ray.config import Config
+from adde_ray.methods.encoders import efficientnet
 from adde_ray.methods.encoders.transformer import Transformer
+from adde_ray.pool import choose_encoder
 from adde_ray.report import outlook
 from adde_ray.sources.storage.reach import Reach
-from adde_ray.stages.ingest import prepare
+from adde_ray.stages.embed import embed
+from adde_ray.stages.ingest import ingest, prepare
 
 WORDS = ("parcel late again", "charged twice for it", "app closes by itself", "cannot log in now")
 
@@ -119,6 +128,75 @@ def test_an_encoder_that_takes_long_is_scored_on_what_it_did(tmp_path, monkeypat
     config = of_vectors(write(tmp_path / "x.parquet", rows(pool=60) + rows(pool=0, seed=1) + rows(pool=0, seed=2)))
     monkeypatch.setattr(outlook, "SECONDS", 0)
     assert "on 32 labelled rows" in outlook.first_score(config, prepare(config))
+
+
+# --- encoders side by side -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch) -> Config:
+    monkeypatch.setattr(efficientnet, "weights", lambda: None)
+    images, labels = tiny.pictures(96)
+    return tiny.config(tiny.write(tmp_path / "p.parquet", images, labels, "image"), {}, "image")
+
+
+def test_what_auto_stands_for_is_what_a_run_takes(pictures, tmp_path):
+    prepared = prepare(pictures)
+    choice = outlook.chosen(pictures, prepared)
+    assert choice is not None and choice.taken == "patches"
+    made = RunDir(tmp_path / "run")
+    embed(pictures, ingest(pictures, made), made)
+    assert choice_of(made.root) == choice
+    lines = outlook.told(pictures.override("encoder.name=patches"), prepared, choice)
+    assert choice.line in lines and "generator: none" in lines
+    assert lines[-1] == (
+        f"features: macro-F1 about {choice.score:.2f} on {choice.rows} labelled rows of seed set and val, by 5-fold "
+        "cross-validation; guessing has 0.33"
+    )
+    named = pictures.override("encoder.name=pixels")
+    assert outlook.chosen(named, prepared) is None
+    vectors = of_vectors(write(tmp_path / "x.parquet", rows()))
+    assert outlook.chosen(vectors, prepare(vectors)) is None
+
+
+def test_a_ranking_has_every_encoder_at_hand_and_the_configured_one(pictures):
+    named = pictures.override("encoder.name=pixels", "encoder.dims=5")
+    compared = outlook.probe(named, prepare(named))
+    title, head, *table, last = outlook.ranking(compared)
+    assert title.endswith(f"on {compared.rows} labelled rows of seed set and val by cross-validation:")
+    assert head.split() == ["encoder", "macro-F1", "95", "%", "interval", "dims", "s/1,000"]
+    cells = [line.split() for line in table]
+    assert {row[0]: row[5] for row in cells} == {"patches": "5", "pixels": "5"}
+    assert [row[1] for row in cells] == sorted((row[1] for row in cells), reverse=True)
+    assert all(float(low) < float(f1) < float(high) for _, f1, low, _, high, *_ in cells)
+    assert last == f"best beyond noise, or preferred among equals: {compared.taken.tried.name}"
+
+
+def test_a_ranking_stops_in_time_and_compares_what_all_have_encoded(pictures, monkeypatch):
+    monkeypatch.setattr(outlook, "PROBE_SECONDS", 0.0)
+    monkeypatch.setattr(choose_encoder, "CHUNK", 9)
+    compared = outlook.probe(pictures, prepare(pictures))
+    assert compared.rows == 9 and all(len(one.features) == 9 for one in compared.probed)
+
+
+def test_without_labels_nothing_is_ranked(pictures, tmp_path):
+    images, labels = tiny.pictures(40)
+    split = ["seed", "val", *["pool"] * 38]
+    pl.DataFrame({"image": images, "label": labels, "split": split}).write_parquet(tmp_path / "few.parquet")
+    few = pictures.override(f"data.path={tmp_path / 'few.parquet'}")
+    [line] = outlook.ranking(outlook.probe(few, prepare(few)))
+    assert line == "encoders: not compared, fewer than two classes have two labelled rows in seed set and val"
+
+
+def test_the_command_prints_it(pictures, tmp_path):
+    (tmp_path / "it.toml").write_text(
+        f'[data]\nsource = "table"\npath = "{tmp_path / "p.parquet"}"\nimage_column = "image"\nsplit_column = "split"\n'
+        'size = 12\nmode = "L"\n'
+    )
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "it.toml"), "--probe"])
+    assert done.exit_code == 0, done.output
+    assert "encoder: patches (auto): macro-F1 0." in done.output and "encoders at hand, macro-F1 on" in done.output
+    assert done.output.endswith("ok\n")
 
 
 # --- warned --------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from adde_ray.stages.ingest import ingest
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    config = Config.parse({"data": {"source": "digits"}})
+    config = Config.parse({"data": {"source": "digits"}, "encoder": {"name": "pixels"}})
     root = tmp_path_factory.mktemp("digits")
     return config, ingest(config, RunDir(root)), root
 
@@ -117,11 +117,12 @@ def test_other_settings_are_kept_apart(fresh):
     assert len(marks) == 2 == len(list((run.root / "embeddings").iterdir()))
 
 
-def test_texts_with_the_default_encoder(tmp_path):
+def test_texts_by_their_letters(tmp_path):
     words = ["alpha", "beta", "gamma", "delta"]
     lines = ["text,label"] + [f"{words[i % 4]} {words[i % 3]} {i},{'ab'[i % 2] if i < 12 else ''}" for i in range(60)]
     (tmp_path / "a.csv").write_text("\n".join(lines))
-    config = Config.parse({"data": {"source": "csv", "path": str(tmp_path / "a.csv"), "text_column": "text"}})
+    data = {"source": "csv", "path": str(tmp_path / "a.csv"), "text_column": "text"}
+    config = Config.parse({"data": data, "encoder": {"name": "tfidf"}})
     run = RunDir(tmp_path / "run")
     meta = ingest(config, run)
     embedding = embed(config, meta, run)

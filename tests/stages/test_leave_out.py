@@ -13,7 +13,7 @@ from adde_ray.pool.shards import FileShard, MemoryShard, Pool
 from adde_ray.stages import leave_out as stage
 from adde_ray.stages.leave_out import leave_out
 
-DIGITS = Config.parse({"data": {"source": "digits"}})
+DIGITS = Config.parse({"data": {"source": "digits"}, "encoder": {"name": "pixels"}})
 SEMANTICALLY = DIGITS.override("gates.semantic=0.99")
 
 

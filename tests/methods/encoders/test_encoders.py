@@ -33,7 +33,7 @@ def vectors(n=120, seed=0, dims=12):
 DATA = {"image": images, "text": texts, "vector": vectors}
 CASES = [("pixels", "image", 0), ("raw", "vector", 0), ("tfidf", "text", 0), ("tfidf", "text", 7)]
 CASES += [("pixels", "image", 7), ("raw", "vector", 7), ("patches", "image", 7)]
-# Transformers need a model: test_transformer.py.
+# Transformers need a model: test_transformer.py. EfficientNet needs its weights: test_efficientnet.py.
 
 
 def fitted(name, modality, dims, payloads=None, seed=0):
@@ -43,7 +43,7 @@ def fitted(name, modality, dims, payloads=None, seed=0):
 
 
 def test_every_encoder_is_covered():
-    assert {name for name, _, _ in CASES} | {"transformer", "convnet"} == set(ENCODERS)
+    assert {name for name, _, _ in CASES} | {"transformer", "convnet", "efficientnet"} == set(ENCODERS)
     assert {modality: resolve(Settings(), modality) for modality in DATA} == AUTO
 
 
@@ -175,7 +175,8 @@ def test_a_fresh_process_agrees_bit_for_bit():
         ({"name": "nonsense"}, "text", "unknown name .*patches, pixels, raw, tfidf, transformer"),
         ({"name": "transformer"}, "text", r"encoder\.model: transformer needs a model"),
         ({"name": "tfidf", "model": "some/model"}, "text", "would be ignored by the encoder tfidf"),
-        ({"model": "some/model"}, "image", "would be ignored by the encoder pixels"),
+        ({"model": "some/model"}, "vector", "would be ignored by the encoder raw"),
+        ({"symmetry": "none"}, "text", "would be ignored by the encoder tfidf"),
     ],
 )
 def test_errors(settings, modality, message):

@@ -12,7 +12,7 @@ import pytest
 from adde_ray.config import Encoder as Settings
 from adde_ray.errors import UserError
 from adde_ray.methods.encoders import encode_images, make
-from adde_ray.methods.encoders.transformer import location
+from adde_ray.methods.encoders.transformer import Transformer, location
 
 TEXTS = pl.Series("text", ["the cat sat", "a dog", "the the the cat a a dog sat on the mat", "mat"])
 IMAGES = encode_images(np.random.default_rng(0).random((5, 1, 8, 8)))
@@ -129,6 +129,18 @@ def test_images(vit):
     grey_as_rgb = encode_images(np.repeat(np.random.default_rng(0).random((5, 1, 8, 8)), 3, axis=1))
     assert np.array_equal(encoder(vit / "plain", "image").encode(grey_as_rgb), z)
     assert encoder(vit / "plain", "image", dims=3).encode(IMAGES).shape == (5, 3)
+
+
+def test_the_side_a_model_wants_is_its_processors(vit, bert, tmp_path):
+    from transformers import BitImageProcessorPil
+
+    def side(folder) -> int | None:
+        return Transformer(Settings(name="transformer", model=str(folder)), "image").image_side
+
+    cropped = copy(vit / "plain", tmp_path / "cropped")
+    BitImageProcessorPil(size={"shortest_edge": 20}, crop_size={"height": 16, "width": 16}).save_pretrained(cropped)
+    assert side(vit / "plain") == side(cropped) == 16
+    assert Transformer(Settings(name="transformer", model=str(bert)), "text").image_side is None
 
 
 def test_a_pooler_the_weights_lack_is_not_made_up(vit):
