@@ -27,6 +27,7 @@ from adde_ray.sources import originals
 from adde_ray.sources.images import image_folder
 from adde_ray.stages.ingest import ingest
 from adde_ray.stages.metrics import corrupted_val
+from adde_ray.verify import verify
 
 SIDE = 16
 """What the tiny transformer wants."""
@@ -200,6 +201,23 @@ def test_what_cannot_be_read_now_halts_instead_of_giving_other_features(config, 
         prepare(settings, RunDir(root))
     monkeypatch.undo()
     assert_same(by_file(prepare(settings, RunDir(root))), by_file(whole), 1e-6)
+
+
+def test_damaged_features_are_made_again_from_originals_that_are_the_same(config, tmp_path):
+    root = tmp_path / "run"
+    run(config(8, stop={"labels": 4}), root)
+    [folder] = (root / "embeddings").iterdir()
+    whole = {path.name: path.read_bytes() for path in folder.glob("*.*")}
+    assert verify(root).findings == []
+    for name in ("pool.parquet", "images.json"):
+        (folder / name).write_bytes(whole[name][:-9])
+    assert all(finding.mended for finding in verify(root, repair=True).findings) and verify(root).findings == []
+    assert {path.name: path.read_bytes() for path in folder.glob("*.*")} == whole
+    (folder / "pool.parquet").write_bytes(whole["pool.parquet"][:-9])
+    next((tmp_path / "photos" / "unlabelled").iterdir()).unlink()
+    [finding, *_] = verify(root, repair=True).findings
+    assert finding.file.endswith("pool.parquet") and not finding.mended
+    assert (folder / "pool.parquet").read_bytes() == whole["pool.parquet"][:-9]
 
 
 def test_what_features_are_made_of_is_part_of_their_name(config, tmp_path):
