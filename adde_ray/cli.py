@@ -472,6 +472,8 @@ def _waits(config: Config, folder: Path) -> bool:
 def _tell(record: dict, folder: Path) -> None:
     """What was left out, where things stand, and what to do next."""
     folder = folder.absolute() if IN_A_JOB in os.environ else folder
+    if record["images"]:
+        _say(_images_text(record["images"]))
     if record["set_aside"]:
         counts = ", ".join(f"{rows} {gate}" for gate, rows in record["set_aside"].items())
         _say(f"set aside before the start: {counts}; reasons in {folder / 'ingest' / 'rejected.parquet'}")
@@ -486,6 +488,16 @@ def _tell(record: dict, folder: Path) -> None:
         _tell_awaited(record["review"], folder)
     else:
         _say(f"not finished: {record['num_rounds']} rounds done; repeat `adde run` with --resume")
+
+
+def _images_text(images: dict) -> str:
+    """What of real images was encoded."""
+    kept = sum(images["lacking"].values())
+    text = f"images: {images['larger']:,} encoded from their originals at up to {images['side']} pixels a side"
+    if images["small"]:
+        text += f"; {images['small']:,} as they are kept, for their originals have no more pixels"
+    whys = ", ".join(f"{why} ({count:,})" for why, count in images["lacking"].items())
+    return f"{text}; {kept:,} as they are kept, for the original {whys}" if kept else text
 
 
 def _tell_awaited(review: dict, folder: Path) -> None:

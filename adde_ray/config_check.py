@@ -148,6 +148,13 @@ def _check_tuning(config: Config) -> None:
             value=encoder.dims,
             remedy=f'Set encoder.dims = 0, or train.mode = "head" instead of "{mode}"',
         )
+    if encoder.views != "none":
+        raise UserError(
+            "features that are a mean over views cannot be trained",
+            where="encoder.views",
+            value=encoder.views,
+            remedy=f'Set encoder.views = "none", or train.mode = "head" instead of "{mode}"',
+        )
 
 
 def check_data(config: Config, meta: Meta) -> None:

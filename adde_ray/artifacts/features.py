@@ -17,13 +17,23 @@ import pyarrow.parquet as pq
 from adde_ray.artifacts.run_dir import atomic, readable
 
 
-def write_features(path: Path, ids: pl.Series, features: np.ndarray, *, recorded: bool = False) -> None:
-    """Write (n, d) float16 or float32 features, atomically. recorded: as `run_dir.atomic` has it."""
+def write_features(
+    path: Path,
+    ids: pl.Series,
+    features: np.ndarray,
+    *,
+    recorded: bool = False,
+    about: dict[str, str] | None = None,
+) -> None:
+    """Write (n, d) float16 or float32 features, atomically.
+
+    recorded: as `run_dir.atomic` has it. about: more of the file's metadata.
+    """
     assert len(ids) == len(features), (len(ids), len(features))
     features = np.ascontiguousarray(features, dtype=features.dtype.newbyteorder("<"))
     width = features.dtype.itemsize * features.shape[1]
     column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(features), [None, pa.py_buffer(features)])
-    metadata = {"adde.dtype": features.dtype.str, "adde.dims": str(features.shape[1])}
+    metadata = {"adde.dtype": features.dtype.str, "adde.dims": str(features.shape[1]), **(about or {})}
     names = ids.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
     table = pa.table({"sample_id": names, "features": column}).replace_schema_metadata(metadata)
     with atomic(path, recorded=recorded) as temporary:

@@ -137,7 +137,7 @@ class Described(Section):
 
 
 class FilesData(Described):
-    """What every source that reads files has: besides, a `path`, and `size` where images are resized to it."""
+    """What every source that reads files has: besides, a `path`, and `size` where it may hold images."""
 
     max_rejected: float = Field(default=0.05, ge=0, le=1)
     """Share of unusable files or rows above which the data is refused; below it they are set aside with their
@@ -205,7 +205,7 @@ class FolderData(ClassFolders):
     path: Location
     """The folder, here or in a bucket (s3://bucket/folder, gs://bucket/folder)."""
     size: int = Field(default=32, ge=4, le=1024)
-    """Images are resized to size x size pixels on reading."""
+    """Images are kept at size x size pixels: what generators draw, and encoders see that want no more."""
     min_side: int = Field(default=1, ge=1, le=1_000_000)
     """Images whose shorter side has fewer pixels than this are set aside."""
     mode: Literal["L", "RGB"] = "RGB"
@@ -223,7 +223,7 @@ class TilesData(ClassFolders):
     scale: Range | Annotated[tuple[Range, ...], Field(min_length=1, max_length=64)] = (0.0, 10000.0)
     """Values that become black and white: [low, high] for all bands, or a pair for each. Values beyond are clipped."""
     size: int = Field(default=64, ge=4, le=1024)
-    """Every band is resized to size x size pixels."""
+    """Every band is kept at size x size pixels: what generators draw, and encoders see that want no more."""
 
     @model_validator(mode="after")
     def _ranges(self):
@@ -264,7 +264,7 @@ class CsvData(LabelledRows):
     image_column: Label | None = None
     """Column with encoded images (Parquet) or with their paths, relative to the file, instead of a text."""
     size: int = Field(default=32, ge=4, le=1024)
-    """image_column: images are resized to size x size pixels on reading."""
+    """image_column: images are kept at size x size pixels: what generators draw, and encoders see that want no more."""
     min_side: int = Field(default=1, ge=1, le=1_000_000)
     """image_column: images whose shorter side has fewer pixels than this are set aside."""
     mode: Literal["L", "RGB"] = "RGB"
@@ -306,7 +306,7 @@ class ChexpertData(FilesData):
     blank: Literal["zeros", "ignore"] = "zeros"
     """What an empty cell means: zeros (not mentioned, so not there) or ignore (not known)."""
     size: int = Field(default=64, ge=4, le=1024)
-    """Images are resized to size x size pixels on reading."""
+    """Images are kept at size x size pixels: what generators draw, and encoders see that want no more."""
     mode: Literal["L", "RGB"] = "L"
     """Colour mode images are converted to."""
     seed_fraction: float = Field(default=0.05, gt=0, lt=0.9)
@@ -366,7 +366,7 @@ class HubData(FilesData):
     subgroup_columns: tuple[Label, ...] = Field(default=(), max_length=1000)
     """Attributes whose representation is watched."""
     size: int = Field(default=32, ge=4, le=1024)
-    """Images are resized to size x size pixels on reading."""
+    """Images are kept at size x size pixels: what generators draw, and encoders see that want no more."""
     mode: Literal["L", "RGB"] = "RGB"
     """Colour mode images are converted to."""
     val_fraction: float = Field(default=0.2, gt=0, lt=0.9)

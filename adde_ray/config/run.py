@@ -127,6 +127,13 @@ class Encoder(Section):
     turns, as tiles and lesions can (twice the work); none: not at all, as letters. Left out: mirror."""
     batch_size: int = Field(default=64, ge=1, le=4096)
     """Rows per forward pass of a network; efficientnet on a CPU: 16 at most."""
+    originals: bool = True
+    """Read real images again from their originals where the encoder wants more pixels than `data.size`, and encode
+    these. false: encode images as they are kept. So does an encoder that is trained (`train.mode` lora, full)."""
+    views: Literal["none", "mirror", "crops"] = "none"
+    """Encoders that come pretrained on images: encode several views of each and take the mean of their features.
+    mirror: the image and its mirror image (twice the work). crops: its four corners, its middle, and their mirror
+    images (ten times the work)."""
 
 
 class Simulate(Section):

@@ -75,13 +75,21 @@ class Trial:
         return cls(name, dataset, strategy, config.run.seed, config, data, drawn or {})
 
 
+def _as_prepared(config: Config) -> Config:
+    """With images as an encoder that is trained sees them, as they are kept: data is prepared without `train`."""
+    columns = (getattr(config.data, name, None) for name in ("text_column", "vector_column"))
+    images = hasattr(config.data, "size") and not any(columns)
+    return config.override("encoder.originals=false") if images and config.train.mode != "head" else config
+
+
 def _data_mark(config: Config) -> str:
+    config = _as_prepared(config)
     return fingerprint({section: getattr(config, section).model_dump(mode="json") for section in OF_DATA})[:8]
 
 
 def prepare_data(trial: Trial, folder: Path) -> Data:
     """The trial's data, read, checked and embedded below `folder`/data unless it is there. Raises UserError."""
-    told = trial.config.told()
+    told = _as_prepared(trial.config).told()
     sections = {name: told[name] for name in (*OF_DATA, "run", "plugins") if name in told}
     config = Config.parse(laid_over(sections, {"run": {"name": trial.data}}))
     with RunDir.start(folder / "data" / trial.data, config, resume=True, wait=WAIT_S) as run:

@@ -125,7 +125,8 @@ def register_source(name: str, *, section: type[Section], originals: Callable | 
     section: a subclass of `adde_ray.config.data.Section` with `source: Literal[name]` and keys of its own; texts in
     those called path, pool, labels and roots are relative to the config's file. A subclass of `FilesData` has a `path`
     that names a file or a folder, and a resume tells when what lies there has changed. originals: its section → an
-    `originals.Finder` of the user's image files, for review and export.
+    `originals.Finder` of the user's image files, for review and export; and for encoders that want more pixels than the
+    section's key `size`, where the `Finder` has `pairs`.
     """
     from adde_ray.config.data import SECTIONS
     from adde_ray.sources import ORIGINALS, SOURCES

@@ -23,6 +23,8 @@ from adde_ray.errors import UserError
 from adde_ray.methods import encoders
 from adde_ray.methods.encoders import probe
 from adde_ray.methods.encoders.at_hand import at_hand, label, wanting
+from adde_ray.pool.pictures import larger_images, originals_of, reads_originals, side_for
+from adde_ray.sources.originals import PLACES
 
 ROWS, SLOW_ROWS, FIT_ROWS = 400, 200, 2_000
 """Labelled rows that encoders are compared on; where a transformer reads images; rows that they are fitted on."""
@@ -98,7 +100,7 @@ def encoders_at_hand(config: Config, meta: Meta, tables: Mapping[str, pl.DataFra
     """Settings of each, in order of preference."""
     side = None
     if meta.modality == "image":
-        [first] = open_images(_known(meta, tables)[:1])
+        [first] = open_images(_known(meta, tables)[meta.modality][:1])
         side = min(first.size)
     return at_hand(config.encoder, meta.modality, side)
 
@@ -117,19 +119,19 @@ def compare(
     seconds: for all of it, about; what is not encoded by then is left out. Raises UserError: a named model cannot be
     used.
     """
-    named = [tables[name].select("label", meta.modality) for name in ("seed", "val") if name in tables]
+    named = [_shown(tables[name], meta, "label") for name in ("seed", "val") if name in tables]
     if not named:
         return _preferred(config, meta, tables, found)
-    labelled = pl.concat(named).drop_nulls("label")
+    labelled = pl.concat(named, how="diagonal_relaxed").drop_nulls("label")
     labels = meta.numbers(labelled["label"])
     fit = probe.usable(labels)
     if len(fit):
         fit = fit[probe.balanced(labels[fit], derive_rng(config.run.seed, "probe", "rows"))][:rows]
     if not len(probe.usable(labels[fit])):
         return _preferred(config, meta, tables, found)
-    payloads, known = labelled[meta.modality][fit], _fit_rows(config, meta, tables)
+    samples, known = labelled[fit], _fit_rows(config, meta, tables)
     share = None if seconds is None else seconds / len(found)
-    probed = [_probe(config, meta, one, known, payloads, share) for one in found]
+    probed = [_probe(config, meta, one, known, samples, share) for one in found]
     there = [one for one in probed if one.problem is None]
     labels = labels[fit][: min(len(one.features) for one in there)]
     use = probe.usable(labels)
@@ -145,28 +147,35 @@ def compare(
 
 def _preferred(config: Config, meta: Meta, tables: Mapping[str, pl.DataFrame], found: list[Encoder]) -> Comparison:
     """Without a comparison: the first that can be had."""
-    probed, payloads = [Probed(one) for one in found], _known(meta, tables)[:1]
+    probed, samples = [Probed(one) for one in found], _known(meta, tables)[:1]
     for one in probed:
         if one.settings.name in PRETRAINED:
-            one.problem = _probe(config, meta, one.settings, payloads, payloads, None).problem
+            one.problem = _probe(config, meta, one.settings, samples, samples, None).problem
         if one.problem is None:
             return Comparison(probed, one, 0)
     raise AssertionError("pixels, letters and vectors can always be had")
 
 
 def _probe(
-    config: Config, meta: Meta, settings: Encoder, known: pl.Series, payloads: pl.Series, seconds: float | None
+    config: Config, meta: Meta, settings: Encoder, known: pl.DataFrame, samples: pl.DataFrame, seconds: float | None
 ) -> Probed:
-    """known: what it is fitted on. seconds: for fitting and encoding."""
+    """known: what it is fitted on. seconds: for fitting and encoding. Images are shown to it as a run shows them."""
     probed, began, parts = Probed(settings), time.monotonic(), []
     try:
         encoder = encoders.make(settings, meta.modality)
-        encoder.fit(known, seed=derive_seed(config.run.seed, "encoder"))
+        originals = originals_of(config, settings, meta.modality)
+        side = side_for(encoder, originals)
+
+        def seen(rows: pl.DataFrame) -> pl.Series:
+            return rows[meta.modality] if originals is None or side is None else larger_images(rows, originals, side)
+
+        learned_from = seen(known) if settings.dims else known[meta.modality]
+        encoder.fit(learned_from, seed=derive_seed(config.run.seed, "encoder"))
         fitted = time.monotonic()
-        for start in range(0, len(payloads), CHUNK):
+        for start in range(0, len(samples), CHUNK):
             if parts and seconds is not None and time.monotonic() - began > seconds:
                 break
-            parts.append(encoder.encode(payloads[start : start + CHUNK]))
+            parts.append(encoder.encode(seen(samples[start : start + CHUNK])))
     except UserError as error:
         if settings.model is not None and settings.model == config.encoder.model:
             raise
@@ -176,13 +185,19 @@ def _probe(
     return probed
 
 
-def _known(meta: Meta, tables: Mapping[str, pl.DataFrame]) -> pl.Series:
-    """Payloads that encoders are fitted on, of pool and seed set."""
-    there = [tables[name].select("sample_id", meta.modality) for name in FITTED_ON if name in tables]
-    return pl.concat(there).sort("sample_id")[meta.modality]
+def _shown(table: pl.DataFrame, meta: Meta, *columns: str) -> pl.DataFrame:
+    """What encoding a split's samples takes: the payload, and where its original was."""
+    wanted = ("sample_id", *columns, meta.modality, *PLACES)
+    return table.select(name for name in wanted if name in table.columns)
 
 
-def _fit_rows(config: Config, meta: Meta, tables: Mapping[str, pl.DataFrame]) -> pl.Series:
+def _known(meta: Meta, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Samples that encoders are fitted on, of pool and seed set."""
+    there = [_shown(tables[name], meta) for name in FITTED_ON if name in tables]
+    return pl.concat(there, how="diagonal_relaxed").sort("sample_id")
+
+
+def _fit_rows(config: Config, meta: Meta, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     known = _known(meta, tables)
     most = ROWS if config.encoder.dims else FIT_ROWS  # components are fitted on features of all of them
     rows = derive_rng(config.run.seed, "probe", "fit").permutation(len(known))[:most]
@@ -194,4 +209,5 @@ def _mark(config: Config, meta: Meta, tables: Mapping[str, pl.DataFrame]) -> str
     found = [one.model_dump(mode="json") for one in encoders_at_hand(config, meta, tables)]
     labels = [tables[name].select("sample_id", "label").rows() for name in ("seed", "val") if name in tables]
     ids = [tables[name]["sample_id"].to_list() for name in FITTED_ON if name in tables]
-    return fingerprint(found, meta.modality, config.run.seed, labels, ids)
+    files = [meta.source] if meta.modality == "image" and reads_originals(config) else []
+    return fingerprint(found, meta.modality, config.run.seed, labels, ids, *files)

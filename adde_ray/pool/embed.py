@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
+import pyarrow.parquet as pq
 
 from adde_ray.artifacts import digests
 from adde_ray.artifacts.digests import Digest
-from adde_ray.artifacts.run_dir import read_table
+from adde_ray.artifacts.run_dir import read_table, readable
 from adde_ray.distributed.session import ensure_ray
 from adde_ray.errors import Halted, UserError
 from adde_ray.pool.fitted_encoder import Encoding
 from adde_ray.progress import Bar
+from adde_ray.sources.originals import PLACES
 
 SHARDS = "pool"
 """Beside the features of a run's or a round's splits: the folder of those of the pool's shards."""
@@ -61,7 +63,7 @@ class Encoded(NamedTuple):
 
 def _here(left: list[tuple[Path, Path]], encode: Encoding) -> Iterator[Encoded]:
     for source, out in left:
-        yield _encode_shard(encode, _read(source, encode.modality), out)
+        yield _encode_shard(encode, _read(source, encode), out)
 
 
 def _stream(left: list[tuple[Path, Path]], encode: Encoding, workers: int | None, gpu: bool) -> Iterator[Encoded]:
@@ -81,7 +83,7 @@ def _stream(left: list[tuple[Path, Path]], encode: Encoding, workers: int | None
     DataContext.get_current().enable_progress_bars = False  # there is one already
     encoded = (
         ray.data.from_items(items, override_num_blocks=len(items))
-        .map(partial(_load_row, modality=encode.modality), num_cpus=READERS_SHARE)
+        .map(partial(_load_row, encode=encode), num_cpus=READERS_SHARE)
         .map(
             _EncodeRow,  # pyright: ignore[reportArgumentType] ray takes a class, its annotation functions alone
             fn_constructor_args=(encode,),
@@ -111,16 +113,20 @@ class _EncodeRow:
         return {"out": row["out"], "digest": str(shard.digest), "rows": shard.rows}
 
 
-def _load_row(row: dict, modality: str) -> dict:
+def _load_row(row: dict, encode: Encoding) -> dict:
     buffer = io.BytesIO()
-    _read(Path(row["source"]), modality).write_ipc(buffer)
+    _read(Path(row["source"]), encode).write_ipc(buffer)
     return {"out": row["out"], "table": buffer.getvalue()}
 
 
-def _read(source: Path, modality: str) -> pl.DataFrame:
-    return read_table(source, "sample_id", modality)
+def _read(source: Path, encode: Encoding) -> pl.DataFrame:
+    columns = ["sample_id", encode.modality]
+    if encode.originals is not None:
+        with readable(source):
+            columns += [place for place in PLACES if place in pq.read_schema(source).names]
+    return read_table(source, *columns)
 
 
 def _encode_shard(encode: Encoding, table: pl.DataFrame, out: Path) -> Encoded:
-    encode.shard(table["sample_id"], table[encode.modality], out)
+    encode.shard(table, out)
     return Encoded(out, Digest.of(out), len(table))

@@ -29,6 +29,8 @@ from adde_ray.methods.descriptions import phrases
 from adde_ray.methods.encoders.probe import FOLDS as FOLDS_OF_PROBE
 from adde_ray.methods.synthesis.generators import generator_for
 from adde_ray.pool.choose_encoder import Comparison, compare, decide, encoders_at_hand
+from adde_ray.pool.pictures import larger_images, originals_of, reads_originals, side_for
+from adde_ray.sources.originals import PLACES
 from adde_ray.sources.rows import listing
 from adde_ray.sources.storage.files import at, open_file
 from adde_ray.sources.storage.paths import resolve
@@ -169,11 +171,13 @@ def first_score(config: Config, prepared: Prepared, choice: EncoderChoice | None
         counts = prepared.class_counts
         totals = [sum(counts[name].get(c, 0) for name in ("seed", "val")) for c in prepared.meta.classes]
         return _scored(config, prepared, choice.score, sum(total > 1 for total in totals), choice.rows, FOLDS_OF_PROBE)
+    columns = ("sample_id", "label", prepared.meta.modality, *PLACES)
     there = [prepared.splits[name] for name in ("seed", "val") if name in prepared.splits]
     if not there:
         return f"{lead}not scored, no sample is labelled"
-    labelled = pl.concat([table.select("sample_id", "label", prepared.meta.modality) for table in there])
-    labelled = labelled.drop_nulls("label")
+    labelled = pl.concat(
+        [table.select(name for name in columns if name in table.columns) for table in there], how="diagonal_relaxed"
+    ).drop_nulls("label")
     enough = labelled.filter(pl.len().over("label") >= FOLDS)
     if prepared.meta.multi:
         return f"{lead}not scored, several classes may hold at once"
@@ -198,9 +202,7 @@ def _scored(config: Config, prepared: Prepared, f1: float, classes: int, rows: i
     guessed = 1 / classes
     what = f"on {rows} labelled rows of seed set and val, by {folds}-fold cross-validation"
     said = f"features: macro-F1 about {f1:.2f} {what}; guessing has {guessed:.2f}"
-    remedy = encoders.better(
-        encoders.resolve(config.encoder, prepared.meta.modality), sized=hasattr(config.data, "size")
-    )
+    remedy = encoders.better(encoders.resolve(config.encoder, prepared.meta.modality), sized=_sized(config))
     return said if f1 >= guessed + LITTLE or remedy is None else f"{said}. They tell little: try {remedy}"
 
 
@@ -246,14 +248,23 @@ def _features(config: Config, prepared: Prepared, rows: pl.DataFrame) -> np.ndar
     """(m, d) of the first m rows, as many as there is time for. Raises UserError: no such model."""
     modality = prepared.meta.modality
     encoder = encoders.make(config.encoder, modality)
+    originals = originals_of(config, config.encoder, modality)
+    side = side_for(encoder, originals)
     known = pl.concat([prepared.splits[n].select(modality) for n in ("pool", "seed") if n in prepared.splits])
     encoder.fit(known.sample(min(FIT_ROWS, len(known)), shuffle=True, seed=config.run.seed)[modality], seed=0)
     found, began = [], time.monotonic()
     for start in range(0, len(rows), 32):
         if found and time.monotonic() - began > SECONDS:
             break
-        found.append(encoder.encode(rows[modality][start : start + 32]))
+        some = rows[start : start + 32]
+        seen = some[modality] if originals is None or side is None else larger_images(some, originals, side)
+        found.append(encoder.encode(seen))
     return np.concatenate(found)
+
+
+def _sized(config: Config) -> bool:
+    """Whether an encoder sees images at the size that the data says."""
+    return hasattr(config.data, "size") and not reads_originals(config)
 
 
 def _cross_validated(features: np.ndarray, labels: np.ndarray) -> float:
@@ -296,13 +307,14 @@ def small_images(config: Config, sizes: list[tuple[int, int]]) -> str | None:
         return None
     side = median(min(size) for size in sizes)
     name = encoders.resolve(config.encoder, "image")
-    if side < LARGER * size or (name in ("transformer", "efficientnet") and size >= 128):
+    wants = hasattr(encoders.ENCODERS[name], "image_side")
+    if side < LARGER * size or (wants and (size >= 128 or reads_originals(config))):
         return None
     wanted = {
         "transformer": "data.size = 224, what most image models were trained on",
         "efficientnet": "data.size = 128, what the encoder looks at",
     }
-    remedy = wanted.get(name) or encoders.better(name)
+    remedy = wanted.get(name) or encoders.better(name, sized=_sized(config))
     return (
         f"the model sees {size} x {size} pixels of images of about {side:.0f} (data.size): what tells classes apart "
         f"may be gone; then take {remedy}"

@@ -20,6 +20,7 @@ from adde_ray.labels import count
 from adde_ray.methods.encoders import ENCODERS, better, resolve
 from adde_ray.methods.stats.paired_rows import row_difference
 from adde_ray.methods.stats.verdict import Judged, judge, sentence
+from adde_ray.pool.pictures import reads_originals
 from adde_ray.stages.train import load
 
 OURS, RANDOM = "ADDE", "random"
@@ -138,7 +139,8 @@ def _better_features(run: RunDir, meta: Meta) -> str | None:
     config, encoder = run.config, encoder_of(run.root, run.config.encoder)
     if config.train.mode != "head" or not (encoder.name == "auto" or encoder.name in ENCODERS):
         return None  # a plugin's encoder may not be here
-    return better(resolve(encoder, meta.modality), sized=hasattr(config.data, "size"))
+    sized = hasattr(config.data, "size") and not reads_originals(config)
+    return better(resolve(encoder, meta.modality), sized=sized)
 
 
 def _pays(run: RunDir, level: float, split: str) -> str:

@@ -17,11 +17,10 @@ def summarise(run: RunDir) -> dict:
 
     run, status (running | awaiting_review | finished), stop_reason, num_rounds, num_asked (samples asked about),
     num_labels (annotations bought: as many, or none where the model answers for itself), num_samples, num_synthetic,
-    answers (action -> samples, those of a round under way included), set_aside (gate -> rows), dataset_fingerprint,
-    rounds, under_way (what is known of a round that is not done; None before it has been analysed), baselines (name ->
-    the same record), notes (what people changed, saved elsewhere or said of classes that counts for nothing, a sentence
-    each), and
-    while people are waited for review (see `_awaited`).
+    answers (action -> samples, those of a round under way included), set_aside (gate -> rows), images (see `images`),
+    dataset_fingerprint, rounds, under_way (what is known of a round that is not done; None before it has been
+    analysed), baselines (name -> the same record), notes (what people changed, saved elsewhere or said of classes that
+    counts for nothing, a sentence each), and while people are waited for review (see `_awaited`).
     Each of rounds: round, num_asked, num_labels, num_samples, num_synthetic, answers (action -> samples), weights,
     diversity, quality (on val), test, ood, gaps, adaptation, seconds (by stage); and, as in metrics.json, fairness,
     groups, amplification, corruptions, drops, forgetting, grid.
@@ -44,6 +43,7 @@ def summarise(run: RunDir) -> dict:
         "num_synthetic": 0 if dataset is None else int((dataset["origin"] == "synthetic").sum()),
         "answers": {a: n for a in ACTIONS if (n := sum(of_round.get(a, 0) for of_round in answers))},
         "set_aside": set_aside(run),
+        "images": images(run),
         "dataset_fingerprint": None if dataset is None else run.dataset_fingerprint(),
         "rounds": rounds,
         "notes": [*changed_answers(run), *notes(run)],
@@ -90,6 +90,14 @@ def set_aside(run: RunDir) -> dict[str, int]:
     for found in read_json(path)["rejected"] if path.exists() else []:
         rows[found["gate"]] = rows.get(found["gate"], 0) + found["rows"]
     return rows
+
+
+def images(run: RunDir) -> dict | None:
+    """What of real images was encoded: side (pixels that the encoder wants), larger (read again from their originals),
+    small (originals without more pixels than are kept), lacking (why an original was not there -> images encoded as
+    they are kept). None where they all were."""
+    kept = sorted((run.root / "embeddings").glob("*/images.json"), key=lambda path: (path.stat().st_mtime, path))
+    return read_json(kept[-1]) if kept else None
 
 
 def stage_seconds(run: RunDir) -> dict[int, dict[str, float]]:

@@ -20,7 +20,7 @@ from adde_ray.artifacts.run_dir import derive_rng
 from adde_ray.config.data import ChexpertData
 from adde_ray.errors import UserError
 from adde_ray.labels import canonical, check_classes, join
-from adde_ray.sources.images.pictures import read_images
+from adde_ray.sources.images.pictures import read_images, read_pairs
 from adde_ray.sources.originals import Finder, reached
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, listing
 from adde_ray.sources.storage.files import AnyPath, at
@@ -96,7 +96,8 @@ def originals(config: ChexpertData) -> Finder:
     """How the files that samples were made from are found again."""
     reach = Reach(at(config.path), config.roots)
     decode = partial(read_images, size=config.size, mode=config.mode)
-    return Finder(decode, lambda file: reached((reach, place(file)) for place in PLACES))
+    pairs = partial(read_pairs, size=config.size, mode=config.mode)
+    return Finder(decode, lambda file: reached((reach, place(file)) for place in PLACES), pairs=pairs)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ another file of that name, never passes for it.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import polars as pl
 
 from adde_ray.artifacts.schema import sample_id as identity
 from adde_ray.errors import UserError
-from adde_ray.sources.images.pictures import REMOTE_THREADS
+from adde_ray.sources.images.pictures import REMOTE_THREADS, Pair
 from adde_ray.sources.images.views import View, view_image
 from adde_ray.sources.rows import SOURCE_ROW, why
 from adde_ray.sources.storage.files import AnyPath, RemotePath, read_bytes
@@ -33,6 +34,9 @@ BATCH = 32
 
 MAX_BYTES = 1 << 28
 """An original larger than this is left where it is."""
+
+LASTING = (errno.EFBIG, errno.EINVAL, errno.EISDIR, errno.ELOOP)
+"""Errors that say what a file is; others may be gone the next time."""
 
 GONE, CHANGED, UNKNOWN = "is gone", "has changed since", "is not known"
 
@@ -53,6 +57,12 @@ class Finder:
     paths: Callable[[str], Sequence[AnyPath]]  # where what the column `file` names may lie; may raise UserError
     table: Callable[[str], tuple[AnyPath, str] | None] | None = None  # a table's name in SOURCE_ROW → file and column
     view: Callable[[bytes], View | str] = view_image  # what people are shown of an original, or why it cannot be
+    # As `decode`, and with each payload a picture of up to so many pixels a side; left out: the source makes none.
+    pairs: Callable[[Sequence[bytes], int], Sequence[Pair | str]] | None = None
+
+
+class Unread(str):
+    """Why an original could not be read now, though it may well be there: a network's fault, or a disk's."""
 
 
 def find(finder: Finder, rows: pl.DataFrame) -> Iterator[tuple[str, Original | str]]:
@@ -60,18 +70,42 @@ def find(finder: Finder, rows: pl.DataFrame) -> Iterator[tuple[str, Original | s
 
     rows: sample_id and, of `PLACES`, what their source keeps beside the payload.
     """
+
+    def decode(images: Sequence[bytes]) -> list[Pair | str]:
+        return [payload if isinstance(payload, str) else (payload, None) for payload in finder.decode(images)]
+
+    for sample_id, found in _matched(finder, rows, decode):
+        yield sample_id, found if isinstance(found, str) else found[0]
+
+
+def find_larger(finder: Finder, rows: pl.DataFrame, side: int) -> Iterator[tuple[str, bytes | str | None]]:
+    """(sample_id, its original as a PNG of up to `side` × `side` pixels) of every row, in the order of `find`.
+
+    None where the original has no more pixels than the payload; a text says why it is not there. rows: as `find`.
+    """
+    if (pairs := finder.pairs) is None:
+        yield from ((sample_id, UNKNOWN) for sample_id in rows["sample_id"])
+        return
+    for sample_id, found in _matched(finder, rows, lambda images: pairs(images, side)):
+        yield sample_id, found if isinstance(found, str) else found[1]
+
+
+def _matched(
+    finder: Finder, rows: pl.DataFrame, decode: Callable[[Sequence[bytes]], Sequence[Pair | str]]
+) -> Iterator[tuple[str, tuple[Original, bytes | None] | str]]:
+    """Of every row its original and the picture that `decode` gives beside the payload, or why there is none."""
     there = [c for c in PLACES if rows.schema.get(c) == pl.String]
     rows = rows.select("sample_id", *there, *(pl.lit(None, pl.String).alias(c) for c in PLACES if c not in there))
     left = {i: UNKNOWN if file is None and row is None else GONE for i, file, row in rows.iter_rows()}
     for some in _batched(_candidates(finder, rows)):
-        decoded = iter(finder.decode([found.data for _, found in some if isinstance(found, Original)]))
+        decoded = iter(decode([found.data for _, found in some if isinstance(found, Original)]))
         for sample_id, found in some:
-            image = next(decoded) if isinstance(found, Original) else None
+            pair = next(decoded) if isinstance(found, Original) else ""
             if sample_id not in left:  # another of its places had it
                 continue
-            if isinstance(image, bytes) and identity(image) == sample_id:
+            if isinstance(found, Original) and not isinstance(pair, str) and identity(pair[0]) == sample_id:
                 del left[sample_id]
-                yield sample_id, found
+                yield sample_id, (found, pair[1])
             elif found != GONE:
                 left[sample_id] = found if isinstance(found, str) else CHANGED
     yield from left.items()
@@ -144,7 +178,9 @@ def _read(path: AnyPath) -> Original | str:
 
 
 def _reason(error: OSError) -> str:
-    return GONE if isinstance(error, (FileNotFoundError, NotADirectoryError)) else why(error)
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return GONE
+    return why(error) if error.errno in LASTING else Unread(why(error))
 
 
 def _file_name(file: str | None) -> str:

@@ -2,12 +2,15 @@
 
 encoder.safetensors and encoder.json hold the fitted encoder (the JSON is written last); <split>.parquet, and
 pool/part-*.parquet of a pool that is streamed, hold sample_id and features in the order of ingest. What is there is
-not computed again: a killed run goes on with the next part.
+not computed again: a killed run goes on with the next part. images.json says what of real images was encoded, where
+they were read again from their originals.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import operator
+from dataclasses import asdict, dataclass
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +20,28 @@ from adde_ray.artifacts import digests
 from adde_ray.artifacts.digests import LEDGER, Ledger
 from adde_ray.artifacts.encoder_choice import CHOICE
 from adde_ray.artifacts.features import read_features, write_features
-from adde_ray.artifacts.run_dir import REMEDY, RunDir, derive_seed, fingerprint, read_json, read_table
+from adde_ray.artifacts.run_dir import REMEDY, RunDir, derive_seed, fingerprint, read_json, read_table, write_json
 from adde_ray.artifacts.schema import SPLITS, Meta, Split
 from adde_ray.config import Config, Encoder
+from adde_ray.config.data import Section
 from adde_ray.errors import Halted
 from adde_ray.methods import encoders
 from adde_ray.pool.choose_encoder import choose
 from adde_ray.pool.embed import SHARDS, embed_shards
 from adde_ray.pool.files import shard_files
 from adde_ray.pool.fitted_encoder import SETTINGS, Encoding
+from adde_ray.pool.pictures import Shown, originals_of
 from adde_ray.pool.shards import FileShard, MemoryShard, Pool
+from adde_ray.sources.originals import PLACES
 
 SAMPLE = "pool-sample"
 """The sample of a streamed pool that stays in memory."""
+
+FITTED = ("pool", SAMPLE, "seed")
+"""What an encoder is fitted on."""
+
+IMAGES = "images.json"
+"""Beside the features: the sum of `Shown` over all real images."""
 
 
 @dataclass(frozen=True)
@@ -68,36 +80,51 @@ class Embedding:
 def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
     """Fit the configured encoder on pool and seed, encode every split, unless done before.
 
-    Raises UserError when the encoder does not fit the data or its model is not there.
+    Raises UserError when the encoder does not fit the data, its model is not there, or originals cannot be read.
     """
     tables = {name: table for name in (*SPLITS, SAMPLE) if (table := _ingested(run, name)) is not None}
     seed = derive_seed(config.run.seed, "encoder")
     ids = {name: table["sample_id"].to_list() for name, table in tables.items()}
     encoders.resolve(config.encoder, meta.modality)  # says what is wrong even when all is there
 
-    def mark_of(settings: Encoder) -> str:
-        return fingerprint(_settings(settings, run), meta.modality, seed, ids, meta.pool_digest)
+    def mark_of(settings: Encoder, originals: Section | None = None) -> str:
+        files = [] if originals is None else [meta.source]  # other originals may give the same payloads
+        return fingerprint(_settings(settings, run), meta.modality, seed, ids, meta.pool_digest, *files)
 
     settings = config.encoder
     if settings.name == "auto" and meta.modality != "vector" and not _is_earlier(run, mark_of(settings)):
         settings = choose(config, meta, tables, run)
-    encode = Encoding(settings, meta.modality, _folder(run, mark_of(settings), config.run.cache))
+    knows = "originals" in _settings(settings, run)  # a run of an earlier version does not
+    originals = originals_of(config, settings, meta.modality) if knows else None
+    folder = _folder(run, mark_of(settings, originals), config.run.cache)
+    encode = Encoding(settings, meta.modality, folder, originals=originals)
     if not encode.is_fitted:
         if (run.root / LEDGER).exists() and not encode.is_recorded:
             encode.folder.mkdir(parents=True, exist_ok=True)
             digests.begin(encode.folder)
-        known = [tables[n].select("sample_id", meta.modality) for n in ("pool", SAMPLE, "seed") if n in tables]
-        encode.fit(pl.concat(known).sort("sample_id")[meta.modality], seed=seed)
+        columns = ("sample_id", meta.modality, *(PLACES if originals else ()))
+        known = [tables[n].select(pl.col(c) for c in columns if c in tables[n].columns) for n in FITTED if n in tables]
+        encode.fit(pl.concat(known, how="diagonal_relaxed").sort("sample_id"), seed=seed)
     if encode.is_recorded and (run.root / LEDGER).exists():  # so that the run knows when all of the folder is gone
         digests.record(encode.folder / SETTINGS, folder=run.root)
     for name, table in tables.items():
         if not (encode.folder / f"{name}.parquet").exists():
-            features = encode(table[meta.modality], title=f"embedding {name}")
-            write_features(encode.folder / f"{name}.parquet", table["sample_id"], features, recorded=True)
+            features, shown = encode.samples(table, title=f"embedding {name}")
+            about = shown.as_metadata() if shown else None
+            write_features(folder / f"{name}.parquet", table["sample_id"], features, recorded=True, about=about)
     stream = config.stream
     embed_shards(_parts(run, encode), encode, rows=meta.num_rows["pool"], workers=stream.workers, gpu=stream.gpu)
+    if originals is not None and not (folder / IMAGES).exists():
+        _keep_shown([folder / f"{name}.parquet" for name in tables if name != SAMPLE], _parts(run, encode), folder)
     digests.close(encode.folder)
     return Embedding(run, meta, encode)
+
+
+def _keep_shown(splits: list[Path], parts: list[tuple[Path, Path]], folder: Path) -> None:
+    """Sum up what was encoded, unless it was the payloads."""
+    shown = [found for path in (*splits, *(out for _, out in parts)) if (found := Shown.read(path)) is not None]
+    if shown:
+        write_json(folder / IMAGES, asdict(reduce(operator.add, shown)))
 
 
 def _settings(encoder: Encoder, run: RunDir) -> dict:

@@ -38,6 +38,9 @@ from adde_ray.methods.space.diversity import (
 REGIONS = "adde:regions"
 """The regions of the frozen features, as an attribute beside the subgroup columns. No user's column is called that."""
 
+CORRUPTED_AT_ONCE = 1024
+"""Rows in memory at a time, corrupted: images may be larger than they are kept."""
+
 Groups = dict[str, list[str | None]]
 """Attribute -> a row's group, None where it is not known."""
 
@@ -193,8 +196,11 @@ def corrupted_val(data: Data, config: Config, folder: Path) -> dict[str, np.ndar
         path = folder / f"val-{name}-{severity}.parquet"
         if not path.exists():
             seed = derive_seed(config.run.seed, "corruptions")
-            worse = corrupt(table[data.meta.modality], table["sample_id"], name, severity, seed=seed)
-            write_features(path, table["sample_id"], data.encode(worse), recorded=True)
+            worse = [
+                data.encode(corrupt(data.encode.seen(rows), rows["sample_id"], name, severity, seed=seed))
+                for rows in table.iter_slices(CORRUPTED_AT_ONCE)
+            ]
+            write_features(path, table["sample_id"], np.concatenate(worse), recorded=True)
         found[name] = np.asarray(read_features(path)[1], dtype=np.float32)
     digests.close(folder)
     return found

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 
+from adde_ray.artifacts.images import encode_images
 from adde_ray.config import Encoder, Generate, Train
 from adde_ray.methods.model.learner import Learner, Model, Network, num_heads
 from adde_ray.methods.synthesis.generators import FitData, Generator
@@ -71,6 +73,11 @@ def check_encoder(make: Any, settings: Encoder | None = None) -> None:
         part = encoder.encode(rows[10:20])
         # A product of matrices may round otherwise when it is larger.
         expect(np.allclose(part, z[10:20], atol=1e-4), "a payload's features depend on those beside it")
+        if modality == "image" and hasattr(encoder, "image_side"):
+            larger = encode_images(np.random.default_rng(1).random((2, 3, 13, 13)))
+            mixed = encoder.encode(pl.concat([rows[:3], larger, rows[3:5]]))
+            together = np.allclose(mixed[[0, 1, 2, 5, 6]], z[:5], atol=1e-4)
+            expect(together, "an image's features depend on the size of those beside it, though it has an image_side")
         again = make(settings, modality)
         again.fit(rows, seed=0)
         expect_same(again.encode(rows), z, "the same payloads and seed fit another encoder")

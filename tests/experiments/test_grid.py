@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from adde_ray.config import Config
 from adde_ray.errors import UserError
 from adde_ray.experiments import grid as grid_module
 from adde_ray.experiments import space as space_module
@@ -72,6 +73,16 @@ def test_a_strategy_that_changes_the_data_has_its_own():
     own = {"name": "small", "set": {"encoder": {"dims": 8}}}
     plain, small = trials(grid(strategies=["adde", own], seeds=1))
     assert plain.data == "digits-0" and re.fullmatch("digits-0-[0-9a-f]{8}", small.data)
+
+
+@pytest.mark.parametrize(("column", "shared"), [("image_column", False), ("text_column", True)])
+def test_an_encoder_that_is_trained_has_its_own_data_of_images_as_they_are_kept(column, shared):
+    base = Config.parse({"data": {"source": "table", "path": "/nowhere/t.parquet", column: "x"}})
+    tuned = base.override("train.mode=full")
+    head, full = (Trial.of("n", "d", "adde", base, config) for config in (base, tuned))
+    assert head.data == "d-0" and (full.data == "d-0") == shared
+    assert Trial.of("n", "d", "adde", tuned, tuned).data == "d-0"
+    assert full.config.encoder.originals  # it says nothing of what is kept
 
 
 def test_quick():

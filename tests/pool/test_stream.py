@@ -168,13 +168,13 @@ def test_nor_who_does_them(folder, expected, tmp_path, monkeypatch, ray_cluster)
 class Dying(Encoding):
     """Its first shard kills the process it is encoded in, half way."""
 
-    def shard(self, ids, payloads, out):
+    def shard(self, table, out):
         flag = self.folder / "died"
         if not flag.exists():
             flag.touch()
             (out.parent / f".{out.name}.tmp").write_bytes(b"half")
             os.kill(os.getpid(), signal.SIGKILL)
-        super().shard(ids, payloads, out)
+        super().shard(table, out)
 
     def __reduce__(self):
         return Dying, (self.settings, self.modality, self.folder)
@@ -198,10 +198,10 @@ def test_an_actor_that_dies_in_mid_shard_is_replaced(expected, tmp_path, ray_clu
 def test_a_full_disk_loses_nothing(folder, expected, tmp_path, monkeypatch):
     written, write = [], encoding.write_features
 
-    def fill(path, ids, features):
+    def fill(path, ids, features, **about):
         if len(written) == 3:
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, ids, features)
+        write(path, ids, features, **about)
         written.append(path)
 
     monkeypatch.setattr(image_folder, "CHUNK", 64)

@@ -16,10 +16,12 @@ from small import rows, write
 from typer.testing import CliRunner
 
 from adde_ray.artifacts.encoder_choice import choice_of
+from adde_ray.artifacts.images import open_images
 from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.cli import app
 from adde_ray.config import Config
 from adde_ray.methods.encoders import efficientnet
+from adde_ray.methods.encoders.transformer import Transformer
 from adde_ray.pool import choose_encoder
 from adde_ray.report import outlook
 from adde_ray.sources.storage.reach import Reach
@@ -206,6 +208,29 @@ def test_photographs_read_small_are_warned_of_with_an_encoder_by_name(tmp_path):
     assert 'generate.generator = "none"' in told
     quiet = of_images(tmp_path, generate={"generator": "none"}, data={"size": 128})
     assert warned(quiet) == ""
+
+
+def test_an_encoder_that_reads_originals_is_not_warned_of_and_one_that_is_trained_is(tmp_path):
+    quiet = {"generate": {"generator": "none"}, "encoder": {"name": "transformer", "model": "any"}}
+    photographs(tmp_path, 200)
+    assert warned(of_images(tmp_path, **quiet)) == ""
+    told = warned(of_images(tmp_path, **quiet, train={"mode": "lora"}))
+    assert "sees 32 x 32 pixels of images of about 200" in told and "take data.size = 224" in told
+    kept = quiet | {"encoder": quiet["encoder"] | {"originals": False}}
+    assert warned(of_images(tmp_path, **kept)) == told
+
+
+def test_the_first_score_is_that_of_the_images_that_the_run_encodes(tmp_path, monkeypatch):
+    from tiny import vit
+
+    model, seen, encode = vit(tmp_path / "model"), [], Transformer.encode
+    monkeypatch.setattr(Transformer, "encode", lambda self, images: (seen.append(images), encode(self, images))[1])
+    photographs(tmp_path / "images", 40)
+    for originals, side in ((True, 16), (False, 8)):
+        encoder = {"name": "transformer", "model": str(model), "originals": originals}
+        config = of_images(tmp_path / "images", encoder=encoder, data={"size": 8})
+        assert "macro-F1 about" in outlook.first_score(config, prepare(config))
+        assert {image.size for image in open_images(seen.pop())} == {(side, side)} and not seen
 
 
 def test_small_pictures_are_no_photographs(tmp_path):

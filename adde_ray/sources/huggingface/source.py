@@ -20,7 +20,7 @@ from adde_ray.labels import NONE, SEPARATOR, canonical, split
 from adde_ray.sources.huggingface.chunks import HubChunk, hub_file
 from adde_ray.sources.huggingface.draw import draw_splits, labelled_rows, taken_out
 from adde_ray.sources.huggingface.folder import SYNONYMS, class_names, features_of, files_by_split, is_image
-from adde_ray.sources.images.pictures import read_images
+from adde_ray.sources.images.pictures import read_images, read_pairs
 from adde_ray.sources.originals import Finder, reached
 from adde_ray.sources.rows import WHERE, Reject, Rows, listing, why
 from adde_ray.sources.storage import leftovers
@@ -74,6 +74,7 @@ def originals(config: HubData) -> Finder:
         partial(read_images, size=config.size, mode=config.mode),
         lambda file: reached([(reach, file.strip())]),
         lambda name: (root / name, column) if (column := image_column()) else None,
+        pairs=partial(read_pairs, size=config.size, mode=config.mode),
     )
 
 

@@ -20,8 +20,8 @@ from adde_ray.artifacts.run_dir import derive_rng
 from adde_ray.config.data import FolderData, TilesData
 from adde_ray.errors import UserError
 from adde_ray.labels import canonical
-from adde_ray.sources.images.pictures import read_images
-from adde_ray.sources.images.tiles import check_scale, read_tiles, view_tile
+from adde_ray.sources.images.pictures import Pair, read_images, read_pairs
+from adde_ray.sources.images.tiles import check_scale, read_tile_pairs, read_tiles, view_tile
 from adde_ray.sources.images.views import view_image
 from adde_ray.sources.originals import Finder
 from adde_ray.sources.rows import WHERE, Limit, Reject, Rows, draw, identify, listing, lost_classes, refuse_lost
@@ -127,7 +127,8 @@ def originals(config: FolderData | TilesData) -> Finder:
     reach = Reach(at(config.path), config.roots)
     tiles = isinstance(config, TilesData)
     view = partial(view_tile, bands=config.bands, ranges=config.ranges) if tiles else view_image
-    return Finder(partial(_decoded, config=config), lambda file: [reach.find(file)], view=view)
+    pairs = partial(_pairs, config=config)
+    return Finder(partial(_decoded, config=config), lambda file: [reach.find(file)], view=view, pairs=pairs)
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,13 @@ def _decoded(given: Sequence[AnyPath | bytes], config: FolderData | TilesData) -
     if isinstance(config, TilesData):
         return read_tiles(given, size=config.size, bands=config.bands, ranges=config.ranges)
     return read_images(given, size=config.size, mode=config.mode, min_side=config.min_side)
+
+
+def _pairs(given: Sequence[bytes], side: int, config: FolderData | TilesData) -> list[Pair | str]:
+    """The payload of each encoded image with a larger picture, or why there is none."""
+    if isinstance(config, TilesData):
+        return read_tile_pairs(given, side, size=config.size, bands=config.bands, ranges=config.ranges)
+    return read_pairs(given, side, size=config.size, mode=config.mode, min_side=config.min_side)
 
 
 def _files(

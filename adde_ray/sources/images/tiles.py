@@ -17,7 +17,7 @@ import numpy as np
 
 from adde_ray.artifacts.images import encode_images
 from adde_ray.errors import UserError, first_line
-from adde_ray.sources.images.pictures import REMOTE_THREADS
+from adde_ray.sources.images.pictures import REMOTE_THREADS, Pair, larger_side
 from adde_ray.sources.images.room import ROOM
 from adde_ray.sources.images.views import VIEW_SIDE, View
 from adde_ray.sources.rows import why
@@ -52,22 +52,42 @@ def read_tiles(
 
     given: files, or what they hold.
     """
+    pairs = read_tile_pairs(given, size, size=size, bands=bands, ranges=ranges)
+    return [pair if isinstance(pair, str) else pair[0] for pair in pairs]
+
+
+def read_tile_pairs(
+    given: Sequence[AnyPath | bytes],
+    side: int,
+    *,
+    size: int,
+    bands: tuple[int, ...],
+    ranges: tuple[tuple[float, float], ...],
+) -> list[Pair | str]:
+    """The same, each with its PNG of up to `side` × `side` pixels, as `pictures.read_pairs` has it.
+
+    The longest side of the chosen bands counts.
+    """
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it tells of odd tags; what matters ends as a reason
     workers = REMOTE_THREADS if any(isinstance(path, RemotePath) for path in given) else None
     with ThreadPoolExecutor(workers) as threads:
-        return list(threads.map(lambda tile: _read_one(tile, size, bands, ranges), given))
+        return list(threads.map(lambda tile: _read_one(tile, (size, side), bands, ranges), given))
 
 
 def view_tile(tile: bytes, *, bands: tuple[int, ...], ranges: tuple[tuple[float, float], ...]) -> View | str:
     """What people see of a tile: its first three `bands`, or the first, with up to `VIEW_SIDE` pixels a side."""
     shown = 3 if len(bands) > 2 else 1
     picture = _read_one(tile, None, bands[:shown], ranges[:shown])
-    return picture if isinstance(picture, str) else View(picture, "png", False)
+    return picture if isinstance(picture, str) else View(picture[0], "png", False)
 
 
 def _read_one(
-    tile: AnyPath | bytes, size: int | None, bands: tuple[int, ...], ranges: tuple[tuple[float, float], ...]
-) -> bytes | str:
+    tile: AnyPath | bytes,
+    sizes: tuple[int, int] | None,
+    bands: tuple[int, ...],
+    ranges: tuple[tuple[float, float], ...],
+) -> Pair | str:
+    """sizes: of the payload and, at most, of the larger picture; None: one picture, as `_view_shape` has it."""
     try:
         data = tile if isinstance(tile, bytes) else read_bytes(tile)
     except OSError as error:
@@ -81,11 +101,17 @@ def _read_one(
             if lacking := [band for band in bands if band > len(planes)]:
                 return f"has {len(planes)} bands, no band {lacking[0]}"
             chosen = [planes[band - 1] for band in bands]
-            shape = (size, size) if size else _view_shape(chosen)
-            chosen = [_resized(_scaled(plane, *of), shape) for plane, of in zip(chosen, ranges, strict=True)]
+            shapes = [(sizes[0], sizes[0]) if sizes else _view_shape(chosen)]
+            longest = max(max(plane.shape) for plane in chosen)
+            if sizes and (larger := larger_side(longest, *sizes)):
+                shapes.append((larger, larger))
+            # Plane by plane: all of them scaled at once may be more than there is room for.
+            scaled = (_scaled(plane, *of) for plane, of in zip(chosen, ranges, strict=True))
+            resized = [[_resized(plane, shape) for shape in shapes] for plane in scaled]
     except Exception as error:  # decoders of a dozen compressions raise whatever they like on broken input
         return f"cannot be decoded: {first_line(error)}"
-    return encode_images(np.stack(chosen)[None])[0]
+    payload, *picture = (encode_images(np.stack(planes)[None])[0] for planes in zip(*resized, strict=True))
+    return payload, picture[0] if picture else None
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 import polars as pl
 
@@ -17,6 +18,7 @@ from adde_ray.artifacts.run_dir import derive_rng
 from adde_ray.artifacts.schema import SPLITS
 from adde_ray.config.data import CsvData
 from adde_ray.errors import UserError
+from adde_ray.sources.images.pictures import read_pairs
 from adde_ray.sources.originals import Finder, reached
 from adde_ray.sources.rows import (
     WHERE,
@@ -65,6 +67,7 @@ def originals(config: CsvData) -> Finder:
         decoder(config),
         lambda file: reached((reach, file.strip()) for reach in reaches),
         lambda name: (tables[name], column) if name in tables else None,
+        pairs=partial(read_pairs, size=config.size, mode=config.mode, min_side=config.min_side),
     )
 
 

@@ -49,10 +49,12 @@ def test_what_is_warned_of_is_put_back_by_threads_side_by_side(monkeypatch):
     def first(*_):
         begun.set()
         second.wait(0.3)
+        return "no image"
 
     def last(*_):
         second.set()
         first_done.wait(0.3)
+        return "no image"
 
     monkeypatch.setattr(pictures, "_read_one", lambda image, *_: {b"first": first, b"last": last}[image]())
     with ThreadPoolExecutor(2) as threads:
