@@ -41,9 +41,19 @@ class Shortlist:
     table: pl.DataFrame
     features: np.ndarray  # (n, d)
     shards: np.ndarray  # (n,), -1 for synthetic ones
+    drawn: frozenset[str] = frozenset()  # ids of rows that were drawn by chance, and are asked about in any case
 
     def __len__(self) -> int:
         return len(self.table)
+
+    @property
+    def is_drawn(self) -> np.ndarray:
+        """(n,) bool: which rows are `drawn`."""
+        return self.table["sample_id"].is_in(list(self.drawn)).to_numpy()
+
+    def at(self, rows: np.ndarray) -> Shortlist:
+        """Some of its rows, none of them drawn."""
+        return Shortlist(self.table[rows], self.features[rows], self.shards[rows])
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from adde_ray.config import Config
 from adde_ray.dataset import Data, synthetic_rows
 from adde_ray.distributed.tasks import each
 from adde_ray.methods.policy.adaptation import Policy
-from adde_ray.methods.query import selectors, terms
+from adde_ray.methods.query import random_part, selectors, terms
 from adde_ray.methods.query.scoring import Best, Scorer, merge
 from adde_ray.methods.synthesis.quality import quality_scores
+from adde_ray.pool.draw import draw
 from adde_ray.pool.shards import Pool, Shard
 from adde_ray.stages.round_state import Analysis, Shortlist
 from adde_ray.stages.run_context import RunContext
@@ -38,7 +39,10 @@ def score(
     taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list())
     scorer = _scorer(analysis, taken, policy, context, round_)
     at_most, workers = _at_most(data.pool, config), config.stream.workers
-    best = best_of_pool(data.pool, scorer, taken | data.left_out, at_most, workers=workers)
+    drawn = _drawn(scorer, taken | data.left_out, analysis, context, round_)
+    ids = frozenset(drawn.table["sample_id"].to_list())
+    best = best_of_pool(data.pool, scorer, taken | data.left_out | ids, at_most, workers=workers)
+    best = Best(pl.concat([best.table, drawn.table]), np.concatenate([best.features, drawn.features]))
     made = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
     # Q: nothing is more real than what is real.
     real = best.table.with_columns(pl.lit("real").alias("origin"), pl.lit(1.0).alias("Q"))
@@ -47,7 +51,7 @@ def score(
     table = pl.concat([frame(part.to_dict(as_series=False), CANDIDATES) for part in (real, synthetic)])
     shards = np.concatenate([best.table["shard"].to_numpy(), np.full(len(made), -1)])
     order = table["sample_id"].arg_sort().to_numpy()
-    shortlist = Shortlist(table[order], np.concatenate([best.features, features])[order], shards[order])
+    shortlist = Shortlist(table[order], np.concatenate([best.features, features])[order], shards[order], ids)
     round_.once("candidates.parquet", lambda: shortlist.table)
     return shortlist
 
@@ -76,6 +80,28 @@ def _best_of_shard(task: tuple[Shard, float], scorer: Scorer, taken: set[str], a
     shard, floor = task
     block = shard.read()
     return scorer.best(block.ids, block.features, block.subgroups, taken, at_most, floor)
+
+
+def _drawn(scorer: Scorer, taken: set[str], analysis: Analysis, context: RunContext, round_: RoundDir) -> Best:
+    """The rows that this query's random part asks about, whatever their score; as `best_of_pool` gives rows."""
+    config, data, pool = context.config, context.data, context.data.pool
+    share = random_part.share(
+        config.select.random_share,
+        num_val=len(data.splits["val"]),
+        by_people=config.review.annotator not in ("simulated", "model"),
+        selector=config.select.selector,
+        whole_pool=config.train.mode == "head" or config.train.reembed == "all",
+    )
+    number = random_part.due(share, len(analysis.asked), batch=config.select.batch, budget=config.stop.labels)
+    seed = derive_seed(config.run.seed, round_.t, "random_share")
+    found = [(row, pool.shards[row].take(ids)) for row, ids in draw(pool, taken, number, seed=seed)]
+    found = found or [(0, pool.shards[0].take([]))]  # a shard that is asked for nothing still says what the columns are
+    scored = []
+    for row, split in found:
+        groups = split.table.select([c for c in data.meta.subgroups if c in split.table.columns])
+        best = scorer.best(split.table["sample_id"], split.features, groups, set(), len(split))
+        scored.append(Best(best.table.with_columns(pl.lit(row).alias("shard")), best.features))
+    return merge(scored, number)
 
 
 def _at_most(pool: Pool, config: Config) -> int:

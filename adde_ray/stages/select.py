@@ -13,7 +13,7 @@ from adde_ray.artifacts.schema import QUERY, Split, frame
 from adde_ray.config import Config
 from adde_ray.dataset import Data
 from adde_ray.methods.policy.adaptation import Policy
-from adde_ray.methods.query import selectors
+from adde_ray.methods.query import random_part, selectors
 from adde_ray.methods.space import gaps
 from adde_ray.pool.shards import Pool
 from adde_ray.stages.round_state import Analysis, Shortlist
@@ -28,7 +28,7 @@ def select(
 
     def choose() -> pl.DataFrame:
         assert shortlist is not None
-        rows = best_batch(shortlist, analysis, policy, config, round_)
+        rows, by = _with_drawn(shortlist, analysis, policy, config, round_)
         # First, so that a query never stands there without what it asks about.
         asked = fetch(data.pool, shortlist, rows)
         homes = _home_gaps(asked, analysis, data)
@@ -38,7 +38,7 @@ def select(
         chosen = shortlist.table[rows] if len(rows) else shortlist.table.clear()
         gap_ids = [homes.get(i, made_for) for i, made_for in chosen.select("sample_id", "gap_id").iter_rows()]
         chosen = chosen.with_columns(near_gap="gap_id", gap_id=pl.Series(gap_ids, dtype=pl.String))
-        chosen = chosen.with_columns(rank=pl.int_range(1, len(rows) + 1), chosen_by=pl.lit(config.select.selector))
+        chosen = chosen.with_columns(rank=pl.int_range(1, len(rows) + 1), chosen_by=pl.Series(by, dtype=pl.String))
         return frame(chosen, QUERY)
 
     return round_.once("query.parquet", choose)
@@ -56,12 +56,32 @@ def _home_gaps(asked: Split, analysis: Analysis, data: Data) -> dict[str, str | 
     return dict(zip(asked.ids, homes, strict=True))
 
 
-def best_batch(
+def _with_drawn(
     shortlist: Shortlist, analysis: Analysis, policy: Policy, config: Config, round_: RoundDir
+) -> tuple[np.ndarray, list[str]]:
+    """Rows of the shortlist, the best first with those drawn by chance among them; and what chose each."""
+    drawn = np.flatnonzero(shortlist.is_drawn)
+    if not len(drawn):
+        rows = best_batch(shortlist, analysis, policy, config, round_)
+        return rows, [config.select.selector] * len(rows)
+    rest = np.flatnonzero(~shortlist.is_drawn)
+    best = rest[best_batch(shortlist.at(rest), analysis, policy, config, round_, fewer=len(drawn))]
+    rng = derive_rng(config.run.seed, round_.t, "random_share")
+    by_chance = random_part.ranks(len(best) + len(drawn), len(drawn), rng)
+    rows = np.empty(len(by_chance), dtype=np.int64)
+    rows[by_chance], rows[~by_chance] = rng.permutation(drawn), best
+    return rows, [random_part.NAME if chance else config.select.selector for chance in by_chance]
+
+
+def best_batch(
+    shortlist: Shortlist, analysis: Analysis, policy: Policy, config: Config, round_: RoundDir, *, fewer: int = 0
 ) -> np.ndarray:
-    """Rows of the shortlist, best first, by the configured selector, within the budget and the synthetic cap."""
+    """Rows of the shortlist, best first, by the configured selector, within the budget and the synthetic cap.
+
+    fewer: samples of the query that are chosen otherwise.
+    """
     num_asked = len(analysis.asked)
-    size = min(config.select.batch, _left(num_asked, config), len(shortlist))
+    size = min(config.select.batch, _left(num_asked, config), len(shortlist) + fewer) - fewer
     is_synthetic = (shortlist.table["origin"] == "synthetic").to_numpy()
     embedding, local = analysis.model.embed(shortlist.features), analysis.local_scale
     offered = selectors.Candidates(
