@@ -90,20 +90,22 @@ def _share(drawn: Drawn, is_one: np.ndarray, taken: np.ndarray, known: np.ndarra
 
 
 def unseen_mass(drawn: Drawn, seen: np.ndarray) -> Estimate:
-    """Share of the pool that is of classes nobody has seen: Good-Turing (Good 1953), with the variance of Esty (1983).
+    """Share of the pool that is of classes nobody has seen: Good-Turing (Good 1953), with the variance of Esty
+    (1983) in Wilson's interval.
 
     seen: (K, C) bool, the classes that other rows of the dataset showed by the time of each draw. A draw counts that
     shows a class which neither they nor any other draw did: left out, it would be unseen. What selection has found
     since does not speak against it, for it may have looked there because of this draw. So the estimate is rather too
-    large; with few draws so is its interval's end, about 3.8 / K where no draw counts.
+    large.
     """
     times, k = drawn.true.sum(axis=0), len(drawn)
     new = drawn.true & ~seen
     once = int((new & (times == 1)).any(axis=1).sum())
     twice = int(((times == 2) & (new.sum(axis=0) == 2)).sum())
-    share = once / k
-    variance = (once * (1 - share) + 2 * twice) / k**2
-    return wilson(share, share * (1 - share) / variance if 0 < once < k else k)
+    # Half a row more of either kind: few draws may show none, and then say little of how much that varies.
+    often, pairs = min(once + 0.5, k - 0.5) / k, twice + 0.5
+    variance = (often * (1 - often) * k + 2 * pairs) / k**2
+    return wilson(once / k, often * (1 - often) / variance)
 
 
 def quality(labels: np.ndarray, proba: np.ndarray, *, seed: int) -> dict[str, dict[str, float]]:
