@@ -26,7 +26,7 @@ def lines(record: RunRecord) -> list[str]:
     if found["unseen"]["high"]:
         told.append(f"Classes that the dataset lacks: {_interval(found['unseen'], 'share', of_all=True)} of the pool.")
     if found["none"]["share"]:
-        told.append(f"Samples that people leave out: {_interval(found['none'], 'share', of_all=True)} of the pool.")
+        told.append(f"Samples of no class: {_interval(found['none'], 'share', of_all=True)} of the pool.")
     if "accuracy" in found:
         told.append(
             f"The model on the pool, by predictions for the {found['labelled']:,} that it was not trained on: accuracy "

@@ -28,7 +28,7 @@ def of_random_answers(
     fit: Callable[[np.ndarray], Model],
     load: Callable[[RoundDir], Model],
 ) -> dict[str, dict]:
-    """`random_share`, where a sample has been drawn by chance before round t; {} else. Its keys:
+    """`random_share`, where a share of the queries before round t was drawn by chance; {} else. Its keys:
 
     rows        drawn and asked about
     labelled    of them, those that are in D_t
@@ -36,11 +36,13 @@ def of_random_answers(
     none        share of the pool, low, high, of rows that people leave out
     unseen      share of the pool, low, high, of classes that D_t lacks
     accuracy, macro_f1   of f on the pool: value, low, high; where out-of-fold predictions are kept
-    worth       `selection_worth.Worth`; {} where nothing can be told yet, absent where nothing ever can: selection is
-                by chance itself, or the encoder is fine-tuned, so that a model of few rows would cost as much as f
+    worth       `selection_worth.Worth`; {} where nothing can be told yet, absent where the encoder is fine-tuned: a
+                model of few rows would cost as much as f
 
     out_of_fold: as `stages.train` has it. fit: the head that rows of D_t give. load: the model of a round before.
     """
+    if context.config.select.selector == NAME:  # all are drawn, and nothing is to be weighed against them
+        return {}
     asked = _asked(dataset, context, round_)
     if not asked.is_drawn.any():
         return {}
@@ -58,7 +60,7 @@ def of_random_answers(
         "unseen": unseen.rounded("share"),
         **_quality(asked, dataset, out_of_fold, seed),
     }
-    if context.config.select.selector != NAME and context.config.train.mode == "head":
+    if context.config.train.mode == "head":
         found["worth"] = _worth(asked, dataset, context, round_, fit, load, seed)
     return {"random_share": found}
 
@@ -86,7 +88,7 @@ class _Asked:
 
     def rejected_before(self) -> np.ndarray:
         """Of each drawn row the rows asked about in rounds before its own that are of no class."""
-        none = ~self.true.any(axis=1)
+        none = self.true.sum(axis=1) == 0
         return np.array([none[self.t < t].sum() for t in self.t[self.is_drawn]])
 
 

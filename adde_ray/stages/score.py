@@ -40,9 +40,9 @@ def score(
     scorer = _scorer(analysis, taken, policy, context, round_)
     at_most, workers = _at_most(data.pool, config), config.stream.workers
     drawn = _drawn(scorer, taken | data.left_out, analysis, context, round_)
-    ids = frozenset(drawn.table["sample_id"].to_list())
+    ids = frozenset(i for part in drawn for i in part.table["sample_id"])
     best = best_of_pool(data.pool, scorer, taken | data.left_out | ids, at_most, workers=workers)
-    best = Best(pl.concat([best.table, drawn.table]), np.concatenate([best.features, drawn.features]))
+    best = merge([best, *drawn], len(best.table) + len(ids))
     made = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
     # Q: nothing is more real than what is real.
     real = best.table.with_columns(pl.lit("real").alias("origin"), pl.lit(1.0).alias("Q"))
@@ -82,7 +82,7 @@ def _best_of_shard(task: tuple[Shard, float], scorer: Scorer, taken: set[str], a
     return scorer.best(block.ids, block.features, block.subgroups, taken, at_most, floor)
 
 
-def _drawn(scorer: Scorer, taken: set[str], analysis: Analysis, context: RunContext, round_: RoundDir) -> Best:
+def _drawn(scorer: Scorer, taken: set[str], analysis: Analysis, context: RunContext, round_: RoundDir) -> list[Best]:
     """The rows that this query's random part asks about, whatever their score; as `best_of_pool` gives rows."""
     config, data, pool = context.config, context.data, context.data.pool
     share = random_part.share(
@@ -94,14 +94,13 @@ def _drawn(scorer: Scorer, taken: set[str], analysis: Analysis, context: RunCont
     )
     number = random_part.due(share, len(analysis.asked), batch=config.select.batch, budget=config.stop.labels)
     seed = derive_seed(config.run.seed, round_.t, "random_share")
-    found = [(row, pool.shards[row].take(ids)) for row, ids in draw(pool, taken, number, seed=seed)]
-    found = found or [(0, pool.shards[0].take([]))]  # a shard that is asked for nothing still says what the columns are
-    scored = []
-    for row, split in found:
+    found = []
+    for row, ids in draw(pool, taken, number, seed=seed):
+        split = pool.shards[row].take(ids)
         groups = split.table.select([c for c in data.meta.subgroups if c in split.table.columns])
         best = scorer.best(split.table["sample_id"], split.features, groups, set(), len(split))
-        scored.append(Best(best.table.with_columns(pl.lit(row).alias("shard")), best.features))
-    return merge(scored, number)
+        found.append(Best(best.table.with_columns(pl.lit(row).alias("shard")), best.features))
+    return found
 
 
 def _at_most(pool: Pool, config: Config) -> int:

@@ -76,7 +76,7 @@ def class_shares(drawn: Drawn) -> list[Estimate]:
 
 def none_share(drawn: Drawn, rejected: np.ndarray) -> Estimate:
     """The same of rows that people said are of no class. rejected: (K,) rows taken before each draw that were."""
-    return _share(drawn, ~drawn.true.any(axis=1), rejected, np.ones(len(drawn), dtype=bool))
+    return _share(drawn, drawn.true.sum(axis=1) == 0, rejected, np.ones(len(drawn), dtype=bool))
 
 
 def _share(drawn: Drawn, is_one: np.ndarray, taken: np.ndarray, known: np.ndarray) -> Estimate:

@@ -83,8 +83,8 @@ def worth(val: np.ndarray, selected: Curve, drawn: Curve, *, num_pool: int, seed
     error = float(logs[1:].var()) + DRIFT**2
     trust = 1 / (1 / error + 1 / PRIOR**2)
     middle, half = trust * float(logs[1:].mean()) / error, float(stats.norm.ppf((1 + LEVEL) / 2)) * np.sqrt(trust)
-    found = (int(min(round(bought * np.exp(x)), num_pool)) for x in (middle, middle - half, middle + half))
-    return Worth(bought, *found, num_pool, most)
+    found, low, high = (int(min(round(bought * np.exp(x)), num_pool)) for x in (middle, middle - half, middle + half))
+    return Worth(bought, found, low, high, num_pool, most)
 
 
 def stretch(selected: np.ndarray, drawn: np.ndarray, figures: np.ndarray) -> float:
