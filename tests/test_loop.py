@@ -423,7 +423,7 @@ def test_people_see_synthetic_images(tmp_path, ray_cluster):
     digits = {"data": {"source": "digits"}, "train": {"steps": 20}, "review": {"annotator": "file"}}
     settings = Config.parse(
         digits | SYNTHETIC | {"select": {"batch": 10, "selector": "random"}, "stop": {"labels": 10}}
-    )
+    ).override("generate.per_round=200")
     folder = tmp_path / "run"
     assert run(settings, folder)["status"] == "awaiting_review"
     asked = fill(folder, 0, lambda row: {"action": "accept"})

@@ -185,13 +185,20 @@ class Train(Section):
     hidden: int = Field(default=64, ge=2, le=4096)
     """mlp: width of both hidden layers."""
     steps: int = Field(default=200, ge=1, le=100_000)
-    """Optimiser steps."""
+    """Optimiser steps: of L-BFGS for a linear head in this process, at most so many; of Adam for all else."""
     batch_size: int = Field(default=1024, ge=1, le=1_000_000)
-    """Rows per step over all workers; a smaller dataset is taken whole."""
+    """Rows per step of Adam over all workers; a smaller dataset is taken whole."""
     lr: float = Field(default=0.05, gt=0, le=1e3)
     """Adam's learning rate, decayed to 0 by a cosine."""
-    weight_decay: float = Field(default=1e-3, ge=0, le=1e3)
-    """L2 penalty on the weights, per sample."""
+    weight_decay: float | None = Field(default=None, ge=0, le=1e3)
+    """L2 penalty on the weights, per sample. Left out: of a linear head chosen each round by rows it did not see, of
+    anything else 1e-3."""
+    flatten: float | None = Field(default=None, ge=0, le=1)
+    """linear: the principal components of the features are divided by their deviation to this power: 0 leaves them as
+    they are, 1 makes all alike. Left out: chosen each round, with the penalty."""
+    pseudo_labels: int = Field(default=10, ge=0, le=10_000)
+    """linear, of single-label tasks: pool samples of each class, those f is surest of, that it learns from at a low
+    weight. They are never part of the dataset; 0 = none."""
     balance: Values = (1.0,)
     """Class-balanced loss: a sample of class c weighs n_c^-balance. 0 = plain, 1 = every class counts alike. Of several
     values the first is taken until another is clearly better on val, then that one, and so on."""

@@ -27,11 +27,15 @@ from adde_ray.errors import UserError
 from adde_ray.methods.encoders import finetune
 from adde_ray.methods.encoders.finetune import Recipe
 from adde_ray.methods.model import learner, losses
+from adde_ray.methods.model.convex import Head
 from adde_ray.methods.model.losses import Loss
 from adde_ray.methods.numerics.threads import threads_for
 
 BACKBONE = "backbone."
 """Marks the encoder's weights among the trained ones."""
+
+WEIGHT_DECAY = 1e-3
+"""L2 penalty per sample where the config gives none and nothing chooses one."""
 
 MAX_FAILURES = 3
 """Times a fit goes on from its last kept state after it lost a worker."""
@@ -58,11 +62,15 @@ def fit(
     seed: int,
     loss: Loss | None = None,
     rehearsed: np.ndarray | None = None,
+    row_weights: np.ndarray | None = None,
+    toward: Head | None = None,
     tuning: Tuning | None = None,
 ) -> dict[str, torch.Tensor]:
     """Weights trained on (n, d) features and labels as numbers (see `labels`), through `TorchTrainer.fit`.
 
     loss: by default the first that the config offers. rehearsed: the rows `config.rehearsal` draws its share from.
+    row_weights: (n,) how much each row counts, its class included where labels are class rows. toward: where a linear
+    head begins, and stays as far as the penalty says.
     tuning: train the encoder, too, on the samples the features are of; its weights come back under names that start
     with `BACKBONE`.
     """
@@ -80,6 +88,8 @@ def fit(
                 "labels": labels,
                 "loss": loss or Loss.offered(config)[0],
                 "rehearsed": rehearsed,
+                "row_weights": row_weights,
+                "toward": toward,
                 "num_classes": num_classes,
                 "seed": seed,
                 "train": config.model_dump(),
@@ -111,10 +121,21 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
     device = get_device() if config.gpu else torch.device("cpu")
     labels = torch.from_numpy(settings["labels"])
     weights = losses.class_weights(settings["labels"], settings["num_classes"], by.balance)
+    own_weights = settings["row_weights"]
+    if own_weights is not None:
+        weights = weights if labels.ndim == 2 else np.ones_like(weights)
+        own_weights = torch.from_numpy(own_weights / own_weights.mean()).float().to(device)
     weights = torch.from_numpy(weights).to(device)
 
     dims = settings["features"].shape[1]
-    network = learner.build(dims, settings["num_classes"], config, seed=settings["seed"]).to(device)
+    network = learner.build(dims, settings["num_classes"], config, seed=settings["seed"])
+    if (toward := settings["toward"]) is not None:
+        network.load_state_dict({"head.weight": torch.tensor(toward.weight), "head.bias": torch.tensor(toward.bias)})
+    network = network.to(device)
+    # A head that stays near something does so with its bias, too.
+    centres = (
+        {} if toward is None else {f"head.{name}": p.detach().clone() for name, p in network.head.named_parameters()}
+    )
     part = (_tuned_part if tuning else _head_part)(network, settings, config, device)
     model: Any = part.model  # or what makes it one of several
     if world > 1:
@@ -127,7 +148,12 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=part.steps)
     # The loss is the mean over the heads, so each head's own penalty is, too.
     heads = {"head.weight": network.heads}
-    decayed = [(p, heads.get(name, 1)) for name, p in network.named_parameters() if name.endswith("weight")]
+    decayed = [
+        (p, centres.get(name, 0.0), heads.get(name, 1))
+        for name, p in network.named_parameters()
+        if name.endswith("weight") or name in centres
+    ]
+    decay = WEIGHT_DECAY if config.weight_decay is None else config.weight_decay
     batches = learner.batches(
         len(labels),
         part.batch_size,
@@ -149,13 +175,14 @@ def _train_function(settings: dict) -> dict[str, np.ndarray]:
                     logits = model(part.inputs(mine))[: len(mine)]
                 said, own = labels[mine].to(device), members[mine].to(device)
                 if network.heads == 1:
-                    loss = losses.weighted_loss(logits, said, weights, robustness=by.robustness)
+                    counts = None if own_weights is None else own_weights[mine]
+                    loss = losses.weighted_loss(logits, said, weights, counts, robustness=by.robustness)
                 else:
                     loss = losses.members_loss(logits, said, weights, own, robustness=by.robustness)
                 # DDP averages gradients over the workers; `world` over the batch's size makes that the batch's mean.
                 loss = loss * world / len(rows)
                 if last:
-                    loss = loss + 0.5 * config.weight_decay * sum(p.square().sum() / share for p, share in decayed)
+                    loss = loss + 0.5 * decay * sum((p - at).square().sum() / share for p, at, share in decayed)
                 with contextlib.nullcontext() if last or world == 1 else model.no_sync():
                     loss.backward()
             optimiser.step()

@@ -67,6 +67,7 @@ def render(record) -> str:
         spark=tables.SPARK,
         adaptation=tables.adaptation_rows(record),
         loss=tables.loss_text(record),
+        settings=tables.head_text(record),
         regressions=falls[: tables.MAX_REGRESSIONS],
         num_regressions=len(falls),
         points=points,

@@ -31,6 +31,7 @@ class Round:
     metrics: dict
     manifest: dict | None  # None while the round is not over
     loss: dict | None = None  # by which f was trained: see methods.losses.Loss
+    head: dict | None = None  # settings of a linear head: see methods.model.head_choice.Choice
     gaps: pl.DataFrame | None = None
     query: pl.DataFrame | None = None
     decisions: pl.DataFrame | None = None
@@ -103,8 +104,8 @@ def read_rounds(run: RunDir, *, tables: bool = True) -> list[Round]:
         folder = run.round(t)
         manifest = _json_or(folder.root / MANIFEST, None)
         parts = {n: folder.read(f"{n}.parquet") for n in ("gaps", "query", "decisions", "synthetic")} if tables else {}
-        loss = _json_or(folder.root / MODEL, {}).get("loss")
-        rounds.append(Round(t, folder.metrics, manifest, loss, **parts))
+        model = _json_or(folder.root / MODEL, {})
+        rounds.append(Round(t, folder.metrics, manifest, model.get("loss"), model.get("head"), **parts))
     return rounds
 
 

@@ -130,6 +130,22 @@ def loss_text(record: RunRecord) -> str:
     return f"The model's loss, as val chose it: {'; '.join(told)}."
 
 
+def head_text(record: RunRecord) -> str:
+    """The last round's head, in one sentence or two; empty where f is no linear head."""
+    head = next((r.head for r in reversed(record.rounds) if r.head), None)
+    if head is None:
+        return ""
+    penalty = f"penalty {head['decay']:g}" if head["per_row"] else f"penalty {head['decay']:g} / rows"
+    told = f"The head, as rows it did not see chose it: {penalty}, features flattened by {head['flatten']:g}."
+    drawn = head["prototypes"]
+    if not head["described"]:
+        return told
+    if drawn is None:
+        return f"{told} What the classes are called is not used: rows held out speak against it."
+    kind = f"rows of their own, and weights drawn towards them by {drawn:g}" if drawn else "rows of their own"
+    return f"{told} Descriptions of the classes are {kind}."
+
+
 def time_text(record: RunRecord) -> str:
     """Where the time went, in one sentence; empty when nothing was timed."""
     totals = {stage: sum(by.values()) for stage, by in seconds_per_stage(record).items()}

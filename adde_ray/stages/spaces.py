@@ -9,6 +9,7 @@ from adde_ray.config import Config
 from adde_ray.dataset import Data
 from adde_ray.distributed.tasks import each
 from adde_ray.methods.model.learner import Model
+from adde_ray.methods.model.standard import Standard
 from adde_ray.methods.query import local_scale
 from adde_ray.methods.query.local_scale import LocalScale
 from adde_ray.methods.query.selectors import BY_LENGTH
@@ -30,12 +31,20 @@ class Spaces:
         self._reference: MetricsReference | None = None
         self._exponent: float | None = None
         self._unit: float | None = None
+        self._standard: Standard | None = None
 
     def reference(self, data: Data, config: Config) -> MetricsReference:
         """The run's."""
         if self._reference is None:
             self._reference = MetricsReference.of(data, config)
         return self._reference
+
+    def standard(self, data: Data, config: Config) -> Standard:
+        """Statistics of the frozen features."""
+        if self._standard is None:
+            features = (data.frozen or data).reference.features
+            self._standard = Standard.fit(features, seed=derive_seed(config.run.seed, "standard"))
+        return self._standard
 
     def local_scale(self, model: Model, embedding: np.ndarray, data: Data, config: Config) -> LocalScale | None:
         """For a selector that asks how far is far enough. embedding: of the reference rows.

@@ -463,6 +463,25 @@ def test_the_losses_that_val_chose_are_told_where_there_was_a_choice(tmp_path):
     assert told in render(read_run_record(run))
 
 
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        ({}, "penalty 1 / rows, features flattened by 0.5."),
+        ({"per_row": True, "decay": 0.01}, "penalty 0.01, features"),
+        ({"described": True, "prototypes": None}, "speak against it"),
+        ({"described": True, "prototypes": 0.0}, "are rows of their own."),
+        ({"described": True, "prototypes": 10.0}, "drawn towards them by 10."),
+    ],
+)
+def test_the_settings_of_the_last_head_are_told(tmp_path, head, told):
+    run = fake_run(tmp_path / "run", Fake())
+    assert "The head, as" not in render(read_run_record(run))
+    known = {"decay": 1.0, "flatten": 0.5, "per_row": False, "prototypes": None, "described": False}
+    write_json(run.round(1).root / "model" / "model.json", {"head": known | {"flatten": 1.0}})
+    write_json(run.round(2).root / "model" / "model.json", {"head": known | head})
+    assert told in render(read_run_record(run))
+
+
 def test_weights_of_a_waiting_round_are_those_decided_before(tmp_path):
     run = fake_run(tmp_path / "run", Fake(waiting=True))
     manifest = run.round(2).manifest

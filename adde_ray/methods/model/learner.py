@@ -176,9 +176,10 @@ class Model:
 
     def proba(self, features: np.ndarray) -> np.ndarray:
         """(n, C) float32 calibrated class probabilities; of a multi-label task, a row need not sum to 1."""
-        return self._squash(self.logits(features))
+        return self.squashed(self.logits(features))
 
-    def _squash(self, logits: np.ndarray) -> np.ndarray:
+    def squashed(self, logits: np.ndarray) -> np.ndarray:
+        """(n, C) float32 calibrated probabilities of logits."""
         scaled = logits / self.temperature
         if self.multi:
             return expit(scaled).astype(np.float32)
@@ -193,7 +194,7 @@ class Model:
         """
         if self.members is not None:
             logits = self._each(self.members, features)
-            return np.stack([self._squash(logits[:, k]) for k in range(self.members.heads)], axis=1)
+            return np.stack([self.squashed(logits[:, k]) for k in range(self.members.heads)], axis=1)
         if not dropouts(self.network) or self.ensemble == 1:
             return self.proba(features)[:, None]
         # A network of its own: masks are set in it, and several threads score shards with this one at a time.
