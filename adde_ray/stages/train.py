@@ -122,24 +122,19 @@ def load(round_: RoundDir, config: Train) -> learner.Model:
     )
 
 
-def out_of_fold(round_: RoundDir) -> pl.DataFrame | None:
-    """sample_id and proba, the (C,) calibrated probabilities of a row of D_t by models that never learned from it; None
-    where the round has none: of an earlier version, or fine-tuned."""
-    return round_.read("model/out_of_fold.parquet", "sample_id", "proba")
-
-
 def trained_on(rows: np.ndarray, dataset: Dataset, context: RunContext, round_: RoundDir) -> learner.Model:
-    """f as it would be had it learned from these rows of D_t alone, by this round's loss; not calibrated, nor kept.
+    """f as it would be had these rows of D_t been all there ever was; not calibrated, nor kept.
 
     What it predicts is a head's: with a fine-tuned encoder it is another model.
     """
-    config, data = _here(_alone(context.config.train)), context.data
+    config = _here(_alone(context.config.train))
+    context = replace(context, config=context.config.model_copy(update={"train": config}))
     part = replace(dataset, table=dataset.table[rows], features=dataset.features[rows], labels=dataset.labels[rows])
-    loss = Loss(**read_json(round_.root / MODEL)["loss"])
-    weights = _fit(part, data, config, context.config.run.seed, round_, loss)
-    network = learner.build(dataset.features.shape[1], len(data.meta.classes), config, seed=0)
-    network.load_state_dict(weights)
-    return learner.Model(network, 1.0, multi=data.meta.multi)
+    # As in round 0: there is nothing that was chosen before.
+    fitted = (_linear if config.learner == "linear" else _other)(part, context, round_.run.round(0))
+    network = learner.build(dataset.features.shape[1], len(context.data.meta.classes), config, seed=0)
+    network.load_state_dict(fitted.weights)
+    return learner.Model(network, 1.0, multi=context.data.meta.multi)
 
 
 def _alone(config: Train) -> Train:
