@@ -264,6 +264,8 @@ def summary(run: RunFolder, json_: Annotated[bool, typer.Option("--json", help="
         print(json.dumps(record, indent=1))
     else:
         out.print(summary_table(record))
+        if record["selection"]:
+            _say(record["selection"])
         if answers := record["answers"]:
             _say(f"answers so far: {sum(answers.values())} ({actions.tally(answers)})")
         _tell_notes(record["notes"])
@@ -477,6 +479,8 @@ def _tell(record: dict, folder: Path) -> None:
     if record["set_aside"]:
         counts = ", ".join(f"{rows} {gate}" for gate, rows in record["set_aside"].items())
         _say(f"set aside before the start: {counts}; reasons in {folder / 'ingest' / 'rejected.parquet'}")
+    if record["selection"] and "baselines" not in record:  # else it is told as a rehearsal
+        _say(record["selection"])
     if record["status"] == "finished":
         _say(
             f"finished: {record['stop_reason']}; {record['num_samples']} samples, {record['num_labels']} labels bought"

@@ -43,6 +43,13 @@ def check_names(config: Config) -> None:
     _check_members(config)
     _check_tuning(config)
     _check_processes(config)
+    if config.select.random_share and config.train.mode != "head" and config.train.reembed == "shortlist":
+        raise UserError(
+            "draws from the whole pool, of which train.reembed encodes a shortlist only",
+            where="select.random_share",
+            value=config.select.random_share,
+            remedy='Set it to 0, or train.reembed = "all"',
+        )
     weights = config.select.alpha + config.select.beta + config.select.gamma
     if config.select.selector not in WHATEVER_SCORE and weights == 0:
         raise UserError("every weight is 0", where="select", remedy="Give alpha, beta or gamma a value above 0")

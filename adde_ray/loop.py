@@ -18,7 +18,7 @@ from adde_ray.artifacts.queries import asked_before
 from adde_ray.artifacts.run_dir import RoundDir, RunDir
 from adde_ray.config import Config
 from adde_ray.config_check import check_data, check_names
-from adde_ray.dataset import Data, labelled, load_dataset, seed_part
+from adde_ray.dataset import Data, Dataset, labelled, load_dataset, seed_part
 from adde_ray.distributed.encoders import EncoderPool
 from adde_ray.distributed.generators import GeneratorPool
 from adde_ray.distributed.session import ensure_ray
@@ -34,6 +34,7 @@ from adde_ray.stages.embed import embed
 from adde_ray.stages.grow import grow
 from adde_ray.stages.ingest import ingest
 from adde_ray.stages.leave_out import leave_out
+from adde_ray.stages.random_share import of_random_answers
 from adde_ray.stages.reembed import embed_again
 from adde_ray.stages.review import review
 from adde_ray.stages.round_state import Answers
@@ -41,7 +42,7 @@ from adde_ray.stages.run_context import RunContext
 from adde_ray.stages.score import score
 from adde_ray.stages.select import select
 from adde_ray.stages.spaces import Spaces
-from adde_ray.stages.train import train
+from adde_ray.stages.train import load, out_of_fold, train, trained_on
 from adde_ray.strategies import strategy
 
 Watcher = Callable[[RunDir, dict, dict], None]
@@ -158,7 +159,7 @@ def one_round(round_: RoundDir, policy: Policy, context: RunContext) -> dict | N
             dataset = load_dataset(run_, t, context.data)
 
     with round_.stage("analyse"):
-        analysis = analyse(dataset, model, asked, context, round_)
+        analysis = analyse(dataset, model, asked, context, round_, beside=lambda: meter(dataset, context, round_))
 
     reason = stopping.first_reason(analysis.history, run_.seconds(), context.config.stop)
     # A round that has asked people is finished, whatever the clock says by now: what they answered counts.
@@ -190,6 +191,18 @@ def one_round(round_: RoundDir, policy: Policy, context: RunContext) -> dict | N
         next_policy, changes = adapt(answers, analysis, policy, context, round_)
 
     return commit(round_, policy, next_policy, changes, asked=len(query), confirmed=len(grown))
+
+
+def meter(dataset: Dataset, context: RunContext, round_: RoundDir) -> dict:
+    """The entry of metrics.json on what the answers drawn by chance tell; none where there are none."""
+    return of_random_answers(
+        dataset,
+        context,
+        round_,
+        out_of_fold(round_),
+        fit=lambda rows: trained_on(rows, dataset, context, round_),
+        load=lambda before: load(before, context.config.train),
+    )
 
 
 def commit(

@@ -365,6 +365,10 @@ class Select(Section):
     Left out: what val says of outliers."""
     batch: int = Field(default=10, ge=1, le=1_000_000)
     """Samples people are asked about each round."""
+    random_share: float | None = Field(default=None, ge=0, le=1)
+    """Share of them that is drawn from all the pool by chance, over the rounds: what they tell of classes, of f and of
+    what selection is worth holds for the pool. Left out: 0.1 where people answer and val has fewer than 200 rows, 0
+    elsewhere. 0 for the selector random, which draws everything."""
     shortlist: int = Field(default=1000, ge=1, le=1_000_000)
     """Real candidates that reach the selector: the best by score; never fewer than the batch. All but batch_greedy,
     top_k and cluster_margin see all of a pool in memory, and of a streamed one so many at random."""

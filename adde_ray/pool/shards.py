@@ -40,6 +40,10 @@ class Shard(Protocol):
         """All rows, without their payload."""
         ...
 
+    def ids(self) -> pl.Series:
+        """The sample_ids of all rows, in order."""
+        ...
+
     def take(self, sample_ids: Sequence[str]) -> Split:
         """These rows with all their columns, sorted by sample_id."""
         ...
@@ -56,6 +60,10 @@ class MemoryShard:
         """All rows, without their payload; features are those in memory."""
         columns = [c for c in self.subgroups if c in self.split.table.columns]
         return Batch(self.split.table["sample_id"], self.split.features, self.split.table.select(columns))
+
+    def ids(self) -> pl.Series:
+        """The sample_ids of all rows, in order."""
+        return self.split.table["sample_id"]
 
     def take(self, sample_ids: Sequence[str]) -> Split:
         """These rows with all their columns, sorted by sample_id."""
@@ -77,6 +85,10 @@ class FileShard:
         with readable(self.rows):
             columns = [c for c in self.subgroups if c in pq.read_schema(self.rows).names]
         return Batch(ids, features, read_table(self.rows, *columns) if columns else pl.DataFrame())
+
+    def ids(self) -> pl.Series:
+        """The sample_ids of all rows, in order."""
+        return read_table(self.features, "sample_id")["sample_id"]
 
     def take(self, sample_ids: Sequence[str]) -> Split:
         """These rows with all their columns, sorted by sample_id, and float32 features."""

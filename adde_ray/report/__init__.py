@@ -35,7 +35,7 @@ def render(record) -> str:
     """The page for a `read.RunRecord`."""
     # The command line imports this module at its start; what takes time to load is loaded here.
     from adde_ray.methods.metrics.fairness import MIN_ROWS
-    from adde_ray.report import fairness, figures, gallery, gates, latent, tables
+    from adde_ray.report import fairness, figures, gallery, gates, latent, random_share, tables
     from adde_ray.report.read import final_labels
     from adde_ray.web import page
 
@@ -50,6 +50,8 @@ def render(record) -> str:
         "report",
         data={"map": points, "samples": samples},
         record=record,
+        worth=random_share.worth(record),
+        random_share=random_share.lines(record),
         sentence=tables.sentence(record),
         figures=tables.key_figures(record),
         saving=figures.reaches_random(record),
@@ -82,7 +84,7 @@ def render(record) -> str:
 
 
 def _charts(record) -> tuple[dict, dict[str, list]]:
-    from adde_ray.report import fairness, figures
+    from adde_ray.report import fairness, figures, random_share
     from adde_ray.report.read import final_labels
 
     heat = figures.classes(record)
@@ -95,6 +97,7 @@ def _charts(record) -> tuple[dict, dict[str, list]]:
         "fate": figures.fate_of_synthetics(record, final_labels(record)),
         "time": figures.time(record),
         "amplification": fairness.amplification(record),
+        "shares": random_share.shares(record),
     }
     many = {
         "quality": figures.quality(record),

@@ -9,7 +9,7 @@ from adde_ray.errors import UserError
 from adde_ray.review import actions
 from adde_ray.review.pending import changed_answers, pending, strays
 
-MEASURES = ("fairness", "groups", "amplification", "corruptions", "drops", "forgetting", "grid")
+MEASURES = ("fairness", "groups", "amplification", "corruptions", "drops", "forgetting", "grid", "random_share")
 
 
 def summarise(run: RunDir) -> dict:
@@ -19,11 +19,12 @@ def summarise(run: RunDir) -> dict:
     num_labels (annotations bought: as many, or none where the model answers for itself), num_samples, num_synthetic,
     answers (action -> samples, those of a round under way included), set_aside (gate -> rows), images (see `images`),
     dataset_fingerprint, rounds, under_way (what is known of a round that is not done; None before it has been
-    analysed), baselines (name -> the same record), notes (what people changed, saved elsewhere or said of classes that
-    counts for nothing, a sentence each), and while people are waited for review (see `_awaited`).
+    analysed), selection (what it is worth, a sentence; None where nothing says so), baselines (name -> the same
+    record), notes (what people changed, saved elsewhere or said of classes that counts for nothing, a sentence each),
+    and while people are waited for review (see `_awaited`).
     Each of rounds: round, num_asked, num_labels, num_samples, num_synthetic, answers (action -> samples), weights,
     diversity, quality (on val), test, ood, gaps, adaptation, seconds (by stage); and, as in metrics.json, fairness,
-    groups, amplification, corruptions, drops, forgetting, grid.
+    groups, amplification, corruptions, drops, forgetting, grid and, where answers are drawn by chance, random_share.
     """
     committed = run.rounds()
     last = committed[-1].manifest if committed else {}
@@ -53,7 +54,30 @@ def summarise(run: RunDir) -> dict:
         record["review"] = _awaited(run)
         record["notes"] += strays(run.round(len(committed)))
     beside = sorted((run.root / "baselines").glob("*/config.json"))
-    return record | ({"baselines": {p.parent.name: summarise(RunDir.at(p.parent)) for p in beside}} if beside else {})
+    record |= {"baselines": {p.parent.name: summarise(RunDir.at(p.parent)) for p in beside}} if beside else {}
+    return record | {"selection": _selection(record)}
+
+
+def _selection(record: dict) -> str | None:
+    """What selection is worth: by the random selection beside the run, else by what the answers drawn by chance say."""
+    random = record.get("baselines", {}).get("random", {"rounds": []})["rounds"]
+    if random and record["rounds"]:
+        return _against(record["rounds"], random)
+    newest = record["under_way"] or (record["rounds"][-1] if record["rounds"] else {})
+    found = newest.get("random_share", {})
+    if "worth" not in found:
+        return None
+    from adde_ray.methods.stats import selection_worth  # scipy takes half a second
+
+    return selection_worth.sentence(found["worth"], found["rows"])
+
+
+def _against(ours: list[dict], random: list[dict]) -> str:
+    split = "test" if all(r["test"] for r in (*ours, *random)) else "quality"
+    level, spent = random[-1][split]["macro_f1"], random[-1]["num_asked"]
+    labels = next((r["num_asked"] for r in ours if r[split]["macro_f1"] >= level), None)
+    end = f"random selection's end, macro-F1 {level:.3f} with {spent:,} labels"
+    return f"does not reach {end}" if labels is None else f"reaches {end}, with {labels:,}"
 
 
 def _of_round(round_: RoundDir, manifest: dict, seconds: dict[int, dict[str, float]]) -> dict:

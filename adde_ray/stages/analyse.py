@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import polars as pl
 
@@ -19,8 +21,19 @@ from adde_ray.stages.round_state import Analysis
 from adde_ray.stages.run_context import RunContext
 
 
-def analyse(dataset: Dataset, model: Model, asked: set[str], context: RunContext, round_: RoundDir) -> Analysis:
-    """Embed, cluster, find and track gaps, measure diversity and quality. asked: ids people were asked about before."""
+def analyse(
+    dataset: Dataset,
+    model: Model,
+    asked: set[str],
+    context: RunContext,
+    round_: RoundDir,
+    *,
+    beside: Callable[[], dict] = dict,
+) -> Analysis:
+    """Embed, cluster, find and track gaps, measure diversity and quality. asked: ids people were asked about before.
+
+    beside: entries of metrics.json that are measured elsewhere.
+    """
     config, data, spaces = context.config, context.data, context.spaces
     reference = data.reference
     embedding, dataset_embedding = model.embed(reference.features), model.embed(dataset.features)
@@ -80,6 +93,7 @@ def analyse(dataset: Dataset, model: Model, asked: set[str], context: RunContext
                 "filled": sum(gap.filled_round == round_.t for gap in tracked),
                 "new": sum(gap.opened_round == round_.t for gap in opened),
             },
+            **beside(),
         }
 
     round_.once_json("metrics.json", metrics)

@@ -42,12 +42,18 @@ class Shortlist:
     features: np.ndarray  # (n, d)
     shards: np.ndarray  # (n,), -1 for synthetic ones
     wished: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # rows that come first, in order
+    drawn: frozenset[str] = frozenset()  # ids of rows that were drawn by chance, and are asked about in any case
 
     def __len__(self) -> int:
         return len(self.table)
 
+    @property
+    def is_drawn(self) -> np.ndarray:
+        """(n,) bool: which rows are `drawn`."""
+        return self.table["sample_id"].is_in(list(self.drawn)).to_numpy()
+
     def of(self, rows: np.ndarray) -> Shortlist:
-        """These rows, none of which comes first."""
+        """These rows, none of which comes first or was drawn."""
         return Shortlist(self.table[rows], self.features[rows], self.shards[rows])
 
 

@@ -18,9 +18,10 @@ from adde_ray.config import Config
 from adde_ray.dataset import Data, synthetic_rows
 from adde_ray.distributed.tasks import each
 from adde_ray.methods.policy.adaptation import Policy
-from adde_ray.methods.query import selectors, terms
+from adde_ray.methods.query import random_part, selectors, terms
 from adde_ray.methods.query.scoring import Best, Scorer, merge
 from adde_ray.methods.synthesis.quality import quality_scores
+from adde_ray.pool.draw import draw
 from adde_ray.pool.shards import Pool, Shard
 from adde_ray.stages.round_state import Analysis, Shortlist
 from adde_ray.stages.run_context import RunContext
@@ -39,9 +40,13 @@ def score(
     taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list())
     scorer = _scorer(analysis, taken, policy, context, round_)
     at_most, workers = _at_most(data.pool, analysis, config), config.stream.workers
-    best = best_of_pool(data.pool, scorer, taken | data.left_out, at_most, workers=workers)
-    wished = [i for i in wishes_of(round_) if i not in taken | data.left_out]
+    drawn = _drawn(scorer, taken | data.left_out, analysis, context, round_)
+    by_chance = frozenset(i for part in drawn for i in part.table["sample_id"])
+    out = taken | data.left_out | by_chance
+    best = best_of_pool(data.pool, scorer, out, at_most, workers=workers)
+    wished = [i for i in wishes_of(round_) if i not in out]
     best = with_rows(best, data.pool, scorer, set(wished) - set(best.table["sample_id"]))
+    best = merge([best, *drawn], len(best.table) + len(by_chance))
     made = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
     # Q: nothing is more real than what is real.
     real = best.table.with_columns(pl.lit("real").alias("origin"), pl.lit(1.0).alias("Q"))
@@ -52,7 +57,8 @@ def score(
     order = table["sample_id"].arg_sort().to_numpy()
     row_of = {i: row for row, i in enumerate(table["sample_id"][order])} if wished else {}
     first = np.array([row_of[i] for i in wished if i in row_of], dtype=np.int64)
-    shortlist = Shortlist(table[order], np.concatenate([best.features, features])[order], shards[order], first)
+    features = np.concatenate([best.features, features])[order]
+    shortlist = Shortlist(table[order], features, shards[order], first, by_chance)
     round_.once("candidates.parquet", lambda: shortlist.table)
     return shortlist
 
@@ -98,6 +104,27 @@ def _best_of_shard(task: tuple[Shard, float], scorer: Scorer, taken: set[str], a
 
 COLD_ROWS = 10_000
 """Candidates at most, drawn at random, while no sample is labelled."""
+
+
+def _drawn(scorer: Scorer, taken: set[str], analysis: Analysis, context: RunContext, round_: RoundDir) -> list[Best]:
+    """The rows that this query's random part asks about, whatever their score; as `best_of_pool` gives rows."""
+    config, data, pool = context.config, context.data, context.data.pool
+    share = random_part.share(
+        config.select.random_share,
+        num_val=len(data.splits["val"]),
+        by_people=config.review.annotator not in ("simulated", "model"),
+        selector=config.select.selector,
+        whole_pool=config.train.mode == "head" or config.train.reembed == "all",
+    )
+    number = random_part.due(share, len(analysis.asked), batch=config.select.batch, budget=config.stop.labels)
+    seed = derive_seed(config.run.seed, round_.t, "random_share")
+    found = []
+    for row, ids in draw(pool, taken, number, seed=seed):
+        split = pool.shards[row].take(ids)
+        groups = split.table.select([c for c in data.meta.subgroups if c in split.table.columns])
+        best = scorer.best(split.table["sample_id"], split.features, groups, set(), len(split))
+        found.append(Best(best.table.with_columns(pl.lit(row).alias("shard")), best.features))
+    return found
 
 
 def _at_most(pool: Pool, analysis: Analysis, config: Config) -> int:

@@ -14,7 +14,7 @@ from adde_ray.artifacts.wishes import FOUND
 from adde_ray.config import Config
 from adde_ray.dataset import Data
 from adde_ray.methods.policy.adaptation import Policy
-from adde_ray.methods.query import selectors
+from adde_ray.methods.query import random_part, selectors
 from adde_ray.methods.space import gaps
 from adde_ray.pool.shards import Pool
 from adde_ray.stages.round_state import Analysis, Shortlist
@@ -29,7 +29,7 @@ def select(
 
     def choose() -> pl.DataFrame:
         assert shortlist is not None
-        rows, num_wished = _chosen(shortlist, analysis, policy, config, round_)
+        rows, by = _chosen(shortlist, analysis, policy, config, round_)
         # First, so that a query never stands there without what it asks about.
         asked = fetch(data.pool, shortlist, rows)
         homes = _home_gaps(asked, analysis, data)
@@ -39,10 +39,7 @@ def select(
         chosen = shortlist.table[rows] if len(rows) else shortlist.table.clear()
         gap_ids = [homes.get(i, made_for) for i, made_for in chosen.select("sample_id", "gap_id").iter_rows()]
         chosen = chosen.with_columns(near_gap="gap_id", gap_id=pl.Series(gap_ids, dtype=pl.String))
-        chosen_by = [FOUND] * num_wished + [config.select.selector] * (len(rows) - num_wished)
-        chosen = chosen.with_columns(
-            rank=pl.int_range(1, len(rows) + 1), chosen_by=pl.Series(chosen_by, dtype=pl.String)
-        )
+        chosen = chosen.with_columns(rank=pl.int_range(1, len(rows) + 1), chosen_by=pl.Series(by, dtype=pl.String))
         return frame(chosen, QUERY)
 
     return round_.once("query.parquet", choose)
@@ -62,16 +59,24 @@ def _home_gaps(asked: Split, analysis: Analysis, data: Data) -> dict[str, str | 
 
 def _chosen(
     shortlist: Shortlist, analysis: Analysis, policy: Policy, config: Config, round_: RoundDir
-) -> tuple[np.ndarray, int]:
-    """Rows of the query: what somebody wished for, then the best of the others; and how many the first are."""
+) -> tuple[np.ndarray, list[str]]:
+    """Rows of the query, and what chose each: what somebody wished for, then the best of the others; and among them
+    what was drawn by chance, so that nobody can tell."""
     size = min(config.select.batch, _left(len(analysis.asked), config), len(shortlist))
-    first = shortlist.wished[:size]
-    if not len(first):
-        return best_batch(shortlist, size, analysis, policy, config, round_), 0
-    others = np.delete(np.arange(len(shortlist)), shortlist.wished)
-    room = min(size - len(first), len(others))
-    rest = best_batch(shortlist.of(others), room, analysis, policy, config, round_) if room else others[:0]
-    return np.concatenate([first, others[rest]]), len(first)
+    drawn = np.flatnonzero(shortlist.is_drawn)[:size]
+    first = shortlist.wished[: size - len(drawn)]
+    others = np.delete(np.arange(len(shortlist)), np.concatenate([drawn, shortlist.wished]))
+    room = min(size - len(drawn) - len(first), len(others))
+    best = others[best_batch(shortlist.of(others), room, analysis, policy, config, round_)] if room else others[:0]
+    rest, by = np.concatenate([first, best]), [FOUND] * len(first) + [config.select.selector] * len(best)
+    if not len(drawn):
+        return rest, by
+    rng = derive_rng(config.run.seed, round_.t, "random_share")
+    by_chance = random_part.ranks(len(rest) + len(drawn), len(drawn), rng)
+    rows = np.empty(len(by_chance), dtype=np.int64)
+    rows[by_chance], rows[~by_chance] = rng.permutation(drawn), rest
+    others_by = iter(by)
+    return rows, [random_part.NAME if chance else next(others_by) for chance in by_chance]
 
 
 def best_batch(

@@ -153,6 +153,21 @@ def load(round_: RoundDir, config: Train) -> learner.Model:
     )
 
 
+def trained_on(rows: np.ndarray, dataset: Dataset, context: RunContext, round_: RoundDir) -> learner.Model:
+    """f as it would be had these rows of D_t been all there ever was; not calibrated, nor kept.
+
+    What it predicts is a head's: with a fine-tuned encoder it is another model.
+    """
+    config = _here(_alone(context.config.train))
+    context = replace(context, config=context.config.model_copy(update={"train": config}))
+    part = replace(dataset, table=dataset.table[rows], features=dataset.features[rows], labels=dataset.labels[rows])
+    # As in round 0: there is nothing that was chosen before.
+    fitted = (_linear if config.learner == "linear" else _other)(part, context, round_.run.round(0))
+    network = learner.build(dataset.features.shape[1], len(context.data.meta.classes), config, seed=0)
+    network.load_state_dict(fitted.weights)
+    return learner.Model(network, 1.0, multi=context.data.meta.multi)
+
+
 def _alone(config: Train) -> Train:
     """As f itself is trained: members of an ensemble are trained beside it, and leave it as it is."""
     return config.model_copy(update={"ensemble": 1})

@@ -24,8 +24,8 @@ def row_difference(labels: np.ndarray, a: np.ndarray, b: np.ndarray, *, seed: in
     """
     counts, truth, *said = _alike(labels, a, b)
     drawn = np.random.default_rng(seed).multinomial(len(labels), counts / counts.sum(), size=DRAWS)
-    mean = float(np.subtract(*_macro_f1(counts[None], truth, said))[0])
-    error = float(np.subtract(*_macro_f1(drawn, truth, said)).std(ddof=1))
+    mean = float(np.subtract(*resampled_macro_f1(counts[None], truth, said))[0])
+    error = float(np.subtract(*resampled_macro_f1(drawn, truth, said)).std(ddof=1))
     if error <= 1e-12:  # they say the same of every row
         return Difference(mean, mean, mean, len(labels), 1.0, None, 0.0)
     half = float(stats.norm.ppf((1 + level) / 2)) * error
@@ -44,8 +44,9 @@ def _alike(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray
     return counts, *np.split(rows, 3, axis=1)
 
 
-def _macro_f1(weights: np.ndarray, truth: np.ndarray, said: list[np.ndarray]) -> list[np.ndarray]:
-    """(w,) for each of `said`: macro-F1 of rows that count `weights` (w, k) times, over the classes that occur."""
+def resampled_macro_f1(weights: np.ndarray, truth: np.ndarray, said: list[np.ndarray]) -> list[np.ndarray]:
+    """(w,) for each of `said`, (k, C) bool as `truth` is: macro-F1 of rows that count `weights` (w, k) times, over the
+    classes that occur."""
     found = []
     for one in said:
         hits, positives, predicted = weighted(weights.astype(np.float64), truth, one)
