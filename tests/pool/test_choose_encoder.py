@@ -4,6 +4,7 @@ import functools
 import http.server
 import io
 import json
+import os
 import threading
 from collections.abc import Iterator
 
@@ -193,6 +194,27 @@ def test_a_resume_takes_what_was_taken_whatever_is_installed_by_then(pictures, t
     monkeypatch.setattr(choose_encoder, "at_hand", lambda *args: [Encoder(name="pixels")])
     monkeypatch.setattr(choose_encoder, "compare", None)
     assert embed(pictures, meta, made).encode == first.encode
+
+
+@pytest.mark.parametrize("point", ["ingest/encoder.json", "encoder.safetensors"])
+def test_killed_before_or_after_the_choice_it_is_the_same(pictures, tmp_path, monkeypatch, point):
+    made, meta, _ = begun(pictures, tmp_path / "run")
+    replace = os.replace
+
+    def killed(source, target):
+        if str(target).endswith(point):
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(os, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            embed(pictures, meta, made)
+    assert (made.root / CHOICE).exists() == (point == "encoder.safetensors")
+    again = embed(pictures, meta, made)
+    whole, meta, _ = begun(pictures, tmp_path / "whole")
+    assert embed(pictures, meta, whole).encode.folder.name == again.encode.folder.name
+    assert (whole.root / CHOICE).read_bytes() == (made.root / CHOICE).read_bytes()
 
 
 def test_a_run_of_an_earlier_version_keeps_its_pixels(pictures, tmp_path, monkeypatch):
