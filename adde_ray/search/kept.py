@@ -15,12 +15,12 @@ import polars as pl
 from adde_ray.artifacts import damage
 from adde_ray.artifacts.features import read_features
 from adde_ray.artifacts.queries import asked_before
-from adde_ray.artifacts.run_dir import MODEL, RoundDir, RunDir, read_json, read_kept, read_table
+from adde_ray.artifacts.run_dir import MODEL, RoundDir, RunDir, read_json, read_kept
 from adde_ray.artifacts.schema import SPLITS, Meta
 from adde_ray.config import Config
 from adde_ray.errors import UserError
 from adde_ray.pool.embed import SHARDS
-from adde_ray.pool.files import shard_files
+from adde_ray.pool.files import read_rows, shard_files
 from adde_ray.pool.fitted_encoder import Encoding
 from adde_ray.pool.shards import FileShard
 
@@ -99,8 +99,8 @@ class Kept:
         return None
 
     def example(self) -> pl.Series:
-        """A payload of the seed set: what the run's samples are like."""
-        return read_table(self.run.root / "ingest" / "seed.parquet", self.meta.modality)[self.meta.modality].head(1)
+        """A payload of the pool: what the run's samples are like."""
+        return read_rows(self.shards[0].rows, np.array([0]), self.meta.modality)[self.meta.modality]
 
     def reference(self, round_: RoundDir, *, tuned: bool) -> np.ndarray:
         """(n, d) float32 features of what a round's space was fitted on, in its order: see `Data.reference`.
@@ -109,7 +109,8 @@ class Kept:
         """
         folder = round_.root / "embeddings" if tuned else self.encode.folder
         sample = "pool-sample" if self.is_streamed and not tuned else "pool"
-        found = [read_features(folder / f"{name}.parquet") for name in (sample, "seed")]
+        files = [folder / f"{name}.parquet" for name in (sample, "seed")]
+        found = [read_features(path) for path in files if path.exists()]
         order = pl.concat([ids for ids, _ in found]).arg_sort().to_numpy()
         return np.concatenate([np.asarray(features, dtype=np.float32) for _, features in found])[order]
 
