@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from adde_ray.config import Config, Plugins
-from adde_ray.config.data import KEPT
+from adde_ray.config.data import KEPT, SECTIONS
 from adde_ray.config.documents import read_json
 from adde_ray.config.validation import mistakes
 from adde_ray.errors import UserError
@@ -28,8 +28,11 @@ def parse(tree: dict, *, where: object) -> Config:
     What a later version would do by itself, a run that began before does not. Raises UserError.
     """
     tree = copy.deepcopy(tree)
-    if isinstance(tree.get("data"), dict):
-        tree["data"].setdefault("describe", "none")
+    data = tree.get("data")
+    source = data.get("source") if isinstance(data, dict) else None
+    section = SECTIONS[source] if isinstance(source, str) and source in SECTIONS else None
+    if isinstance(data, dict) and section is not None and "describe" in section.model_fields:
+        data.setdefault("describe", "none")
     while True:
         try:
             return Config.model_validate(tree, context=KEPT)
