@@ -109,7 +109,9 @@ def test_words_come_before_names_and_classes_that_are_codes_stay_without(tmp_pat
 
 
 def test_words_that_no_text_has_describe_nothing(tmp_path):
-    config = of_texts(talk(tmp_path / "t.parquet"), data={"describe": {"card_lost": "猫猫猫"}})
+    config = of_texts(
+        talk(tmp_path / "t.parquet"), data={"describe": {"card_lost": "猫猫猫"}}, encoder={"name": "tfidf"}
+    )
     data = prepared(config, tmp_path / "run")
     assert data.prototypes.source == (None, "name", "name")
     assert "card_lost" in " ".join(notes(RunDir.at(tmp_path / "run")))
