@@ -3,8 +3,8 @@
     ADDE_DATA_DIR=… python benchmarks/head.py      # digits, and CIFAR-10's training rows under two encoders; minutes
     python benchmarks/head.py --quick              # digits, two seeds, under a minute
 
-fixed: a penalty of 1e-3 on features as they are, 200 steps of Adam, by `distributed.training.fit`. standardised, chosen,
-with pseudo-labels: the parts of the default head one after the other, by `methods.model`. Pools are long-tailed with
+fixed: a penalty of 1e-3 on features as they are, 200 steps of Adam, by `distributed.training.fit`. Then, of the default
+head, one part after the other: standardised, chosen, with pseudo-labels (`methods.model`). Pools are long-tailed with
 ratio 20 in an order drawn by the seed; a few labels of the commonest half of the classes are the seed set, the rest of
 the labels are drawn at random; 100 rows are val. CIFAR-10 is seen by features that are given ("given") and by patches.
 Processor seconds are those of one fit, the choice of settings included.
