@@ -167,7 +167,6 @@ MISTAKES = {  # name: (overrides, what is done to the files before, what the lin
     "an unknown kind of column": (["gates.expect.age.type=date"], None, r"gates.expect.age.type: .*got 'date'"),
     "an unknown way with leakage": (["gates.leakage=ignore"], None, r"gates.leakage: .*'error', 'drop' or 'allow'"),
     "nobody knows the truth": ([], people, "review.annotator: .*true labels are not known.*file"),
-    "no val": ([], lambda there: write(there / "data.parquet", [r for r in rows() if r["split"] != "val"]), "no .*val"),
 }  # fmt: skip
 
 
@@ -274,7 +273,7 @@ def test_our_mistakes_are_no_users_mistakes(here, monkeypatch):
     def bug(*_, **__):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("adde_ray.stages.train.fit", bug)
+    monkeypatch.setattr("adde_ray.stages.train.solve", bug)
     told = adde_in(here, "run")
     assert told.exit_code == 1 and isinstance(told.exception, ZeroDivisionError)
 

@@ -207,11 +207,13 @@ def test_gaps_keep_their_names_though_the_embedding_moves(tmp_path, data):
 
 def test_rehearsal_and_regressions(tmp_path, data):
     """What fell is told by round; the seed set's share of each step changes what is learned from round 1 on."""
-    runs = {}
+    runs, models = {}, {}
     for share in (0.0, 0.8):
-        finish(tmp_path / str(share), config(data, train={"rehearsal": share, "batch_size": 8, "steps": 20}))
-        runs[share] = [r.metrics for r in RunDir(tmp_path / str(share)).rounds()]
-    assert runs[0.0][0] == runs[0.8][0] and runs[0.0][1] != runs[0.8][1]
+        finish(tmp_path / str(share), config(data, train={"rehearsal": share, "steps": 20}))
+        rounds = RunDir(tmp_path / str(share)).rounds()
+        runs[share] = [r.metrics for r in rounds]
+        models[share] = [(r.root / "model" / "model.safetensors").read_bytes() for r in rounds]
+    assert models[0.0][0] == models[0.8][0] and models[0.0][1] != models[0.8][1]
     for metrics in runs.values():
         assert metrics[0]["regressions"] == {}
         for before, now in itertools.pairwise(metrics):

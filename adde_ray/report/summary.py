@@ -72,8 +72,11 @@ def _selection(record: dict) -> str | None:
     return selection_worth.sentence(found["worth"], found["rows"])
 
 
-def _against(ours: list[dict], random: list[dict]) -> str:
-    split = "test" if all(r["test"] for r in (*ours, *random)) else "quality"
+def _against(ours: list[dict], random: list[dict]) -> str | None:
+    rounds = [*ours, *random]
+    split = next((name for name in ("test", "quality") if all(r[name] for r in rounds)), None)
+    if split is None:  # nothing to hold one against the other by
+        return None
     level, spent = random[-1][split]["macro_f1"], random[-1]["num_asked"]
     labels = next((r["num_asked"] for r in ours if r[split]["macro_f1"] >= level), None)
     end = f"random selection's end, macro-F1 {level:.3f} with {spent:,} labels"

@@ -106,7 +106,9 @@ def _asked(dataset: Dataset, context: RunContext, round_: RoundDir) -> _Asked:
     table = pl.concat(queries) if queries else pl.DataFrame(schema=schema)
     where = dict(zip(dataset.table["sample_id"].to_list(), range(len(dataset.table)), strict=True))
     row = np.array([where.get(i, -1) for i in table["sample_id"]], dtype=np.int64)
-    true, known = random_share.of_labels(dataset.labels[row], len(data.meta.classes))
+    # What was left out is of no row, whatever stands in its place; D_t itself may be empty.
+    labels = np.concatenate([dataset.labels, np.zeros((1, *dataset.labels.shape[1:]), dataset.labels.dtype)])
+    true, known = random_share.of_labels(labels[row], len(data.meta.classes))
     true[row < 0], known[row < 0] = False, True
     is_drawn = (table["by"] == NAME).fill_null(False).to_numpy()
     pool = (data.frozen or data).pool
