@@ -1,5 +1,5 @@
-# make demo: environment, main job on real data, report.   make test: every test.
-# make docs: the pages as a site, in build/docs.   make fuzz: hostile input at length.
+# make demo: environment, main job on real data, report.   make test: every test but the slow ones.
+# make docs: the pages as a site, in build/docs.   make slow: tests of minutes.   make fuzz: hostile input at length.
 # make headline: every strategy on every dataset in $ADDE_DATA_DIR, and what they say together. Hours.
 PYTHON ?= python3.11
 VENV   := .venv
@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 # A fresh name for each run, so that no demo overwrites another.
 NAME   := digits-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: demo test docs fuzz headline lint clean
+.PHONY: demo test slow docs fuzz headline lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/adde run jobs/configs/digits.toml --set run.name=$(NAME)
@@ -15,6 +15,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+slow: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
 
 docs: $(VENV)/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

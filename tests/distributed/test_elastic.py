@@ -13,6 +13,7 @@ import pytest
 SCRIPT = Path(__file__).parents[1] / "helpers" / "elastic_fit.py"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_fit_goes_on_with_the_workers_there_is_room_for():
     """Two workers, then one on what is left of the cluster, then two again; what is kept is gone on from."""

@@ -30,6 +30,7 @@ def test_the_headline_runs_on_the_digits_and_goes_on_where_it_stopped(tmp_path, 
     assert again == told and {path: path.stat().st_mtime_ns for path in written} == written
 
 
+@pytest.mark.slow
 def test_the_stability_benchmark_runs_on_the_digits(tmp_path, ray_cluster, capsys, monkeypatch):
     told = last_line(stability, tmp_path / "s", capsys, monkeypatch)
     assert 0 <= told["figures"]["adde/worst"] < 0.5 and told["figures"]["rounds"] == 3

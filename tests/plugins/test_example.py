@@ -76,6 +76,7 @@ def test_a_run_of_its_parts_can_be_looked_at_where_they_are_gone(example):
     assert plugins.loaded() == () and not any(name.startswith("my_lab") for name in sys.modules)
 
 
+@pytest.mark.slow
 def test_its_parts_are_in_the_trials_of_experiments(example, ray_cluster):
     """On a Ray that was there before, and from another folder than the module's."""
     for name, whole, few in (("grid", "seeds = 2", "seeds = 1"), ("sweep", "num_trials = 4", "num_trials = 2")):

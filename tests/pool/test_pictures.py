@@ -105,7 +105,7 @@ def test_features_are_those_of_the_size_the_encoder_wants_and_payloads_those_of_
     assert not list(tmp_path.glob("kept/embeddings/*/images.json"))
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_streamed_pool_has_the_features_of_one_in_memory(config, tmp_path, workers, request):
     if workers:
         request.getfixturevalue("ray_cluster")

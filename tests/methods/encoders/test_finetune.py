@@ -138,6 +138,7 @@ def test_bf16_where_it_is_asked_for(bert):
     assert all(value.dtype == torch.float32 and torch.isfinite(value).all() for value in half.values())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_workers_fine_tune_as_one_process_does(bert, ray_cluster):
     """Batches of one row: a worker gets none, and takes part all the same."""
