@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from adde_ray.artifacts import damage
+from adde_ray.artifacts.encoder_choice import encoder_of
 from adde_ray.artifacts.features import read_features
 from adde_ray.artifacts.queries import asked_before
 from adde_ray.artifacts.run_dir import MODEL, RoundDir, RunDir, read_json, read_kept
@@ -45,7 +46,7 @@ class Kept:
         if not folders or not (run.root / "ingest" / "meta.json").exists():
             raise missing
         meta = Meta.from_json(read_json(run.root / "ingest" / "meta.json"))
-        encode = Encoding(run.config.encoder, meta.modality, folders[-1].parent)
+        encode = Encoding(encoder_of(run.root, run.config.encoder), meta.modality, folders[-1].parent)
         parts = [(rows, encode.folder / SHARDS / rows.name) for rows in shard_files(run.root / "ingest")]
         parts = parts or [(run.root / "ingest" / "pool.parquet", encode.folder / "pool.parquet")]
         if not all(file.exists() for part in parts for file in part):

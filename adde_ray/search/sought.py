@@ -47,7 +47,7 @@ def by_words(words: str, kept: Kept) -> Sought:
     """Samples that words speak of. Raises UserError: no words, or the encoder reads none or knows none of them."""
     if not words.strip():
         raise UserError("no words to look for", remedy='Give some, as in adde find RUN "rust on bolts"')
-    found, name = kept.encode.texts([words]), kept.config.encoder.name
+    found, name = kept.encode.texts([words]), kept.encode.settings.name
     if found is None:
         remedy = "Look for what is like an example: --like FILE, or --like SAMPLE_ID"
         if kept.meta.modality == "image":

@@ -16,6 +16,7 @@ from small import blobs, config, row, rows, write
 
 from adde_ray import find
 from adde_ray.artifacts import wishes
+from adde_ray.artifacts.encoder_choice import choice_of
 from adde_ray.artifacts.features import read_features
 from adde_ray.artifacts.run_dir import RunDir, derive_seed, locked, read_table
 from adde_ray.artifacts.wishes import FOUND
@@ -448,3 +449,12 @@ def test_a_pool_that_is_used_up_is_told(tmp_path):
     run(config(write(tmp_path / "d.parquet", given)), tmp_path / "run")
     with pytest.raises(UserError, match="the pool holds nothing that could be asked about"):
         find(tmp_path / "run", like=embedded(tmp_path / "run")[0][0])
+
+
+def test_an_example_is_seen_by_the_encoder_that_auto_took(tmp_path):
+    path = tiny.write(tmp_path / "p.parquet", *tiny.pictures(90), "image")
+    folder = until(tiny.config(path, {}, "image"), tmp_path / "run", "train")
+    assert choice_of(folder).taken != "pixels"
+    shown = read_table(folder / "ingest" / "pool.parquet").row(3, named=True)
+    (tmp_path / "like.png").write_bytes(shown["image"])
+    assert find(folder, like=str(tmp_path / "like.png"), number=1).table["sample_id"].to_list() == [shown["sample_id"]]
