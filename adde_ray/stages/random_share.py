@@ -149,17 +149,13 @@ def _worth(
     parts = [drawn, drawn[::2], drawn[1::2]]
     learned = [np.sort(np.concatenate([base, rows[rows >= 0]])) for rows in (asked.row[part] for part in parts)]
     rounds = [round_.run.round(t) for t in range(round_.t + 1)]
-    bought = [_num_asked(before) for before in rounds]
+    queries = [before.read("query.parquet", "sample_id") for before in rounds[:-1]]
+    bought = np.cumsum([0, *(0 if query is None else len(query) for query in queries)])
     found = selection_worth.worth(
         context.data.labels("val"),
-        Curve(np.array(bought), [load(before).proba(val) for before in rounds]),
+        Curve(bought, [load(before).proba(val) for before in rounds]),
         Curve(np.array([len(part) for part in parts]), [fit(rows).proba(val) for rows in learned]),
         num_pool=asked.num_pool,
         seed=seed,
     )
     return {} if found is None else found.kept()
-
-
-def _num_asked(round_: RoundDir) -> int:
-    queries = [round_.run.round(t).read("query.parquet", "sample_id") for t in range(round_.t)]
-    return sum(len(query) for query in queries if query is not None)

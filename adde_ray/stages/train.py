@@ -224,7 +224,11 @@ def _solved(problem: Problem, f: Train, data: Data, run_seed: int, round_: Round
         row_weights=problem.rows.weights,
         toward=problem.toward,
     )
-    return Head(found["head.weight"].numpy(), found["head.bias"].numpy())
+    return _as_head(found)
+
+
+def _as_head(weights: dict[str, torch.Tensor]) -> Head:
+    return Head(weights["head.weight"].numpy(), weights["head.bias"].numpy())
 
 
 def _as_weights(head: Head) -> dict[str, torch.Tensor]:
@@ -316,7 +320,7 @@ def _members(dataset: Dataset, fitted: Fitted, context: RunContext, round_: Roun
         seed=derive_seed(config.run.seed, round_.t, "train"),
         loss=settings.loss,
     )
-    return _as_weights(fitter.folded(Head(found["head.weight"].numpy(), found["head.bias"].numpy()), settings))
+    return _as_weights(fitter.folded(_as_head(found), settings))
 
 
 def _tuned(

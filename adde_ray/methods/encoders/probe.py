@@ -14,7 +14,8 @@ import numpy as np
 from scipy import stats
 
 from adde_ray.labels import holds
-from adde_ray.methods.metrics.confusion import weighted
+from adde_ray.methods.stats.folds import spread
+from adde_ray.methods.stats.paired_rows import resampled_macro_f1
 
 FOLDS, REPEATS = 5, 3
 
@@ -86,14 +87,14 @@ def compare(features: list[np.ndarray], labels: np.ndarray, *, seed: int) -> Sco
         labels = np.unique(labels, return_inverse=True)[1]
     num = labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1
     truth, known = holds(labels, num), np.ones((len(labels), num), bool) if labels.ndim == 1 else ~np.isnan(labels)
-    folds = np.stack([_folds(labels, rng) for _ in range(REPEATS)])
+    folds = np.stack([spread(labels, FOLDS, rng) for _ in range(REPEATS)])
     draws = rng.multinomial(len(labels), np.full(len(labels), 1 / len(labels)), size=DRAWS).astype(float)
     draws = np.concatenate([np.ones((1, len(labels))), draws])
     found = []
     for x in features:
         held_out = held_out_scores(x, labels, folds)
-        said = (_said(one, labels, truth, known) for one in held_out)
-        found.append(np.mean([_macro_f1(draws, truth & known, one & known) for one in said], axis=0))
+        said = [_said(one, labels, truth, known) & known for one in held_out]
+        found.append(np.mean(resampled_macro_f1(draws, truth & known, said), axis=0))
     scores = np.stack(found)
     return Scores(scores[:, 0], scores[:, 1:])
 
@@ -154,30 +155,12 @@ def _decomposed(features: np.ndarray, root: np.ndarray) -> tuple[np.ndarray, np.
     return values[some], (x @ right[:, some]) / np.sqrt(values[some])
 
 
-def _folds(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(n,) a fold for each row: the rows of a class are spread evenly, and so are the folds' sizes."""
-    order = rng.permutation(len(labels))
-    if labels.ndim == 1:
-        order = order[np.argsort(labels[order], kind="stable")]
-    folds = np.zeros(len(labels), int)
-    folds[order] = np.arange(len(labels)) % FOLDS
-    return folds
-
-
 def _said(scores: np.ndarray, labels: np.ndarray, truth: np.ndarray, known: np.ndarray) -> np.ndarray:
     """(n, C) bool: the class of the largest score, or of each class as many rows as it holds of."""
     if labels.ndim == 1:
         return holds(scores.argmax(axis=1), scores.shape[1])
     ranks = np.where(known, -scores, np.inf).argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
     return ranks < (truth & known).sum(axis=0)
-
-
-def _macro_f1(weights: np.ndarray, truth: np.ndarray, said: np.ndarray) -> np.ndarray:
-    """(w,) of rows that count `weights` (w, n) times, over the classes that occur."""
-    hits, positives, predicted = weighted(weights, truth, said)
-    occurs = positives > 0
-    f1 = np.divide(2 * hits, positives + predicted, out=np.zeros_like(positives), where=occurs)
-    return f1.sum(axis=1) / np.maximum(occurs.sum(axis=1), 1)
 
 
 def _rank_in_class(labels: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from scipy.special import expit, softmax
 from adde_ray.methods.model.convex import Head, Problem, Rows, labelled, solve
 from adde_ray.methods.model.losses import Loss
 from adde_ray.methods.model.standard import Standard
+from adde_ray.methods.stats.folds import spread
 
 PSEUDO_WEIGHT = 0.3
 """How much a pseudo-labelled row counts, labelled ones counting 1."""
@@ -172,13 +173,7 @@ class Fitter:
 
 def folds_of(labels: np.ndarray, *, seed: int) -> np.ndarray:
     """(n,) the part in 0 … `FOLDS` - 1 of each row, each class spread over all; fewer parts of fewer rows."""
-    rng, parts = np.random.default_rng(seed), min(FOLDS, len(labels))
-    order = rng.permutation(len(labels))
-    if labels.ndim == 1:
-        order = order[np.argsort(labels[order], kind="stable")]
-    folds = np.zeros(len(labels), dtype=int)
-    folds[order] = np.arange(len(labels)) % max(parts, 1)
-    return folds
+    return spread(labels, max(min(FOLDS, len(labels)), 1), np.random.default_rng(seed))
 
 
 def rehearsal(of_seed: np.ndarray, share: float) -> np.ndarray:

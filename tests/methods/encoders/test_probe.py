@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from adde_ray.methods.encoders import probe
+from adde_ray.methods.stats.folds import spread
 
 
 def blobs(n=60, classes=3, dims=12, distance=2.0, seed=0):
@@ -45,7 +46,7 @@ def by_hand(x, labels, folds):
 @pytest.mark.parametrize("dims", [12, 90])  # fewer and more than rows
 def test_the_closed_form_is_what_fitting_each_head_anew_gives(dims):
     x, labels = blobs(dims=dims)
-    folds = np.stack([probe._folds(labels, np.random.default_rng(seed)) for seed in (0, 1)])
+    folds = np.stack([spread(labels, probe.FOLDS, np.random.default_rng(seed)) for seed in (0, 1)])
     found = probe.held_out_scores(x, labels, folds)
     for scores, fold in zip(found, folds, strict=True):
         assert np.allclose(scores, by_hand(x, labels, fold), atol=1e-5)
