@@ -213,7 +213,7 @@ def locked(root: Path, *, wait: float = 0.0) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"no folder can be made: {error.strerror}", where=root) from None
     # flock is dropped by the kernel when the process dies, however it dies: no stale locks after a kill.
-    with _lock_file(root) as file:
+    with _lock_file(root / ".lock") as file:
         deadline = time.monotonic() + wait
         while True:
             try:
@@ -230,9 +230,19 @@ def locked(root: Path, *, wait: float = 0.0) -> Iterator[None]:
         yield
 
 
-def _lock_file(root: Path) -> contextlib.AbstractContextManager[IO[str] | None]:
+@contextlib.contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold the lock file at `path`, which is made, once no other process does. Raises Halted when it cannot be made."""
+    with halted_by_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with _lock_file(path) as file:
+        if file is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)  # dropped when the file is closed
+        yield
+
+
+def _lock_file(path: Path) -> contextlib.AbstractContextManager[IO[str] | None]:
     """The file to lock; None in a folder that nobody can write to: there is nothing to guard."""
-    path = root / ".lock"
     try:
         return path.open("w")
     except OSError as error:

@@ -7,15 +7,13 @@ round found there, before it looked for candidates: from then on that round's qu
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import polars as pl
 
 from adde_ray.artifacts.queries import asked_before
-from adde_ray.artifacts.run_dir import RoundDir, RunDir, halted_by_disk, read_table, write_table
+from adde_ray.artifacts.run_dir import RoundDir, RunDir, one_at_a_time, read_table, write_table
 from adde_ray.artifacts.schema import WISHED, WISHES, frame
 
 FILE = "wishes.parquet"
@@ -30,7 +28,7 @@ def add_wishes(run: RunDir, sample_ids: Sequence[str], asked_for: str) -> int:
 
     Raises Halted when it cannot be written.
     """
-    with _alone(run):
+    with one_at_a_time(run.root / f".{FILE}.lock"):
         known = read_wishes(run)
         new = [i for i in dict.fromkeys(sample_ids) if i not in set(known["sample_id"])]
         if new:
@@ -57,11 +55,3 @@ def wishes_of(round_: RoundDir) -> list[str]:
     gone = asked_before(round_.run, round_.t) | set(round_.run.dataset(round_.t)["sample_id"])
     left = wished.filter(~pl.col("sample_id").is_in(list(gone)))
     return round_.once(FILE, lambda: frame(left, WISHED))["sample_id"].to_list() if len(left) else []
-
-
-@contextlib.contextmanager
-def _alone(run: RunDir) -> Iterator[None]:
-    """One process at a time; a lock beside that of the run, which whoever works in it holds."""
-    with halted_by_disk(run.root), (run.root / f".{FILE}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # dropped when the file is closed
-        yield

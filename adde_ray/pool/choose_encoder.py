@@ -7,6 +7,7 @@ part in it.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import polars as pl
 
 from adde_ray.artifacts.encoder_choice import CHOICE, EncoderChoice, Tried
 from adde_ray.artifacts.images import open_images
-from adde_ray.artifacts.run_dir import RunDir, derive_rng, derive_seed, fingerprint, write_json
+from adde_ray.artifacts.run_dir import RunDir, derive_rng, derive_seed, fingerprint, one_at_a_time, write_json
 from adde_ray.artifacts.schema import Meta
 from adde_ray.config import Config, Encoder
 from adde_ray.errors import UserError
@@ -75,12 +76,13 @@ def choose(config: Config, meta: Meta, tables: Mapping[str, pl.DataFrame], run: 
     path = run.root / CHOICE
     if not path.exists():
         shared = config.run.cache and config.run.cache.resolve() / CHOICES / f"{_mark(config, meta, tables)}.json"
-        if shared and shared.exists():
-            choice = EncoderChoice.read(shared)
-        else:
-            choice = decide(config, meta, tables)
-            if shared:
-                write_json(shared, choice.as_json(), recorded=False)
+        with one_at_a_time(shared.with_suffix(".lock")) if shared else contextlib.nullcontext():
+            if shared and shared.exists():
+                choice = EncoderChoice.read(shared)
+            else:
+                choice = decide(config, meta, tables)
+                if shared:
+                    write_json(shared, choice.as_json(), recorded=False)
         write_json(path, choice.as_json())
     return EncoderChoice.read(path).over(config.encoder)
 

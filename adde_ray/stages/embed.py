@@ -8,6 +8,7 @@ they were read again from their originals.
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from dataclasses import asdict, dataclass
 from functools import reduce
@@ -20,7 +21,16 @@ from adde_ray.artifacts import digests
 from adde_ray.artifacts.digests import LEDGER, Ledger
 from adde_ray.artifacts.encoder_choice import CHOICE
 from adde_ray.artifacts.features import read_features, write_features
-from adde_ray.artifacts.run_dir import REMEDY, RunDir, derive_seed, fingerprint, read_json, read_table, write_json
+from adde_ray.artifacts.run_dir import (
+    REMEDY,
+    RunDir,
+    derive_seed,
+    fingerprint,
+    one_at_a_time,
+    read_json,
+    read_table,
+    write_json,
+)
 from adde_ray.artifacts.schema import SPLITS, Meta, Split
 from adde_ray.config import Config, Encoder
 from adde_ray.config.data import Section
@@ -97,7 +107,19 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
     knows = "originals" in _settings(settings, run)  # a run of an earlier version does not
     originals = originals_of(config, settings, meta.modality) if knows else None
     folder = _folder(run, mark_of(settings, originals), config.run.cache)
-    encode = Encoding(settings, meta.modality, folder, originals=originals)
+    # Of runs that share a cache and begin at once, the first encodes and the others wait for it.
+    shared = folder.is_symlink()
+    with one_at_a_time(folder.resolve().with_suffix(".lock")) if shared else contextlib.nullcontext():
+        encode = Encoding(settings, meta.modality, folder, originals=originals)
+        _encode_missing(encode, tables, meta, config, run, seed=seed)
+    return Embedding(run, meta, encode)
+
+
+def _encode_missing(
+    encode: Encoding, tables: dict[str, pl.DataFrame], meta: Meta, config: Config, run: RunDir, *, seed: int
+) -> None:
+    """Fit the encoder and write the features of every split and part, but for what is there."""
+    folder, originals = encode.folder, encode.originals
     if not encode.is_fitted:
         if (run.root / LEDGER).exists() and not encode.is_recorded:
             encode.folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +139,6 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
     if originals is not None and not (folder / IMAGES).exists():
         _keep_shown([folder / f"{name}.parquet" for name in tables if name != SAMPLE], _parts(run, encode), folder)
     digests.close(encode.folder)
-    return Embedding(run, meta, encode)
 
 
 def _keep_shown(splits: list[Path], parts: list[tuple[Path, Path]], folder: Path) -> None:

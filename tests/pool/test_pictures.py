@@ -230,7 +230,7 @@ def test_what_features_are_made_of_is_part_of_their_name(config, tmp_path):
             (tmp_path / "photos" / file).with_suffix(".png").write_bytes(image)
     again = prepare(config(8, run=cache), RunDir(tmp_path / "again"))
     assert again.pool.sample.ids == data.pool.sample.ids
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    assert len([path for path in (tmp_path / "cache").iterdir() if path.is_dir()]) == 2
     assert shown(tmp_path / "again") == {"side": SIDE, "larger": 0, "small": 32, "lacking": {}}
     kept = prepare(config(8, encoder={"originals": False}, run=cache), RunDir(tmp_path / "kept"))
     assert np.allclose(kept.pool.sample.features, again.pool.sample.features, atol=1e-6)

@@ -1,5 +1,8 @@
 import io
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -165,7 +168,7 @@ def test_runs_share_what_they_encoded_through_a_cache(digits, tmp_path, monkeypa
         run.root.mkdir()
         (run.root / "ingest").symlink_to(root / "ingest")
     first = embed(config, meta, runs[0])
-    [shared] = (tmp_path / "cache").iterdir()
+    [shared] = filter(Path.is_dir, (tmp_path / "cache").iterdir())
     assert first.encode.folder.resolve() == shared and (shared / "val.parquet").is_file()
     monkeypatch.setattr(stage, "write_features", None)  # nothing is left to write
     monkeypatch.setattr(encoders.Pixels, "fit", None)
@@ -175,3 +178,26 @@ def test_runs_share_what_they_encoded_through_a_cache(digits, tmp_path, monkeypa
     shutil.rmtree(tmp_path / "cache")
     again = embed(config, meta, runs[1])
     assert np.array_equal(again.pool().sample.features, first.encode(first.pool().sample.table["image"]))
+
+
+def test_runs_that_share_a_cache_and_begin_at_once_encode_once(digits, tmp_path, monkeypatch):
+    config, meta, root = digits
+    config = config.override(f"run.cache={tmp_path / 'cache'}")
+    fitted, fit = [], stage.Encoding.fit
+
+    def slowly(encode, samples, *, seed):
+        fitted.append(encode.folder)
+        time.sleep(0.2)
+        fit(encode, samples, seed=seed)
+
+    monkeypatch.setattr(stage.Encoding, "fit", slowly)
+
+    def begin(number: int):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "ingest").symlink_to(root / "ingest")
+        return embed(config, meta, RunDir(folder)).pool().sample.features
+
+    with ThreadPoolExecutor(3) as threads:
+        one, *others = threads.map(begin, range(3))
+    assert len(fitted) == 1 and all(np.array_equal(one, other) for other in others)
