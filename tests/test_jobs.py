@@ -80,7 +80,9 @@ set = {{ stop.labels = 10, generate.generator = "none", encoder.name = "pixels" 
 """
 
 
-@pytest.mark.parametrize(("script", "text"), [("ablate.py", GRID), ("sweep.py", SPACE)])
+@pytest.mark.parametrize(
+    ("script", "text"), [pytest.param("ablate.py", GRID, marks=pytest.mark.slow), ("sweep.py", SPACE)]
+)
 def test_submitted_experiments_run_on_the_cluster_and_resume(job_server, tmp_path, script, text):
     (tmp_path / "experiment.toml").write_text(text.format(config=JOBS / "configs" / "digits.toml"))
     arguments = [script, str(tmp_path / "experiment.toml"), "--folder", str(tmp_path / "out")]

@@ -63,6 +63,7 @@ def test_workers_give_what_one_process_gives(samples, ray_cluster):
         np.testing.assert_allclose(together[name], alone[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_fit_that_loses_a_worker_goes_on_from_what_was_kept(samples, ray_cluster, monkeypatch):
     """A worker is killed once a state has been kept; the end is that of a fit that was left alone, and the kept
@@ -140,6 +141,7 @@ def test_a_gpu_that_is_not_there_is_the_users_mistake(samples):
         weights(samples, gpu=True)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_workers_give_what_one_process_gives_with_several_classes_at_once(samples, ray_cluster):
     features, _ = samples

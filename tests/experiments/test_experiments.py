@@ -160,6 +160,7 @@ def test_a_resume_adds_trials_and_repeats_none_and_one_that_fails_leaves_the_res
         ablate(more, folder=folder, resume=True, overrides=["select.alpha=0.5"])
 
 
+@pytest.mark.slow
 def test_a_trial_whose_worker_dies_goes_on_in_another(tmp_path, ray_cluster):
     config, folder = write_blobs(tmp_path), tmp_path / "e"
     grid = write_grid(tmp_path, "margin", seeds=1, config=config)

@@ -159,6 +159,7 @@ def test_neither_does_the_order_they_are_done_in(folder, expected, tmp_path, mon
     assert artifacts(tmp_path / "run") == artifacts(expected)
 
 
+@pytest.mark.slow
 def test_nor_who_does_them(folder, expected, tmp_path, monkeypatch, ray_cluster):
     monkeypatch.setattr(image_folder, "CHUNK", 64)
     run(config(folder, shard_rows=128, workers=3), tmp_path / "run")
