@@ -18,6 +18,7 @@ from adde_ray.methods.model.learner import LEARNERS
 from adde_ray.methods.policy.adaptation import RULES
 from adde_ray.methods.policy.stopping import STOPPING
 from adde_ray.methods.query import multilabel
+from adde_ray.methods.query.mix import ARMS
 from adde_ray.methods.query.selectors import SELECTORS, WHATEVER_SCORE
 from adde_ray.methods.query.terms import DIVERSITY, OF_MEMBERS, UNCERTAINTY
 from adde_ray.methods.space.diversity import class_target
@@ -25,7 +26,7 @@ from adde_ray.methods.synthesis.generators import GENERATORS, generator_for
 from adde_ray.methods.synthesis.quality import QUALITY_MODELS
 
 NAMED: tuple[Registry, ...] = (
-    GATES, ENCODERS, LEARNERS, GENERATORS, QUALITY_MODELS, UNCERTAINTY, DIVERSITY, SELECTORS, ANNOTATORS, RULES,
+    GATES, ENCODERS, LEARNERS, GENERATORS, QUALITY_MODELS, UNCERTAINTY, DIVERSITY, SELECTORS, ARMS, ANNOTATORS, RULES,
     STOPPING, CORRUPTIONS,
 )  # fmt: skip
 """What the config names parts of; each knows the key."""
@@ -36,7 +37,7 @@ def check_names(config: Config) -> None:
     for registry in NAMED:
         section, key = registry.where.split(".")
         names = getattr(getattr(config, section), key)
-        for name in [names] if isinstance(names, str) else names:
+        for name in [names] if isinstance(names, str) else names or ():
             if registry is not UNCERTAINTY or name not in multilabel.UNCERTAINTY:  # which task it is, the data says
                 registry.check(name)
     _check_packages(config)

@@ -69,8 +69,8 @@ def _without(*terms: str) -> Callable[[Config], dict[str, float]]:
 
 NO_SYNTHESIS: Settings = {"generate": {"generator": "none"}}
 FIXED: Settings = {"adapt": {"rules": ()}}
-PLAIN: dict[str, Setting] = {"sharpen": False, "rarity": 0.0}
-"""U as the literature has it."""
+PLAIN: dict[str, Setting] = {"sharpen": False, "rarity": 0.0, "mix": ()}
+"""U as the literature has it, alone."""
 
 
 def _baseline(about: str, **select: Setting) -> Strategy:
@@ -114,7 +114,7 @@ STRATEGIES = {
             **FIXED,
             "generate": {"target": "dataset"},
             "quality_control": {"min_confidence": 0.0, "models": (), "min_agreement": 0.0, "near_copy": 0.0},
-            "select": {"selector": "most_confident"},
+            "select": {"selector": "most_confident", "mix": ()},
             "review": {"annotator": "model"},
             "compare": {"random": False},
         },
@@ -129,6 +129,7 @@ STRATEGIES = {
                 "beta": 1.0,
                 "diversity": {"balance": 0.5, "gaps": 0.3, "novelty": 0.2},
                 "batch": _budget,
+                "mix": (),
             },
         },
     ),
@@ -137,7 +138,10 @@ STRATEGIES = {
         "ADDE that targets no gap: synthesis at large",
         {"select": {"diversity": _without("gaps")}, "generate": {"target": "dataset"}},
     ),
-    "no_selection": _without_part("ADDE that draws its query from the candidates", {"select": {"selector": "random"}}),
+    "no_selection": _without_part(
+        "ADDE that draws its query from the candidates", {"select": {"selector": "random", "mix": ()}}
+    ),
+    "no_mix": _without_part("ADDE whose score alone chooses", {"select": {"mix": ()}}),
     "no_synthesis": _without_part("ADDE with real samples only", NO_SYNTHESIS),
     "no_adaptation": _without_part("ADDE with the weights it started with", FIXED),
     "no_balance": _without_part(

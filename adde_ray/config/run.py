@@ -356,6 +356,10 @@ class Select(Section):
     uncertainty_herding or most_confident. k_center, badge, typiclust, prob_cover, most_confident and random pass over
     the score; to ranked_batch it is what distance to the dataset is weighed against, to uncertainty_herding how much
     it counts that a candidate is covered."""
+    mix: tuple[Name, ...] | None = Field(default=None, max_length=20)
+    """Strategies that share the query with the score, each with as many samples as what it found so far has earned:
+    uncertainty_herding, typiclust, badge, margin, k_center or prob_cover; [] = none. Left out: uncertainty_herding and
+    typiclust beside the selector batch_greedy, none beside another."""
     redundancy: float = Field(default=1.0, ge=0, le=100)
     """batch_greedy: the score is multiplied by what a sample adds to the batch so far to this power; 0 = no matter
     what."""

@@ -52,6 +52,11 @@ class Shortlist:
         """(n,) bool: which rows are `drawn`."""
         return self.table["sample_id"].is_in(list(self.drawn)).to_numpy()
 
+    @property
+    def is_synthetic(self) -> np.ndarray:
+        """(n,) bool."""
+        return (self.table["origin"] == "synthetic").to_numpy()
+
     def of(self, rows: np.ndarray) -> Shortlist:
         """These rows, none of which comes first or was drawn."""
         return Shortlist(self.table[rows], self.features[rows], self.shards[rows])

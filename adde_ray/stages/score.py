@@ -18,7 +18,7 @@ from adde_ray.config import Config
 from adde_ray.dataset import Data, synthetic_rows
 from adde_ray.distributed.tasks import each
 from adde_ray.methods.policy.adaptation import Policy
-from adde_ray.methods.query import random_part, selectors, terms
+from adde_ray.methods.query import mix, random_part, selectors, terms
 from adde_ray.methods.query.scoring import Best, Scorer, merge
 from adde_ray.methods.synthesis.quality import quality_scores
 from adde_ray.pool.draw import draw
@@ -34,16 +34,21 @@ def score(
     analysis: Analysis, synthetic: pl.DataFrame, policy: Policy, context: RunContext, round_: RoundDir
 ) -> Shortlist | None:
     """The shortlist of real samples and all kept synthetic ones; None when the query has been chosen already."""
-    config, data = context.config, context.data
+    config, data, seed, t = context.config, context.data, context.config.run.seed, round_.t
     if round_.read("query.parquet", "sample_id") is not None:
         return None
     taken = analysis.asked | set(analysis.dataset.table["sample_id"].to_list())
     scorer = _scorer(analysis, taken, policy, context, round_)
     at_most, workers = _at_most(data.pool, analysis, config), config.stream.workers
-    drawn = _drawn(scorer, taken | data.left_out, analysis, context, round_)
+    due = _due(analysis, context)
+    drawn = rows_by_chance(due, scorer, taken | data.left_out, context, derive_seed(seed, t, "random_share"))
     by_chance = frozenset(i for part in drawn for i in part.table["sample_id"])
     out = taken | data.left_out | by_chance
     best = best_of_pool(data.pool, scorer, out, at_most, workers=workers)
+    if mix.arms(config.select.mix, selector=config.select.selector, num_labelled=len(analysis.dataset.table)):
+        known = out | set(best.table["sample_id"])
+        others = rows_by_chance(mix.ROWS, scorer, known, context, derive_seed(seed, t, "mix"))
+        best = merge([best, *others], len(best.table) + mix.ROWS)
     wished = [i for i in wishes_of(round_) if i not in out]
     best = with_rows(best, data.pool, scorer, set(wished) - set(best.table["sample_id"]))
     best = merge([best, *drawn], len(best.table) + len(by_chance))
@@ -106,9 +111,9 @@ COLD_ROWS = 10_000
 """Candidates at most, drawn at random, while no sample is labelled."""
 
 
-def _drawn(scorer: Scorer, taken: set[str], analysis: Analysis, context: RunContext, round_: RoundDir) -> list[Best]:
-    """The rows that this query's random part asks about, whatever their score; as `best_of_pool` gives rows."""
-    config, data, pool = context.config, context.data, context.data.pool
+def _due(analysis: Analysis, context: RunContext) -> int:
+    """Rows of this query's random part, asked about whatever their score."""
+    config, data = context.config, context.data
     share = random_part.share(
         config.select.random_share,
         num_val=len(data.splits["val"]),
@@ -116,9 +121,12 @@ def _drawn(scorer: Scorer, taken: set[str], analysis: Analysis, context: RunCont
         selector=config.select.selector,
         whole_pool=config.train.mode == "head" or config.train.reembed == "all",
     )
-    number = random_part.due(share, len(analysis.asked), batch=config.select.batch, budget=config.stop.labels)
-    seed = derive_seed(config.run.seed, round_.t, "random_share")
-    found = []
+    return random_part.due(share, len(analysis.asked), batch=config.select.batch, budget=config.stop.labels)
+
+
+def rows_by_chance(number: int, scorer: Scorer, taken: set[str], context: RunContext, seed: int) -> list[Best]:
+    """`number` rows of the pool that are not `taken`, drawn by chance; as `best_of_pool` gives rows."""
+    data, pool, found = context.data, context.data.pool, []
     for row, ids in draw(pool, taken, number, seed=seed):
         split = pool.shards[row].take(ids)
         groups = split.table.select([c for c in data.meta.subgroups if c in split.table.columns])

@@ -14,9 +14,10 @@ from adde_ray.artifacts.wishes import FOUND
 from adde_ray.config import Config
 from adde_ray.dataset import Data
 from adde_ray.methods.policy.adaptation import Policy
-from adde_ray.methods.query import random_part, selectors
+from adde_ray.methods.query import random_part
 from adde_ray.methods.space import gaps
 from adde_ray.pool.shards import Pool
+from adde_ray.stages.batch import best_batch
 from adde_ray.stages.round_state import Analysis, Shortlist
 from adde_ray.stages.run_context import RunContext
 
@@ -25,11 +26,11 @@ def select(
     shortlist: Shortlist | None, analysis: Analysis, policy: Policy, context: RunContext, round_: RoundDir
 ) -> pl.DataFrame:
     """QUERY: the batch people are asked about, best first. shortlist: None when that has been chosen already."""
-    config, data = context.config, context.data
+    data = context.data
 
     def choose() -> pl.DataFrame:
         assert shortlist is not None
-        rows, by = _chosen(shortlist, analysis, policy, config, round_)
+        rows, by = _chosen(shortlist, analysis, policy, context, round_)
         # First, so that a query never stands there without what it asks about.
         asked = fetch(data.pool, shortlist, rows)
         homes = _home_gaps(asked, analysis, data)
@@ -58,17 +59,18 @@ def _home_gaps(asked: Split, analysis: Analysis, data: Data) -> dict[str, str | 
 
 
 def _chosen(
-    shortlist: Shortlist, analysis: Analysis, policy: Policy, config: Config, round_: RoundDir
+    shortlist: Shortlist, analysis: Analysis, policy: Policy, context: RunContext, round_: RoundDir
 ) -> tuple[np.ndarray, list[str]]:
     """Rows of the query, and what chose each: what somebody wished for, then the best of the others; and among them
     what was drawn by chance, so that nobody can tell."""
+    config = context.config
     size = min(config.select.batch, _left(len(analysis.asked), config), len(shortlist))
     drawn = np.flatnonzero(shortlist.is_drawn)[:size]
     first = shortlist.wished[: size - len(drawn)]
     others = np.delete(np.arange(len(shortlist)), np.concatenate([drawn, shortlist.wished]))
     room = min(size - len(drawn) - len(first), len(others))
-    best = others[best_batch(shortlist.of(others), room, analysis, policy, config, round_)] if room else others[:0]
-    rest, by = np.concatenate([first, best]), [FOUND] * len(first) + [config.select.selector] * len(best)
+    rows, chosen_by = best_batch(shortlist.of(others), room, analysis, policy, context, round_)
+    rest, by = np.concatenate([first, others[rows]]), [FOUND] * len(first) + chosen_by
     if not len(drawn):
         return rest, by
     rng = derive_rng(config.run.seed, round_.t, "random_share")
@@ -77,37 +79,6 @@ def _chosen(
     rows[by_chance], rows[~by_chance] = rng.permutation(drawn), rest
     others_by = iter(by)
     return rows, [random_part.NAME if chance else next(others_by) for chance in by_chance]
-
-
-def best_batch(
-    shortlist: Shortlist, size: int, analysis: Analysis, policy: Policy, config: Config, round_: RoundDir
-) -> np.ndarray:
-    """`size` rows of the shortlist, best first, by the configured selector, within the synthetic cap."""
-    num_asked = len(analysis.asked)
-    alike = selectors.scores_nothing(config.select.selector, len(analysis.dataset.table))
-    is_synthetic = (shortlist.table["origin"] == "synthetic").to_numpy()
-    embedding, local = analysis.model.embed(shortlist.features), analysis.local_scale
-    score = shortlist.table["score"].to_numpy().astype(np.float64)
-    offered = selectors.Candidates(
-        score=np.ones_like(score) if alike else score,
-        embedding=embedding,
-        proba=analysis.model.proba(shortlist.features),
-        dataset_embedding=analysis.dataset_embedding,
-        multi=analysis.model.multi,
-        length=None if local is None else local.lengths(analysis.space, analysis.space.reduce(embedding)),
-        representativeness=1.0 if local is None else local.representativeness,
-    )
-    rows = selectors.select(
-        offered,
-        # Enough to refill the batch when synthetic samples above their cap are taken out of it.
-        size + int(is_synthetic.sum()),
-        selector=config.select.selector,
-        redundancy=config.select.redundancy,
-        rng=derive_rng(config.run.seed, round_.t, "select"),
-    )
-    num_real = len(shortlist) - int(is_synthetic.sum())
-    cap = _synthetic_cap(size, num_real, num_asked, policy, config, round_)
-    return selectors.cap_synthetic(rows, is_synthetic, cap)[:size]
 
 
 def fetch(pool: Pool, shortlist: Shortlist, rows: Sequence[int] | np.ndarray) -> Split:
@@ -124,22 +95,3 @@ def fetch(pool: Pool, shortlist: Shortlist, rows: Sequence[int] | np.ndarray) ->
 def _left(num_asked: int, config: Config) -> int:
     """Labels the budget still buys."""
     return config.select.batch if config.stop.labels is None else max(config.stop.labels - num_asked, 0)
-
-
-def _synthetic_cap(size: int, num_real: int, num_asked: int, policy: Policy, config: Config, round_: RoundDir) -> int:
-    """Synthetic samples this query may hold: by its own share, and by the run's over all labels so far.
-
-    A pool that runs dry makes the query smaller, and the cap with it.
-    """
-    queries = [round_.run.round(t).read("query.parquet", "origin") for t in range(round_.t)]
-    before = sum(int((q["origin"] == "synthetic").sum()) for q in queries if q is not None)
-
-    probe = int(policy.synthetic_share > 0)  # without one, nobody would ever learn whether more would pay
-
-    def fits(number: int) -> bool:
-        asked = min(size, num_real + number)
-        most = config.generate.max_share
-        limit = min(most * asked, most * (num_asked + asked) - before)
-        return number <= min(max(round(policy.synthetic_share * asked), probe), limit)
-
-    return max(filter(fits, range(size + 1)), default=0)
