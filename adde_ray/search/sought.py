@@ -98,7 +98,9 @@ def by_gap(gap_id: str, kept: Kept) -> Sought:
 def _at_gap(gap: Gap, round_: RoundDir, kept: Kept, name: str) -> Sought:
     model = load(round_, kept.config.train)
     shards = kept.shards_of(round_) if model.tuned else kept.shards
-    told, notes = f"gap {gap.gap_id}, {name}", []
+    told, notes = f"gap {gap.gap_id}, {name}", list[str]()
+    if gap.in_words:
+        notes.append(f"what sets it apart: {gap.in_words}")
     if model.tuned and kept.config.train.reembed == "shortlist":
         notes.append(f"looked through what round {round_.t} has encoded again, not through all of the pool")
     if gap.label is not None and gap.kind == "class" and not gap.num_labelled:

@@ -16,6 +16,7 @@ from adde_ray.methods.space import diversity, drift, gaps, region_counts
 from adde_ray.methods.space.clustering import Space
 from adde_ray.methods.space.gap_tracking import track
 from adde_ray.methods.space.region_counts import Places, RegionCounts
+from adde_ray.stages.gap_words import in_words
 from adde_ray.stages.metrics import measure
 from adde_ray.stages.round_state import Analysis
 from adde_ray.stages.run_context import RunContext
@@ -63,7 +64,8 @@ def analyse(
         before = round_.run.round(round_.t - 1).read("gaps.parquet") if round_.t else None
         previous = gaps.from_frame(before) if before is not None else []
         moved = {"ids": everyone.ids, "points": space.points}
-        return gaps.to_frame(track(previous, found, round=round_.t, **moved, tried=tried(round_, data.meta.multi)))
+        tracked = track(previous, found, round=round_.t, **moved, tried=tried(round_, data.meta.multi))
+        return gaps.to_frame(in_words(tracked, space, dataset, context))
 
     tracked = gaps.from_frame(round_.once("gaps.parquet", gaps_now))
 

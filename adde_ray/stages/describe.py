@@ -65,4 +65,10 @@ def _prototypes(table: pl.DataFrame, meta: Meta, dims: int) -> Prototypes | None
     vectors, rows = np.zeros((len(meta.classes), dims), dtype=np.float32), meta.class_rows(table["label"])
     vectors[rows] = np.array(table["features"].to_list(), dtype=np.float32)
     source = dict(table.select("label", "source").iter_rows())
-    return Prototypes(vectors, np.isin(np.arange(len(vectors)), rows), tuple(source.get(name) for name in meta.classes))
+    said = dict(table.filter(pl.col("source") != "files").select("label", "described_by").iter_rows())
+    return Prototypes(
+        vectors,
+        np.isin(np.arange(len(vectors)), rows),
+        tuple(source.get(name) for name in meta.classes),
+        tuple(tuple(said.get(name, ())) for name in meta.classes),
+    )

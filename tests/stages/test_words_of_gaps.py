@@ -1,0 +1,125 @@
+"""Words of a run's gaps, from what the run has: texts, descriptions, attributes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from finished import artifacts
+from small import config, rows, write
+
+from adde_ray import find
+from adde_ray.artifacts.run_dir import RunDir
+from adde_ray.config import Config
+from adde_ray.loop import run
+from adde_ray.methods.space.gaps import from_frame, to_frame
+
+TOPICS = {
+    "card_lost": ["my card is lost", "i lost the card", "where is the lost card", "card lost somewhere"],
+    "exchange_rate": ["the exchange rate is wrong", "wrong rate of exchange", "why this exchange rate"],
+    "pin_blocked": ["my pin is blocked", "blocked pin code", "unblock the pin please", "the pin was blocked"],
+}
+FILLERS = ["please", "today", "help me", "again", "since monday", "at the bank", "with you", "and hurry", "thanks"]
+
+
+def talk(path: Path, *, pool: int = 150) -> Path:
+    """Texts of two classes and a few of a third, which come by telephone; seed samples of the first two."""
+    rng, found = np.random.default_rng(0), {}
+    while len(found) < pool:
+        label = list(TOPICS)[2 if len(found) % 10 == 0 else len(found) % 2]
+        text = " ".join([rng.choice(TOPICS[label]), *rng.choice(FILLERS, 3, replace=False)])
+        split = "seed" if len(found) in (1, 2, 3, 4) else "pool"
+        way = "phone" if label == "pin_blocked" else ("mail", "web")[len(found) % 2]
+        found[text] = {"text": text, "label": label, "split": split, "way": way}
+    pl.DataFrame(list(found.values())).write_csv(path)
+    return path
+
+
+def of_texts(path: Path, **data) -> Config:
+    own = {
+        "source": "csv", "path": str(path), "text_column": "text", "split_column": "split", "subgroup_columns": ["way"],
+        "classes": sorted(TOPICS),
+    }  # fmt: skip
+    return Config.parse(
+        {
+            "data": own | data,
+            "encoder": {"name": "tfidf"},
+            "gates": {"near_copies": False},
+            "generate": {"generator": "none"},
+            "clustering": {"num_cells": 6},
+            "select": {"batch": 5},
+            "stop": {"rounds": 2},
+        }
+    )
+
+
+def gaps(folder: Path, t: int = 0) -> pl.DataFrame:
+    found = RunDir.at(folder).round(t).read("gaps.parquet")
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory) -> tuple[Config, Path]:
+    folder = tmp_path_factory.mktemp("words")
+    settings = of_texts(talk(folder / "texts.csv"))
+    run(settings, folder / "run")
+    return settings, folder / "run"
+
+
+def test_a_region_is_told_by_its_terms_its_attributes_and_the_descriptions_near_it(told):
+    regions = gaps(told[1]).filter(pl.col("kind").is_in(["density", "small_cluster"]))["in_words"].to_list()
+    words = next(words for words in regions if "pin" in words)
+    assert "near “pin blocked”" in words and "way=phone (" in words
+    terms = words.split("terms: ")[1].split("; ")[0].split(", ")
+    assert {"pin", "blocked"} & set(terms) and not set(terms) & {"please", "today", "exchange", "lost"}
+
+
+def test_a_class_without_a_sample_says_what_it_is_described_by(told, tmp_path):
+    own = gaps(told[1]).filter(kind="class", label="pin_blocked")
+    assert own["num_labelled"].to_list() == [0] and own["in_words"].to_list() == ["described as “pin blocked”"]
+    said = of_texts(tmp_path / "t.csv", describe={"pin_blocked": ["a code that works no more", "locked out"]})
+    talk(tmp_path / "t.csv")
+    run(said.override("stop.rounds=1"), tmp_path / "run")
+    own = gaps(tmp_path / "run").filter(kind="class", label="pin_blocked")
+    assert own["in_words"].to_list() == ["described as “a code that works no more”, “locked out”"]
+
+
+def test_words_are_made_once(told):
+    first, second = (dict(gaps(told[1], t).select("gap_id", "in_words").iter_rows()) for t in (0, 1))
+    assert {first[i] == second[i] for i in first if first[i]} == {True}
+    assert gaps(told[1], 1).filter(status="open")["in_words"].null_count() == 0
+
+
+def test_a_kill_changes_nothing(told, tmp_path):
+    settings, whole = told
+
+    def kill(run_, stage, t):
+        if (stage, t) == ("analyse", 1):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(settings, tmp_path / "run", on_stage=kill)
+    run(settings, tmp_path / "run", resume=True)
+    assert artifacts(tmp_path / "run") == {n: d for n, d in artifacts(whole).items() if not n.startswith("find/")}
+
+
+def test_gaps_of_an_earlier_version_have_no_words(told):
+    old = from_frame(gaps(told[1]).drop("in_words"))
+    assert {gap.in_words for gap in old} == {None}
+    assert to_frame(old).drop("in_words").equals(gaps(told[1]).drop("in_words"))
+
+
+def test_a_search_says_what_sets_the_gap_apart(told):
+    own = gaps(told[1], 1).filter((pl.col("in_words") != "") & (pl.col("status") == "open")).row(0, named=True)
+    found = find(told[1], gap=own["gap_id"])
+    assert f"what sets it apart: {own['in_words']}" in found.notes
+    assert own["in_words"].split("“")[-1][:8] in found.page.read_text()
+
+
+def test_vectors_without_attributes_have_nothing_to_say(tmp_path):
+    run(config(write(tmp_path / "data.parquet", rows()), stop={"rounds": 1}), tmp_path / "run")
+    found = gaps(tmp_path / "run")
+    assert len(found) and set(found["in_words"]) == {""}
