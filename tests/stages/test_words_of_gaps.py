@@ -12,6 +12,7 @@ from small import config, rows, write
 
 from adde_ray import find
 from adde_ray.artifacts.run_dir import RunDir
+from adde_ray.artifacts.schema import sample_id
 from adde_ray.config import Config
 from adde_ray.loop import run
 from adde_ray.methods.space.gaps import from_frame, to_frame
@@ -123,3 +124,44 @@ def test_vectors_without_attributes_have_nothing_to_say(tmp_path):
     run(config(write(tmp_path / "data.parquet", rows()), stop={"rounds": 1}), tmp_path / "run")
     found = gaps(tmp_path / "run")
     assert len(found) and set(found["in_words"]) == {""}
+
+
+# --- a class that no labelled sample shows ------------------------------------------------------------------------
+
+
+def unseen(folder: Path) -> dict:
+    return gaps(folder).filter(kind="class", label="pin_blocked").row(0, named=True)
+
+
+def labels_of(settings: Config, sample_ids: list[str]) -> list[str]:
+    """Truly, as the file has them."""
+    known = {sample_id(text): label for text, label in pl.read_csv(settings.data.path)["text", "label"].iter_rows()}
+    return [known[i] for i in sample_ids]
+
+
+@pytest.mark.parametrize("learner", ["linear", "mlp"])
+def test_a_class_without_a_sample_is_asked_about_where_its_description_is(told, tmp_path, learner):
+    settings = told[0].override(f"train.learner={learner}", "stop.rounds=1", "gaps.kinds=['class']")
+    run(settings.override("select.diversity={gaps = 1.0}", "select.beta=1", "select.alpha=0"), tmp_path / "run")
+    gap = unseen(tmp_path / "run")
+    assert set(labels_of(settings, gap["anchors"])) == {"pin_blocked"} and gap["num_pool"] > 5
+    query = RunDir.at(tmp_path / "run").round(0).read("query.parquet")
+    near = query.filter(near_gap=gap["gap_id"])["sample_id"].to_list()
+    assert near and set(labels_of(settings, near)) == {"pin_blocked"}
+    assert set(query.filter(gap_id=gap["gap_id"])["sample_id"]) == set(near), "in it, not only near it"
+
+
+@pytest.mark.parametrize("learner", ["linear", "mlp"])
+def test_a_search_for_it_finds_what_is_nearest_to_its_description(told, tmp_path, learner):
+    settings = told[0].override(f"train.learner={learner}", "stop.rounds=1", "select.selector=random")
+    run(settings.override("review.annotator=file"), tmp_path / "run")
+    found = find(tmp_path / "run", gap=unseen(tmp_path / "run")["gap_id"], number=6)
+    assert set(labels_of(settings, found.table["sample_id"].to_list())) == {"pin_blocked"}
+    assert found.measure == ("probability" if learner == "linear" else "similarity")
+    assert any("nearest to what it is described by" in note for note in found.notes) == (learner == "mlp")
+
+
+def test_without_descriptions_such_a_class_goes_by_the_model(told, tmp_path):
+    settings = told[0].override("train.learner=mlp", "stop.rounds=1", "data.describe=none")
+    run(settings.override("review.annotator=file"), tmp_path / "run")
+    assert find(tmp_path / "run", gap=unseen(tmp_path / "run")["gap_id"]).measure == "probability"

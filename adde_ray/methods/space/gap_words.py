@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -45,7 +45,7 @@ _TERM = re.compile(r"[^\W\d_]{2,40}(?:['’-][^\W\d_]{1,40})*")
 class Terms:
     """In how many of the reference's texts each term occurs."""
 
-    def __init__(self, texts: Sequence[str], *, seed: int):
+    def __init__(self, texts: list[str], *, seed: int):
         """texts: of all n rows."""
         self._texts = texts
         drawn = np.random.default_rng(seed).permutation(len(texts))[:MAX_TEXTS]
@@ -80,7 +80,7 @@ class Terms:
 class Attributes:
     """Which values the subgroup columns of the reference have."""
 
-    def __init__(self, subgroups: dict[str, list[str | None]]):
+    def __init__(self, subgroups: Mapping[str, Sequence[str | None]]):
         """subgroups: column → n values, None where unknown."""
         self._columns: dict[str, tuple[list[str], np.ndarray]] = {}
         for column, values in subgroups.items():
@@ -132,13 +132,10 @@ def near(rows: np.ndarray, features: np.ndarray, prototypes: Prototypes, classes
     place = features[rows].mean(axis=0, dtype=np.float64) - features.mean(axis=0, dtype=np.float64)
     lengths = np.linalg.norm(own, axis=1) * np.linalg.norm(place)
     cosines = np.round(own @ place / np.maximum(lengths, 1e-12), 6)
-    best = np.argsort(-cosines, kind="stable")[:NUM_NEAR]
     known = np.flatnonzero(prototypes.known)
-    return [
-        called(prototypes.phrases[known[i]] or (classes[known[i]],), 1)
-        for i in best
-        if cosines[i] >= max(NEAR, NEXT * cosines[best[0]])
-    ]
+    best = np.argsort(-cosines, kind="stable")[:NUM_NEAR]
+    rows = known[best[cosines[best] >= max(NEAR, NEXT * cosines[best[0]])]]
+    return [called(prototypes.phrases[row] or [classes[row]], 1) for row in map(int, rows)]
 
 
 def called(phrases: Iterable[str], number: int) -> str:
