@@ -51,7 +51,7 @@ class Spaces:
     def terms(self, data: Data, config: Config) -> Terms:
         """Those of the reference's texts, counted once unless it differs from round to round."""
         if self._terms is None or data.frozen is not None:
-            texts = data.reference.table[data.meta.modality].to_list()
+            texts = data.reference.table[data.meta.modality]
             self._terms = Terms(texts, seed=derive_seed(config.run.seed, "terms"))
         return self._terms
 

@@ -40,6 +40,13 @@ def test_a_region_is_told_by_its_terms_its_attributes_and_the_descriptions_near_
     assert {"pin", "blocked"} & set(terms) and not set(terms) & {"please", "today", "exchange", "lost"}
 
 
+def test_a_pool_in_shards_has_words_too(told, tmp_path):
+    streamed = told[0].override("stream.min_rows=10", "stream.shard_rows=32", "stream.sample_rows=100")
+    run(streamed.override("stream.workers=0", "stop.rounds=1"), tmp_path / "run")
+    regions = gaps(tmp_path / "run").filter(pl.col("kind").is_in(["density", "small_cluster"]))["in_words"].to_list()
+    assert any("near “" in words and "terms: " in words for words in regions)
+
+
 def test_a_class_without_a_sample_says_what_it_is_described_by(told, tmp_path):
     own = gaps(told[1]).filter(kind="class", label="pin_blocked")
     assert own["num_labelled"].to_list() == [0] and own["in_words"].to_list() == ["described as “pin blocked”"]

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import polars as pl
 
 from adde_ray.methods.descriptions import Prototypes
 from adde_ray.methods.space.clustering import Space
@@ -45,7 +46,7 @@ _TERM = re.compile(r"[^\W\d_]{2,40}(?:['’-][^\W\d_]{1,40})*")
 class Terms:
     """In how many of the reference's texts each term occurs."""
 
-    def __init__(self, texts: list[str], *, seed: int):
+    def __init__(self, texts: pl.Series, *, seed: int):
         """texts: of all n rows."""
         self._texts = texts
         drawn = np.random.default_rng(seed).permutation(len(texts))[:MAX_TEXTS]
@@ -72,8 +73,8 @@ class Terms:
 
     def _count(self, rows: np.ndarray) -> Counter[str]:
         counts: Counter[str] = Counter()
-        for row in rows.tolist():
-            counts.update(set(_TERM.findall(self._texts[row][:MAX_CHARACTERS].lower())))
+        for text in self._texts[rows].str.slice(0, MAX_CHARACTERS):
+            counts.update(set(_TERM.findall(text.lower())))
         return counts
 
 

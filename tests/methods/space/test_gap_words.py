@@ -1,6 +1,7 @@
 """What sets rows apart: terms of texts, attributes, and the descriptions near them."""
 
 import numpy as np
+import polars as pl
 import pytest
 from toy import Toy
 
@@ -10,11 +11,11 @@ from adde_ray.methods.space.gap_words import Attributes, Terms, called, near, of
 FILLERS = ("please", "today", "my", "the", "is", "card")
 
 
-def talk(num: int, about: list[str], seed: int = 0) -> list[str]:
+def talk(num: int, about: list[str], seed: int = 0) -> pl.Series:
     """Sentences of common words, each of the last ones with a word of `about`."""
     rng = np.random.default_rng(seed)
     texts = [" ".join(rng.choice(FILLERS, 4)) for _ in range(num)]
-    return [f"{text} {about[i % len(about)]}" if i >= num - 20 and about else text for i, text in enumerate(texts)]
+    return pl.Series([f"{text} {about[i % len(about)]}" if i >= num - 20 else text for i, text in enumerate(texts)])
 
 
 def test_terms_are_what_others_do_not_say():
@@ -28,7 +29,7 @@ def test_terms_are_what_others_do_not_say():
 def test_a_rare_term_comes_before_one_that_many_texts_have():
     rng = np.random.default_rng(0)
     texts = [f"{'how ' if rng.random() < 0.25 else ''}number" for _ in range(400)] + ["how passcode"] * 30
-    assert Terms(texts, seed=0).of(np.arange(400, 430))[0] == "passcode"
+    assert Terms(pl.Series(texts), seed=0).of(np.arange(400, 430))[0] == "passcode"
 
 
 def test_numbers_and_signs_are_no_terms():
