@@ -32,6 +32,16 @@ def file_name(setting: Any, meta: Meta, examples: pl.DataFrame) -> str:
     return f"descriptions-{mark}.parquet"
 
 
+def descriptions(run: RunDir) -> pl.DataFrame | None:
+    """DESCRIPTIONS as the run has made them; None where it has made none."""
+    meta_file = run.root / "ingest" / "meta.json"
+    if not meta_file.exists():
+        return None
+    name = file_name(setting_of(run.config), Meta.from_json(read_json(meta_file)), examples_of(run))
+    found = sorted((run.root / "embeddings").glob(f"*/{name}"), key=lambda path: (path.stat().st_mtime, path))
+    return read_table(found[-1]) if found else None
+
+
 def notes(run: RunDir) -> list[str]:
     """What of the descriptions counts for nothing, in a sentence; nothing before the data is embedded."""
     meta_file, setting = run.root / "ingest" / "meta.json", setting_of(run.config)

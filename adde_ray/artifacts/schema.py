@@ -59,6 +59,7 @@ GAPS = pa.schema(
         ("num_asked", pa.int64()),  # real samples near it or in it, and synthetic ones made for it
         ("num_confirmed", pa.int64()),  # entered the dataset from inside it, of a class gap with that class
         ("num_inside", pa.int64()),  # of the asked: in it, as far as f could tell, or made for it
+        ("in_words", pa.string()),  # what sets it apart; empty where nothing does
     ]
 )
 

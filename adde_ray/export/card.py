@@ -281,12 +281,12 @@ def _gaps(facts: Facts) -> str:
         tried = f"{gap['num_asked'] or 0} asked, {gap['num_confirmed'] or 0} confirmed"
         tried += f", {gap['num_synthesised']} synthesised" if gap["num_synthesised"] else ""
         about = [gap["gap_id"], gap["kind"], gap["subgroup"] or gap["label"], _figure(gap["severity"], 2)]
-        rows.append([*about, gap["num_labelled"], gap["num_pool"], gap["opened_round"], tried])
+        rows.append([*about, gap["num_labelled"], gap["num_pool"], gap["opened_round"], tried, gap.get("in_words")])
     more = f"\n{len(still) - MAX_GAPS} less severe gaps are not listed.\n" if len(still) > MAX_GAPS else ""
     head = ["Gap", "Kind", "Class or subgroup", "Severity", "Labelled inside", "Pool inside", "Open since round"]
     return (
         f"Under-represented regions, classes and subgroups still open {seen}. Severity lies in [0, 1]; 1 means "
-        "nothing labelled there.\n\n" + table([*head, "What was tried"], rows) + more
+        "nothing labelled there.\n\n" + table([*head, "What was tried", "What sets it apart"], rows) + more
     )
 
 

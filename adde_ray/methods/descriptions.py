@@ -50,6 +50,7 @@ class Prototypes:
     vectors: np.ndarray  # (C, d) float32; zeros where a class is not described
     known: np.ndarray  # (C,) bool: described
     source: tuple[Source | None, ...]  # of each class
+    phrases: tuple[tuple[str, ...], ...]  # of each class; none where files describe it, or nothing does
 
 
 def pieces(name: str) -> list[str]:

@@ -35,14 +35,17 @@ def render(record) -> str:
     """The page for a `read.RunRecord`."""
     # The command line imports this module at its start; what takes time to load is loaded here.
     from adde_ray.methods.metrics.fairness import MIN_ROWS
-    from adde_ray.report import fairness, figures, gallery, gates, latent, random_share, tables
+    from adde_ray.report import descriptions, fairness, figures, gallery, gates, latent, random_share, tables
     from adde_ray.report.read import final_labels
     from adde_ray.web import page
 
     charts, titles = _charts(record)
     selected, generated = gallery.selected(record), gallery.generated(record)
     points = latent.latent_map(record)
-    samples, left_out = _samples(record, gallery.tile_ids(selected) + gallery.tile_ids(generated), points)
+    described = descriptions.described(record)
+    tiles = gallery.tile_ids(selected) + gallery.tile_ids(generated)
+    tiles += [shown["id"] for shown in described["shown"]] if described else []
+    samples, left_out = _samples(record, tiles, points)
     gaps, falls = tables.gap_rows(record), tables.regression_rows(record)
     set_aside, near_copies = gates.gate_rows(record), gates.pairs(record)
 
@@ -73,6 +76,8 @@ def render(record) -> str:
         points=points,
         left_out=left_out,
         selected=selected,
+        searches=gallery.searches(record),
+        described=described,
         generated=generated,
         tiles=gallery.MAX_TILES,
         samples=samples,

@@ -6,9 +6,11 @@ from collections import Counter
 
 import polars as pl
 
+from adde_ray.artifacts.schema import CHOSEN_BY
+from adde_ray.artifacts.wishes import FOUND
 from adde_ray.labels import SEPARATOR, in_words
 from adde_ray.report.figures import FATES, fate
-from adde_ray.report.read import RunRecord, final_labels, gap_names, outcomes
+from adde_ray.report.read import Round, RunRecord, final_labels, gap_names, outcomes
 
 MAX_TILES = 200  # in each gallery
 
@@ -22,12 +24,43 @@ def selected(record: RunRecord) -> list[dict]:
     for (r, query), share in zip(asked, shares, strict=True):
         states = outcomes(r, labels)
         rows = query.sort("rank").head(share).iter_rows(named=True)
+        found = found_by(r)
         counts = Counter(o["state"] for o in states.values())
         note = ", ".join(f"{n} {state}" for state, n in counts.most_common())
+        if found:
+            note += f", {len(found)} by adde find"
         tiles = [_asked_tile(row, states[row["sample_id"]], gaps) for row in rows]
+        for tile in tiles:
+            tile["found"] = found.get(tile["id"])
         _spell(tiles, record)
         sections.append({"t": r.t, "tiles": tiles, "total": len(query), "note": note})
     return sections
+
+
+def found_by(r: Round) -> dict[str, str]:
+    """sample_id → what it was found by, of what is in a round's query since somebody asked for it."""
+    if r.query is None or CHOSEN_BY.name not in r.query.columns:
+        return {}
+    known = {} if r.wishes is None else dict(r.wishes.select("sample_id", "asked_for").iter_rows())
+    return {i: known.get(i, "") for i in r.query.filter(pl.col(CHOSEN_BY.name) == FOUND)["sample_id"]}
+
+
+def searches(record: RunRecord) -> list[dict]:
+    """What somebody searched for and asked about, in order: `told`, `asked` and a `note` that counts the outcomes."""
+    labels, found = final_labels(record), dict[str, list[str]]()
+    for r in record.rounds:
+        states = outcomes(r, labels)
+        for sample_id, told in found_by(r).items():
+            outcome = states[sample_id]
+            found.setdefault(told, []).append(outcome["label"] or outcome["state"])
+    return [
+        {
+            "told": told or "not told",
+            "asked": len(came),
+            "note": ", ".join(f"{n} {in_words(what)}" for what, n in Counter(came).most_common()),
+        }
+        for told, came in found.items()
+    ]
 
 
 def generated(record: RunRecord) -> list[dict]:

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from adde_ray.artifacts import features as features_file
+from adde_ray.artifacts.descriptions import descriptions
 from adde_ray.artifacts.digests import unsealed
 from adde_ray.artifacts.queries import ASKED
 from adde_ray.artifacts.run_dir import MANIFEST, MODEL, RunDir, read_json, read_table
@@ -36,6 +37,7 @@ class Round:
     query: pl.DataFrame | None = None
     decisions: pl.DataFrame | None = None
     synthetic: pl.DataFrame | None = None
+    wishes: pl.DataFrame | None = None  # WISHED: what somebody asked for
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class RunRecord:
     seconds: dict[int, dict[str, float]]  # round -> stage -> seconds
     random: list[dict] = field(default_factory=list)  # metrics of baselines/random, one per round
     rehearsal: Rehearsal | None = None  # how the two compare at the end
+    descriptions: pl.DataFrame | None = None  # DESCRIPTIONS
 
     @property
     def last(self) -> Round:
@@ -93,6 +96,7 @@ def read_run_record(run: RunDir) -> RunRecord:
         seconds=stage_seconds(run),
         random=[r.metrics for r in read_rounds(RunDir(run.root / "baselines" / "random"), tables=False)],
         rehearsal=rehearsal(run),
+        descriptions=descriptions(run),
     )
 
 
@@ -103,7 +107,8 @@ def read_rounds(run: RunDir, *, tables: bool = True) -> list[Round]:
     for t in found:
         folder = run.round(t)
         manifest = _json_or(folder.root / MANIFEST, None)
-        parts = {n: folder.read(f"{n}.parquet") for n in ("gaps", "query", "decisions", "synthetic")} if tables else {}
+        names = ("gaps", "query", "decisions", "synthetic", "wishes") if tables else ()
+        parts = {name: folder.read(f"{name}.parquet") for name in names}
         model = _json_or(folder.root / MODEL, {})
         rounds.append(Round(t, folder.metrics, manifest, model.get("loss"), model.get("head"), **parts))
     return rounds
@@ -126,10 +131,10 @@ def read_features(root: Path, splits: tuple[str, ...] = ("pool", "pool-sample", 
 
 
 def read_payloads(record: RunRecord, ids: set[str]) -> dict[str, bytes | str | list[float]]:
-    """The payloads of `ids`: of what people were asked about, the seed set, the dataset and the synthetic rows, and
-    of the pool in memory."""
+    """The payloads of `ids`: of what people were asked about, the seed set, the dataset, the synthetic rows and the
+    examples of classes, and of the pool in memory."""
     column, found = record.meta.modality, {}
-    paths = [record.root / "ingest" / f"{split}.parquet" for split in ("pool", "pool-sample", "seed")]
+    paths = [record.root / "ingest" / f"{split}.parquet" for split in ("pool", "pool-sample", "seed", "examples")]
     paths += [record.root / "rounds" / f"{r.t:03d}" / ASKED for r in record.rounds]
     tables = [read_table(p, "sample_id", column) for p in paths if p.exists()]
     tables += [record.dataset, *(r.synthetic for r in record.rounds if r.synthetic is not None)]

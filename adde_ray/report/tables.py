@@ -85,6 +85,7 @@ def gap_rows(record: RunRecord) -> list[dict]:
         {
             "id": g["gap_id"],
             "name": gap_name(g),
+            "in_words": g.get("in_words"),  # of an earlier version none
             "kind": g["kind"].replace("_", " "),
             "status": g["status"],
             "opened": g["opened_round"],

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from adde_ray.artifacts import damage
+from adde_ray.artifacts.descriptions import descriptions
 from adde_ray.artifacts.encoder_choice import encoder_of
 from adde_ray.artifacts.features import read_features
 from adde_ray.artifacts.queries import asked_before
@@ -20,10 +21,12 @@ from adde_ray.artifacts.run_dir import MODEL, RoundDir, RunDir, read_json, read_
 from adde_ray.artifacts.schema import SPLITS, Meta
 from adde_ray.config import Config
 from adde_ray.errors import UserError
+from adde_ray.methods.descriptions import Prototypes
 from adde_ray.pool.embed import SHARDS
 from adde_ray.pool.files import read_rows, shard_files
 from adde_ray.pool.fitted_encoder import Encoding
 from adde_ray.pool.shards import FileShard
+from adde_ray.stages.describe import as_prototypes
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,12 @@ class Kept:
     def modelled(self) -> RoundDir | None:
         """The last round that has a model."""
         return next((round_ for round_ in self.rounds if (round_.root / MODEL).exists()), None)
+
+    @cached_property
+    def prototypes(self) -> Prototypes | None:
+        """Those of the classes; None where none is described."""
+        table = descriptions(self.run)
+        return None if table is None else as_prototypes(table, self.meta)
 
     @cached_property
     def taken(self) -> frozenset[str]:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from adde_ray.artifacts.run_dir import RoundDir, derive_seed
+from adde_ray.artifacts.run_dir import MODEL, RoundDir, derive_seed, read_json
 from adde_ray.errors import UserError
 from adde_ray.errors import nearest as similar
+from adde_ray.methods.model.learner import Model
 from adde_ray.methods.query.closeness import Closeness, ToClass, ToPlace, ToVector
 from adde_ray.methods.space import gaps
 from adde_ray.methods.space.clustering import fit_projection
@@ -80,8 +81,9 @@ def _like_file(path: AnyPath, kept: Kept) -> Sought:
 
 
 def by_gap(gap_id: str, kept: Kept) -> Sought:
-    """Samples in the place of a gap, as the last round that looked for gaps has it; of a class that no labelled sample
-    shows the place of, those that f thinks likeliest. Raises UserError: there is no such gap."""
+    """Samples in the place of a gap, as the last round that looked for gaps has it. Of a class that no labelled sample
+    shows the place of, those that f thinks likeliest, or where f was not told what the class is described by, those
+    nearest to its description. Raises UserError: there is no such gap."""
     round_ = next((r for r in kept.rounds if (r.root / "gaps.parquet").exists()), None)
     if round_ is None:
         raise UserError("has found no gaps yet", where=kept.run.root, remedy="Let the run analyse its first round")
@@ -98,16 +100,29 @@ def by_gap(gap_id: str, kept: Kept) -> Sought:
 def _at_gap(gap: Gap, round_: RoundDir, kept: Kept, name: str) -> Sought:
     model = load(round_, kept.config.train)
     shards = kept.shards_of(round_) if model.tuned else kept.shards
-    told, notes = f"gap {gap.gap_id}, {name}", []
+    told, notes = f"gap {gap.gap_id}, {name}", list[str]()
+    if gap.in_words:
+        notes.append(f"what sets it apart: {gap.in_words}")
+    unseen = kept.meta.classes.index(str(gap.label)) if gap.kind == "class" and not gap.num_labelled else None
+    if unseen is not None and (described := _described(unseen, model, round_, kept)) is not None:
+        notes.append("no sample of this class is labelled: these are nearest to what it is described by")
+        return Sought(told, ToVector(described), kept.shards, notes=notes)
     if model.tuned and kept.config.train.reembed == "shortlist":
         notes.append(f"looked through what round {round_.t} has encoded again, not through all of the pool")
-    if gap.label is not None and gap.kind == "class" and not gap.num_labelled:
-        closeness = ToClass(model, kept.meta.classes.index(gap.label))
-        return Sought(told, closeness, shards, notes=notes)
+    if unseen is not None:
+        return Sought(told, ToClass(model, unseen), shards, notes=notes)
     z = model.embed(kept.reference(round_, tuned=model.tuned))
     projection = fit_projection(z, kept.config.clustering, seed=derive_seed(kept.config.run.seed, "space"))
     closeness = ToPlace(model.embed, projection, np.array(gap.centroid, dtype=np.float32))
     return Sought(told, closeness, shards, only=_of_subgroup(gap), notes=notes)
+
+
+def _described(class_row: int, model: Model, round_: RoundDir, kept: Kept) -> np.ndarray | None:
+    """(d,) the prototype of a class; None where it has none, or f has learned from it and knows better."""
+    knows = not model.tuned and read_json(round_.root / MODEL).get("head", {}).get("prototypes") is not None
+    if knows or kept.prototypes is None or not kept.prototypes.known[class_row]:
+        return None
+    return kept.prototypes.vectors[class_row]
 
 
 def _of_subgroup(gap: Gap) -> Filter | None:

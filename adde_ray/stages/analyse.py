@@ -12,10 +12,12 @@ from adde_ray.artifacts.run_dir import RoundDir, derive_rng, read_kept
 from adde_ray.artifacts.schema import UNLABELLED, Population
 from adde_ray.dataset import Data, Dataset
 from adde_ray.methods.model.learner import Model
+from adde_ray.methods.model.unseen import Unseen, unseen
 from adde_ray.methods.space import diversity, drift, gaps, region_counts
 from adde_ray.methods.space.clustering import Space
 from adde_ray.methods.space.gap_tracking import track
 from adde_ray.methods.space.region_counts import Places, RegionCounts
+from adde_ray.stages.gap_words import in_words
 from adde_ray.stages.metrics import measure
 from adde_ray.stages.round_state import Analysis
 from adde_ray.stages.run_context import RunContext
@@ -38,6 +40,7 @@ def analyse(
     reference = data.reference
     embedding, dataset_embedding = model.embed(reference.features), model.embed(dataset.features)
     proba = model.proba(reference.features)
+    by_words = described_only(dataset, context)
     space, real = spaces.of(model, embedding, data, config)
     unlabelled = np.full(len(reference), UNLABELLED)
     everyone = Population(reference.ids, space.points, unlabelled, data.subgroups(reference.table))
@@ -54,7 +57,7 @@ def analyse(
             everyone,
             labelled,
             asked=taken,
-            proba=proba,
+            proba=proba if by_words is None else by_words.expected(proba, reference.features),
             classes=data.meta.classes,
             config=config.gaps,
             diversity=config.diversity,
@@ -63,7 +66,8 @@ def analyse(
         before = round_.run.round(round_.t - 1).read("gaps.parquet") if round_.t else None
         previous = gaps.from_frame(before) if before is not None else []
         moved = {"ids": everyone.ids, "points": space.points}
-        return gaps.to_frame(track(previous, found, round=round_.t, **moved, tried=tried(round_, data.meta.multi)))
+        tracked = track(previous, found, round=round_.t, **moved, tried=tried(round_, data.meta.multi))
+        return gaps.to_frame(in_words(tracked, space, dataset, context))
 
     tracked = gaps.from_frame(round_.once("gaps.parquet", gaps_now))
 
@@ -100,7 +104,19 @@ def analyse(
     to_fill = gaps.open_gaps(tracked, config.gaps)
     local = spaces.local_scale(model, embedding, data, config)
     seen = [round_.run.round(t).metrics for t in range(round_.t + 1)]
-    return Analysis(dataset, model, asked, space, embedding, dataset_embedding, proba, to_fill, local, seen)
+    return Analysis(dataset, model, asked, space, embedding, dataset_embedding, proba, to_fill, local, seen, by_words)
+
+
+def described_only(dataset: Dataset, context: RunContext) -> Unseen | None:
+    """Classes without a labelled sample that f does not know by their descriptions; None where there are none.
+
+    A linear head learns from them, or has turned them down by rows that it did not see; before there is a label, f is
+    the comparison with them.
+    """
+    data = context.data
+    if data.prototypes is None or not len(dataset.labels) or context.config.train.learner == "linear":
+        return None
+    return unseen(data.prototypes, dataset.class_counts, data.pool.sample.features, multi=data.meta.multi)
 
 
 def drifted(space: Space, labelled: np.ndarray, model: Model, context: RunContext, round_: RoundDir) -> dict:

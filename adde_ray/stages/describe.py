@@ -31,7 +31,7 @@ def describe(config: Config, meta: Meta, encode: Encoding, pool: Split, run: Run
     if not path.exists():
         write_table(path, _described(config, meta, encode, pool, examples))
         digests.close(encode.folder)
-    return _prototypes(read_table(path), meta, pool.features.shape[1])
+    return as_prototypes(read_table(path), meta)
 
 
 def _described(config: Config, meta: Meta, encode: Encoding, pool: Split, examples: pl.DataFrame) -> pl.DataFrame:
@@ -58,11 +58,18 @@ def _described(config: Config, meta: Meta, encode: Encoding, pool: Split, exampl
     return frame(columns, DESCRIPTIONS)
 
 
-def _prototypes(table: pl.DataFrame, meta: Meta, dims: int) -> Prototypes | None:
-    """DESCRIPTIONS as what a run works with."""
+def as_prototypes(table: pl.DataFrame, meta: Meta) -> Prototypes | None:
+    """DESCRIPTIONS as what a run works with; None where they describe no class."""
     if table.is_empty():
         return None
-    vectors, rows = np.zeros((len(meta.classes), dims), dtype=np.float32), meta.class_rows(table["label"])
-    vectors[rows] = np.array(table["features"].to_list(), dtype=np.float32)
+    own, rows = np.array(table["features"].to_list(), dtype=np.float32), meta.class_rows(table["label"])
+    vectors = np.zeros((len(meta.classes), own.shape[1]), dtype=np.float32)
+    vectors[rows] = own
     source = dict(table.select("label", "source").iter_rows())
-    return Prototypes(vectors, np.isin(np.arange(len(vectors)), rows), tuple(source.get(name) for name in meta.classes))
+    said = dict(table.filter(pl.col("source") != "files").select("label", "described_by").iter_rows())
+    return Prototypes(
+        vectors,
+        np.isin(np.arange(len(vectors)), rows),
+        tuple(source.get(name) for name in meta.classes),
+        tuple(tuple(said.get(name, ())) for name in meta.classes),
+    )

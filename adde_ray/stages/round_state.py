@@ -9,6 +9,7 @@ import polars as pl
 
 from adde_ray.dataset import Dataset
 from adde_ray.methods.model.learner import Model
+from adde_ray.methods.model.unseen import Unseen
 from adde_ray.methods.query.local_scale import LocalScale
 from adde_ray.methods.space.clustering import Space
 from adde_ray.methods.space.gaps import Gap
@@ -31,6 +32,7 @@ class Analysis:
     open_gaps: list[Gap]  # those to act on now
     local_scale: LocalScale | None  # where the selector asks how far is far enough
     history: list[dict]  # metrics.json of all rounds so far, this one last
+    unseen: Unseen | None = None  # classes that only descriptions tell of
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,7 @@ def _scorer(analysis: Analysis, taken: set[str], policy: Policy, context: RunCon
         sharpness=_sharpness(analysis, free, data, config) if config.select.sharpen else 1.0,
         rarity=config.select.rarity,
         multi=data.meta.multi,
+        unseen=analysis.unseen,
         at_random=chance if config.select.selector in selectors.FROM_ALL or _scores_nothing(analysis, config) else None,
     )
 

@@ -52,6 +52,7 @@ def _home_gaps(asked: Split, analysis: Analysis, data: Data) -> dict[str, str | 
         return {}
     model, found = analysis.model, analysis.open_gaps
     proba, points = model.proba(asked.features), analysis.space.reduce(model.embed(asked.features))
+    proba = proba if analysis.unseen is None else analysis.unseen.expected(proba, asked.features)
     classes = data.meta.classes
     fills = gaps.membership(points, proba, data.subgroups(asked.table), found, classes)
     homes = gaps.home_gap(points, proba, fills, found, analysis.space, classes, multi=data.meta.multi)

@@ -15,6 +15,7 @@ from adde_ray.methods.query.local_scale import LocalScale
 from adde_ray.methods.query.selectors import BY_LENGTH
 from adde_ray.methods.space import region_counts
 from adde_ray.methods.space.clustering import Space, fit_space
+from adde_ray.methods.space.gap_words import Terms
 from adde_ray.methods.space.region_counts import Places
 from adde_ray.pool.shards import Shard
 from adde_ray.stages.metrics import MetricsReference
@@ -32,6 +33,7 @@ class Spaces:
         self._exponent: float | None = None
         self._unit: float | None = None
         self._standard: Standard | None = None
+        self._terms: Terms | None = None
 
     def reference(self, data: Data, config: Config) -> MetricsReference:
         """The run's."""
@@ -45,6 +47,13 @@ class Spaces:
             features = (data.frozen or data).reference.features
             self._standard = Standard.fit(features, seed=derive_seed(config.run.seed, "standard"))
         return self._standard
+
+    def terms(self, data: Data, config: Config) -> Terms:
+        """Those of the reference's texts, counted once unless it differs from round to round."""
+        if self._terms is None or data.frozen is not None:
+            texts = data.reference.table[data.meta.modality]
+            self._terms = Terms(texts, seed=derive_seed(config.run.seed, "terms"))
+        return self._terms
 
     def local_scale(self, model: Model, embedding: np.ndarray, data: Data, config: Config) -> LocalScale | None:
         """For a selector that asks how far is far enough. embedding: of the reference rows.

@@ -129,10 +129,12 @@ def test_each_round_in_a_row():
 def test_open_gaps_only_and_no_more_than_fit():
     table = rows(section(card(facts()), "Known gaps"))
     assert [row[0] for row in table[2:]] == ["g0"]
-    gap = {"kind": "density", "status": "open"}
+    gap = {"kind": "density", "status": "open", "in_words": "near “a”; terms: rudder"}
     many = [{**gap, "gap_id": f"g{i:03d}", "severity": i / 100} for i in range(MAX_GAPS + 5)]
     text = section(card(facts(gaps=frame(many, GAPS))), "Known gaps")
     assert [row[0] for row in rows(text)[2:4]] == ["g054", "g053"]
+    assert table[0][-1] == "What sets it apart" and table[2][-1] == ""
+    assert rows(text)[2][-1] == "near “a”; terms: rudder"
     assert len(rows(text)) == MAX_GAPS + 2 and "5 less severe gaps are not listed" in text
     assert "No gap is open" in card(facts(gaps=frame([], GAPS)))
 

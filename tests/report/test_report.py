@@ -133,6 +133,7 @@ def fake_round(run, t, rng, fake, meta, pool, asked, label, feature, column, *, 
             "num_synthesised": t,
             "num_asked": 2 * t,
             "num_confirmed": t,
+            "in_words": f"near “{meta.classes[0]}”; terms: rudder" if g == 3 else "",
         }
         for g in range(5)
     ]
@@ -437,6 +438,19 @@ def test_gap_table_puts_what_is_open_and_severe_first(tmp_path):
     assert rows[0]["name"] == "subgroup site=hand" and rows[0]["tried"] == (3, 6, 3)
     filled = next(r for r in rows if r["id"] == "g000")
     assert filled["filled"] == 1 and len(filled["spark"]["points"].split()) == 2  # rounds 0 and 1, then no more
+
+
+@pytest.mark.parametrize("nasty", [False, True])
+def test_gaps_are_told_in_words_where_there_are_some(tmp_path, nasty):
+    run = fake_run(tmp_path / "run", Fake(nasty=nasty))
+    page = Page(render(read_run_record(run)))
+    said = read_run_record(run).last.gaps.filter(gap_id="g003")["in_words"][0]
+    assert [a for tag, a in page.tags if a.get("class") == "dim words"] == [{"class": "dim words"}]
+    assert said in page.text and ("<script>" in said) == nasty
+    for r in range(4):  # as an earlier version kept them
+        path = run.round(r).root / "gaps.parquet"
+        write_table(path, pl.read_parquet(path).drop("in_words"))
+    assert "dim words" not in render(read_run_record(run))
 
 
 def test_classes_that_fell_are_told_the_largest_fall_first(tmp_path):

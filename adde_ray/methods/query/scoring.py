@@ -13,6 +13,7 @@ import polars as pl
 
 from adde_ray import labels
 from adde_ray.methods.model.learner import Model
+from adde_ray.methods.model.unseen import Unseen
 from adde_ray.methods.query import terms
 from adde_ray.methods.space import gaps
 from adde_ray.methods.space.clustering import Space
@@ -66,13 +67,15 @@ class Scorer:
     sharpness: float = 1.0  # power of the uncertainty
     rarity: float = 0.0  # power of class balance that multiplies it
     multi: bool = False  # several classes may hold at once
+    unseen: Unseen | None = None  # classes that only descriptions tell of
     at_random: int | None = None  # a seed: rows are ranked by chance, for selectors that do not look at the score
 
     def terms(self, features: np.ndarray, subgroups: dict[str, list[str | None]]) -> Terms:
         """Of n rows. subgroups: column → n values."""
         proba, embedding = self.model.proba(features), self.model.embed(features)
         points = self.space.reduce(embedding)
-        membership = gaps.membership(points, proba, subgroups, self.open_gaps, self.classes)
+        expected = proba if self.unseen is None else self.unseen.expected(proba, features)
+        membership = gaps.membership(points, expected, subgroups, self.open_gaps, self.classes)
         batch = terms.CandidateBatch(
             proba, embedding, self.dataset_embedding, self.class_counts, membership, self.novelty_scale, self.multi
         )

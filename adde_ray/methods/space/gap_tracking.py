@@ -1,6 +1,7 @@
 """Gaps followed from round to round: last round's gaps and those found now -> the same under lasting names.
 
-A gap keeps its `gap_id`, the round it opened in and the tally of what was tried, also when the embedding moves.
+A gap keeps its `gap_id`, the round it opened in, what it is in words and the tally of what was tried, also when the
+embedding moves.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def track(
         if row in matches:
             old = matches[row]
             tallies = {name: getattr(old, name) for name in TALLIES}
-            named.append(replace(gap, gap_id=old.gap_id, opened_round=old.opened_round, **tallies))
+            kept = {"gap_id": old.gap_id, "opened_round": old.opened_round, "in_words": old.in_words}
+            named.append(replace(gap, **kept, **tallies))
         else:
             counts[gap.kind] += 1
             gap_id = f"{LETTERS[gap.kind]}{round:03d}-{counts[gap.kind]:02d}"

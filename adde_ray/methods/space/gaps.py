@@ -61,6 +61,7 @@ class Gap:
     num_asked: int = 0
     num_confirmed: int = 0
     num_inside: int = 0
+    in_words: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -197,11 +198,11 @@ def _in_regions(points: np.ndarray, membership: np.ndarray, gaps: list[Gap], spa
     near = np.flatnonzero((membership > FAR).any(axis=1))  # most of a pool is far from all of them
     if gaps and len(near):
         place_of = space.cell_of if gaps[0].kind == "density" else space.cluster_of
-        inside[near] = place_of(points[near])[:, None] == _homes(space, gaps)
+        inside[near] = place_of(points[near])[:, None] == homes(space, gaps)
     return inside
 
 
-def _homes(space: Space, gaps: list[Gap]) -> np.ndarray:
+def homes(space: Space, gaps: list[Gap]) -> np.ndarray:
     """(g,) cell or cluster of regions of one kind."""
     centroids = np.array([gap.centroid for gap in gaps], dtype=np.float32)
     if gaps[0].kind == "density":
