@@ -99,6 +99,7 @@ def _charts(record) -> tuple[dict, dict[str, list]]:
         "recall": heat["recall"],
         "weights": figures.weights(record),
         "gaps": figures.gaps(record),
+        "chose": figures.who_chose(record),
         "fate": figures.fate_of_synthetics(record, final_labels(record)),
         "time": figures.time(record),
         "amplification": fairness.amplification(record),

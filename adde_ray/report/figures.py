@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 
+from adde_ray.artifacts.schema import CHOSEN_BY
 from adde_ray.methods.space.diversity import IN_M_DIV
 from adde_ray.report.read import Round, RunRecord, outcomes
 from adde_ray.web.chart_style import (
@@ -253,6 +254,24 @@ def gaps(record: RunRecord) -> dict | None:
     style = {"color": GREY, "width": 2, "dash": "dot"}
     data.append(line(rounds, filled, "filled", style, "%{y} filled"))
     return stacked(data, rounds, "gaps")
+
+
+def who_chose(record: RunRecord) -> dict | None:
+    """Per round, how many samples each strategy named. None while one alone names all."""
+    rounds, counts = [r.t for r in record.rounds], {}
+    for column, r in enumerate(record.rounds):
+        if r.query is not None and CHOSEN_BY.name in r.query.columns:
+            for name in r.query[CHOSEN_BY.name].drop_nulls():
+                counts.setdefault(name, [0] * len(rounds))[column] += 1
+    if len(counts) < 2:
+        return None
+    own = record.config.get("select", {}).get("selector")
+    names = sorted(counts, key=lambda name: (name != own, name))
+    data = [
+        bar(rounds, counts[name], "the score" if name == own else plain(name), SERIES[i % len(SERIES)], "%{y}")
+        for i, name in enumerate(names)
+    ]
+    return stacked(data, rounds, "samples asked about")
 
 
 def fate_of_synthetics(record: RunRecord, labels: dict[str, str]) -> dict | None:
