@@ -13,7 +13,7 @@ from adde_ray.artifacts.run_dir import MODEL, RoundDir, derive_seed, read_json
 from adde_ray.errors import UserError
 from adde_ray.errors import nearest as similar
 from adde_ray.methods.model.learner import Model
-from adde_ray.methods.query.closeness import Closeness, ToClass, ToPlace, ToVector
+from adde_ray.methods.query.closeness import Closeness, ToClasses, ToPlace, ToVector
 from adde_ray.methods.space import gaps
 from adde_ray.methods.space.clustering import fit_projection
 from adde_ray.methods.space.gaps import Gap
@@ -110,7 +110,7 @@ def _at_gap(gap: Gap, round_: RoundDir, kept: Kept, name: str) -> Sought:
     if model.tuned and kept.config.train.reembed == "shortlist":
         notes.append(f"looked through what round {round_.t} has encoded again, not through all of the pool")
     if unseen is not None:
-        return Sought(told, ToClass(model, unseen), shards, notes=notes)
+        return Sought(told, ToClasses(model, (unseen,)), shards, notes=notes)
     z = model.embed(kept.reference(round_, tuned=model.tuned))
     projection = fit_projection(z, kept.config.clustering, seed=derive_seed(kept.config.run.seed, "space"))
     closeness = ToPlace(model.embed, projection, np.array(gap.centroid, dtype=np.float32))

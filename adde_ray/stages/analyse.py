@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from adde_ray import labels
-from adde_ray.artifacts.run_dir import RoundDir, derive_rng, read_kept
+from adde_ray.artifacts.run_dir import MODEL, RoundDir, derive_rng, read_json, read_kept
 from adde_ray.artifacts.schema import UNLABELLED, Population
 from adde_ray.dataset import Data, Dataset
 from adde_ray.methods.model.learner import Model
@@ -104,7 +104,20 @@ def analyse(
     to_fill = gaps.open_gaps(tracked, config.gaps)
     local = spaces.local_scale(model, embedding, data, config)
     seen = [round_.run.round(t).metrics for t in range(round_.t + 1)]
-    return Analysis(dataset, model, asked, space, embedding, dataset_embedding, proba, to_fill, local, seen, by_words)
+    return Analysis(
+        dataset=dataset,
+        model=model,
+        asked=asked,
+        space=space,
+        embedding=embedding,
+        dataset_embedding=dataset_embedding,
+        proba=proba,
+        open_gaps=to_fill,
+        local_scale=local,
+        history=seen,
+        unseen=by_words,
+        sought=by_words or described_to(model, dataset, context, round_),
+    )
 
 
 def described_only(dataset: Dataset, context: RunContext) -> Unseen | None:
@@ -117,6 +130,18 @@ def described_only(dataset: Dataset, context: RunContext) -> Unseen | None:
     if data.prototypes is None or not len(dataset.labels) or context.config.train.learner == "linear":
         return None
     return unseen(data.prototypes, dataset.class_counts, data.pool.sample.features, multi=data.meta.multi)
+
+
+def described_to(model: Model, dataset: Dataset, context: RunContext, round_: RoundDir) -> Unseen | None:
+    """Classes without a labelled sample that a linear head knows by their descriptions; None where there are none, or
+    where it has turned descriptions down."""
+    data = context.data
+    if data.prototypes is None or not len(dataset.labels):
+        return None
+    if read_json(round_.root / MODEL).get("head", {}).get("prototypes") is None:
+        return None
+    class_rows = np.flatnonzero(data.prototypes.known & (dataset.class_counts == 0))
+    return Unseen(model, class_rows) if len(class_rows) else None
 
 
 def drifted(space: Space, labelled: np.ndarray, model: Model, context: RunContext, round_: RoundDir) -> dict:

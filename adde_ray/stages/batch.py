@@ -27,19 +27,30 @@ def best_batch(
     config, selector = context.config, context.config.select.selector
     offered = _offered(shortlist, analysis)
     own = _by_score(offered, shortlist, size, analysis, policy, config, round_)
-    arms = mix.arms(config.select.mix, selector=selector, num_labelled=len(analysis.dataset.table))
+    arms = arms_of(analysis, config)
     if not arms:
         return own[:size], [selector] * min(size, len(own))
     real = np.flatnonzero(~shortlist.is_synthetic)
     ranked = {selector: own.tolist()}
     for arm in arms:
-        rng = derive_rng(config.run.seed, round_.t, "select", arm)
-        rows = mix.ARMS[arm](offered.take(real), size, redundancy=config.select.redundancy, rng=rng)
+        if arm == mix.DESCRIPTIONS:
+            assert analysis.sought is not None, "else there is no such arm"
+            proba = analysis.sought.by_words.proba(shortlist.features[real])
+            rows = mix.by_description(proba, analysis.sought.class_rows, size)
+        else:
+            rng = derive_rng(config.run.seed, round_.t, "select", arm)
+            rows = mix.ARMS[arm](offered.take(real), size, redundancy=config.select.redundancy, rng=rng)
         ranked[arm] = real[rows].tolist()
     past, counts = _asked(round_, context.data), analysis.dataset.class_counts
     believed = mix.beliefs(past, list(ranked), counts, head_start=config.select.batch)
     rows, by = mix.allot(ranked, believed, counts, size, derive_rng(config.run.seed, round_.t, "mix"))
     return np.array(rows, dtype=np.int64), by
+
+
+def arms_of(analysis: Analysis, config: Config) -> tuple[str, ...]:
+    """The strategies that share this round's query with the score."""
+    num_labelled, sought = len(analysis.dataset.table), analysis.sought is not None
+    return mix.arms(config.select.mix, selector=config.select.selector, num_labelled=num_labelled, sought=sought)
 
 
 def _offered(shortlist: Shortlist, analysis: Analysis) -> selectors.Candidates:

@@ -33,6 +33,7 @@ class Analysis:
     local_scale: LocalScale | None  # where the selector asks how far is far enough
     history: list[dict]  # metrics.json of all rounds so far, this one last
     unseen: Unseen | None = None  # classes that only descriptions tell of
+    sought: Unseen | None = None  # classes without a labelled sample that their descriptions may find
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,13 @@ from adde_ray.dataset import Data, synthetic_rows
 from adde_ray.distributed.tasks import each
 from adde_ray.methods.policy.adaptation import Policy
 from adde_ray.methods.query import mix, random_part, selectors, terms
-from adde_ray.methods.query.scoring import Best, Scorer, merge
+from adde_ray.methods.query.closeness import ToClasses
+from adde_ray.methods.query.scoring import Best, Scorer, merge, merge_all
 from adde_ray.methods.synthesis.quality import quality_scores
 from adde_ray.pool.draw import draw
+from adde_ray.pool.nearest import nearest
 from adde_ray.pool.shards import Pool, Shard
+from adde_ray.stages.batch import arms_of
 from adde_ray.stages.round_state import Analysis, Shortlist
 from adde_ray.stages.run_context import RunContext
 
@@ -45,13 +48,10 @@ def score(
     by_chance = frozenset(i for part in drawn for i in part.table["sample_id"])
     out = taken | data.left_out | by_chance
     best = best_of_pool(data.pool, scorer, out, at_most, workers=workers)
-    if mix.arms(config.select.mix, selector=config.select.selector, num_labelled=len(analysis.dataset.table)):
-        known = out | set(best.table["sample_id"])
-        others = rows_by_chance(mix.ROWS, scorer, known, context, derive_seed(seed, t, "mix"))
-        best = merge([best, *others], len(best.table) + mix.ROWS)
+    best = merge_all([best, *_for_others(best, scorer, out, analysis, context, derive_seed(seed, t, "mix"))])
     wished = [i for i in wishes_of(round_) if i not in out]
     best = with_rows(best, data.pool, scorer, set(wished) - set(best.table["sample_id"]))
-    best = merge([best, *drawn], len(best.table) + len(by_chance))
+    best = merge_all([best, *drawn])
     made = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
     # Q: nothing is more real than what is real.
     real = best.table.with_columns(pl.lit("real").alias("origin"), pl.lit(1.0).alias("Q"))
@@ -126,9 +126,33 @@ def _due(analysis: Analysis, context: RunContext) -> int:
 
 def rows_by_chance(number: int, scorer: Scorer, taken: set[str], context: RunContext, seed: int) -> list[Best]:
     """`number` rows of the pool that are not `taken`, drawn by chance; as `best_of_pool` gives rows."""
-    data, pool, found = context.data, context.data.pool, []
-    for row, ids in draw(pool, taken, number, seed=seed):
-        split = pool.shards[row].take(ids)
+    return _scored(draw(context.data.pool, taken, number, seed=seed), scorer, context.data)
+
+
+def _for_others(
+    best: Best, scorer: Scorer, out: set[str], analysis: Analysis, context: RunContext, seed: int
+) -> list[Best]:
+    """What the strategies that share the query choose from besides the best by score: rows drawn by chance, and those
+    that are likeliest of a class without a labelled sample."""
+    arms, pool = arms_of(analysis, context.config), context.data.pool
+    if not arms:
+        return []
+    known = out | set(best.table["sample_id"])
+    found = rows_by_chance(mix.ROWS, scorer, known, context, seed)
+    known = known.union(*(part.table["sample_id"] for part in found))
+    if mix.DESCRIPTIONS in arms and analysis.sought is not None and len(known) < pool.num_rows:
+        sought = ToClasses(analysis.sought.by_words, tuple(analysis.sought.class_rows.tolist()))
+        near = nearest(pool.shards, sought, 20 * context.config.select.batch, without=known).table
+        of_shard = near.group_by("shard").agg(pl.col("sample_id").sort()).sort("shard")
+        found += _scored(list(of_shard.iter_rows()), scorer, context.data)
+    return found
+
+
+def _scored(rows: list[tuple[int, list[str]]], scorer: Scorer, data: Data) -> list[Best]:
+    """Rows of the pool, told by the row of their shard and their ids, as `best_of_pool` gives them."""
+    found = []
+    for row, ids in rows:
+        split = data.pool.shards[row].take(ids)
         groups = split.table.select([c for c in data.meta.subgroups if c in split.table.columns])
         best = scorer.best(split.table["sample_id"], split.features, groups, set(), len(split))
         found.append(Best(best.table.with_columns(pl.lit(row).alias("shard")), best.features))

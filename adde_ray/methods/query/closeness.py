@@ -83,16 +83,17 @@ class ToPlace:
 
 
 @dataclass(frozen=True)
-class ToClass:
-    """f's calibrated probability of a class."""
+class ToClasses:
+    """f's calibrated probability of the likeliest of some classes."""
 
     model: Model
-    class_row: int
+    class_rows: tuple[int, ...]
     measure: str = "probability"
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """(n,) float32 in [0, 1]."""
-        return _in_batches(lambda rows: torch.from_numpy(self.model.proba(rows.numpy())[:, self.class_row]), features)
+        rows = list(self.class_rows)
+        return _in_batches(lambda x: torch.from_numpy(self.model.proba(x.numpy())[:, rows].max(axis=1)), features)
 
     def shown(self, closeness: np.ndarray) -> np.ndarray:
         """As it is."""

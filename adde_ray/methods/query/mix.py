@@ -44,21 +44,40 @@ _ARMS: dict[str, Selector] = {
     "uncertainty_herding": herding, "typiclust": typiclust, "badge": badge, "margin": margin, "k_center": k_center,
     "prob_cover": prob_cover,
 }  # fmt: skip
-ARMS: Registry[Selector] = Registry("strategy beside the score", _ARMS, where="select.mix")
+ARMS: Registry[Selector] = Registry("strategy beside the score", _ARMS, where="select.mix", also=("descriptions",))
 
 
-DEFAULT = ("uncertainty_herding", "typiclust")
+DESCRIPTIONS = "descriptions"
+"""The arm that looks for classes without a labelled sample by what they are described by; silent where there are none,
+or f has turned descriptions down."""
+
+DEFAULT = ("uncertainty_herding", "typiclust", DESCRIPTIONS)
 """Beside the default selector, where `select.mix` is left out."""
 
 
-def arms(given: tuple[str, ...] | None, *, selector: str, num_labelled: int) -> tuple[str, ...]:
+def arms(given: tuple[str, ...] | None, *, selector: str, num_labelled: int, sought: bool) -> tuple[str, ...]:
     """`select.mix`, or what it is where it is left out. Without a labelled sample nothing shares the query: see
-    `selectors.scores_nothing`."""
+    `selectors.scores_nothing`. sought: whether there is anything for descriptions to find."""
     if selectors.scores_nothing(selector, num_labelled):
         return ()
     if given is None:
-        return DEFAULT if selector == "batch_greedy" else ()
-    return given
+        given = DEFAULT if selector == "batch_greedy" else ()
+    return tuple(arm for arm in given if arm != DESCRIPTIONS or sought)
+
+
+def by_description(proba: np.ndarray, class_rows: np.ndarray, size: int) -> np.ndarray:
+    """At most `size` rows of candidates: of each class the likeliest, the surest class first, then of each the second.
+
+    proba: (n, C). class_rows: the classes looked for. A candidate stands for the likeliest of them alone.
+    """
+    own = np.round(proba[:, class_rows].astype(np.float64), 6)
+    of, sure = own.argmax(axis=1), own.max(axis=1)
+    order = np.argsort(-sure, kind="stable")
+    turn, so_far = np.empty(len(order), dtype=np.int64), np.zeros(len(class_rows), dtype=np.int64)
+    for row in order:
+        turn[row] = so_far[of[row]]
+        so_far[of[row]] += 1
+    return np.lexsort((-sure, turn))[:size]
 
 
 @dataclass(frozen=True)
@@ -76,8 +95,8 @@ def beliefs(
     """Of each arm the (C + 1,) parameters of a Dirichlet distribution over what its samples turn out to be: a class, or
     nothing that counts. One sample's worth of prior, spread evenly; what is past fades by `MEMORY` a round.
 
-    class_counts: (C,) of D_t. head_start: samples of the rarest class that the first arm is thought to have found
-    before the first round.
+    class_counts: (C,) of D_t. head_start: samples of the rarest class that the first arm, and descriptions, are
+    thought to have found before the first round.
     """
     prior = np.full(len(class_counts) + 1, 1 / (len(class_counts) + 1))
     believed = {arm: prior.copy() for arm in arms}
@@ -88,13 +107,14 @@ def beliefs(
             known += (1 - MEMORY) * prior
             known[:-1] += mine.sum(axis=0)
             known[-1] += len(mine) - mine.sum()
-    believed[arms[0]][np.argmin(class_counts)] += head_start * MEMORY ** len(past)
+    for arm in {arms[0], DESCRIPTIONS} & believed.keys():
+        believed[arm][np.argmin(class_counts)] += head_start * MEMORY ** len(past)
     return believed
 
 
 def worth(class_counts: np.ndarray) -> np.ndarray:
     """(C + 1,) what one more label of each class is worth, and nothing for no label. class_counts: (C,) of D_t."""
-    return np.append(1 / np.maximum(class_counts, 1), 0.0)
+    return np.append(1 / (1 + class_counts), 0.0)
 
 
 def allot(

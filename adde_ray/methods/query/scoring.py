@@ -139,6 +139,11 @@ def merge(found: list[Best], at_most: int) -> Best:
     return together.head(at_most)
 
 
+def merge_all(found: list[Best]) -> Best:
+    """All of disjoint rows."""
+    return merge(found, sum(len(best.table) for best in found))
+
+
 def chance(ids: pl.Series, seed: int) -> np.ndarray:
     """(n,) in [0, 1): a draw for each sample_id, the same whatever rows it stands among."""
     key = ids.str.slice(0, 15).str.to_integer(base=16).cast(pl.UInt64).to_numpy() ^ np.uint64(

@@ -8,14 +8,14 @@ import torch
 
 from adde_ray.config import Clustering, Train
 from adde_ray.methods.model import learner
-from adde_ray.methods.query.closeness import ROWS, Closeness, ToClass, ToPlace, ToVector
+from adde_ray.methods.query.closeness import ROWS, Closeness, ToClasses, ToPlace, ToVector
 from adde_ray.methods.space.clustering import fit_projection, fit_space
 
 FEATURES = np.random.default_rng(0).normal(size=(2 * ROWS + 50, 12)).astype(np.float32)
 SEEKS = {
     "vector": ToVector(FEATURES[3]),
     "place": ToPlace(lambda z: z, fit_projection(FEATURES, Clustering(dims=4), seed=0), np.ones(4)),
-    "class": ToClass(learner.Model(learner.build(12, 3, Train(), seed=0), 1.0), 1),
+    "class": ToClasses(learner.Model(learner.build(12, 3, Train(), seed=0), 1.0), (1,)),
 }
 
 

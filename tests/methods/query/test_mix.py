@@ -55,7 +55,7 @@ def test_the_first_arm_has_a_head_start_that_fades():
 
 
 def test_a_label_is_worth_more_the_rarer_its_class():
-    assert mix.worth(np.array([0, 1, 4])).tolist() == [1.0, 1.0, 0.25, 0.0]
+    assert mix.worth(np.array([0, 1, 3])).tolist() == [1.0, 0.5, 0.25, 0.0]
 
 
 def test_who_finds_what_is_rare_gets_the_places():
@@ -91,10 +91,20 @@ def test_every_arm_passes_over_the_score(name):
 
 
 def test_where_it_is_left_out_it_goes_with_the_default_selector_alone():
-    assert mix.arms(None, selector="batch_greedy", num_labelled=4) == mix.DEFAULT
-    assert mix.arms(None, selector="top_k", num_labelled=4) == ()
-    assert mix.arms(("margin",), selector="top_k", num_labelled=4) == ("margin",)
-    assert mix.arms(None, selector="batch_greedy", num_labelled=0) == ()  # scores say nothing: it covers the pool
+    def arms(given, selector="batch_greedy", num_labelled=4, sought=True):
+        return mix.arms(given, selector=selector, num_labelled=num_labelled, sought=sought)
+
+    assert arms(None) == mix.DEFAULT
+    assert arms(None, sought=False) == tuple(arm for arm in mix.DEFAULT if arm != "descriptions")
+    assert arms(None, "top_k") == ()
+    assert arms(("margin",), "top_k") == ("margin",)
+    assert arms(None, num_labelled=0) == ()  # scores say nothing: it covers the pool
+
+
+def test_by_description_each_class_has_its_likeliest_first():
+    proba = np.array([[0.1, 0.9, 0.0], [0.2, 0.0, 0.8], [0.0, 0.1, 0.9], [0.9, 0.1, 0.0], [0.3, 0.3, 0.4]])
+    assert mix.by_description(proba, np.array([1, 2]), 9).tolist() == [0, 2, 1, 3, 4]
+    assert mix.by_description(proba, np.array([1, 2]), 2).tolist() == [0, 2]
 
 
 def test_a_name_that_is_no_arm_is_refused():
