@@ -15,6 +15,7 @@ from adde_ray.methods.synthesis.draws import draws_for
 from adde_ray.methods.synthesis.generators import FitData, to_payload
 from adde_ray.methods.synthesis.quality import quality_control
 from adde_ray.methods.synthesis.requests import Request, plan_requests, untargeted_requests
+from adde_ray.stages import light
 from adde_ray.stages.round_state import Analysis
 from adde_ray.stages.run_context import RunContext
 
@@ -55,6 +56,7 @@ def synthesise(analysis: Analysis, policy: Policy, context: RunContext, round_: 
         min_confidence=policy.min_confidence,
         seed=seed,
     )
+    judged = light.dim(judged, features, analysis, context, round_)
     table = frame(
         {
             "sample_id": [sample_id(p) for p in payloads],

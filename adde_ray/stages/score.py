@@ -23,6 +23,7 @@ from adde_ray.methods.query.scoring import Best, Scorer, merge
 from adde_ray.methods.synthesis.quality import quality_scores
 from adde_ray.pool.draw import draw
 from adde_ray.pool.shards import Pool, Shard
+from adde_ray.stages import light
 from adde_ray.stages.round_state import Analysis, Shortlist
 from adde_ray.stages.run_context import RunContext
 
@@ -33,7 +34,8 @@ SIGNALS = ("confidence", "agreement", "nn_ratio")
 def score(
     analysis: Analysis, synthetic: pl.DataFrame, policy: Policy, context: RunContext, round_: RoundDir
 ) -> Shortlist | None:
-    """The shortlist of real samples and all kept synthetic ones; None when the query has been chosen already."""
+    """The shortlist of real samples, all that synthetic ones have found, and those of these that found none near them;
+    None when the query has been chosen already."""
     config, data = context.config, context.data
     if round_.read("query.parquet", "sample_id") is not None:
         return None
@@ -45,12 +47,17 @@ def score(
     out = taken | data.left_out | by_chance
     best = best_of_pool(data.pool, scorer, out, at_most, workers=workers)
     wished = [i for i in wishes_of(round_) if i not in out]
-    best = with_rows(best, data.pool, scorer, set(wished) - set(best.table["sample_id"]))
-    best = merge([best, *drawn], len(best.table) + len(by_chance))
     made = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
+    features = synthetic_rows(made, data)
+    lit = light.look_for(made, features, out, context)
+    best = with_rows(best, data.pool, scorer, {*wished, *lit["sample_id"]} - set(best.table["sample_id"]))
+    best = merge([best, *drawn], len(best.table) + len(by_chance))
     # Q: nothing is more real than what is real.
     real = best.table.with_columns(pl.lit("real").alias("origin"), pl.lit(1.0).alias("Q"))
-    features = synthetic_rows(made, data)
+    lit_first = lit.unique("sample_id", keep="first", maintain_order=True)  # by what is nearest to it
+    real = real.join(lit_first.select("sample_id", "lit_by"), on="sample_id", how="left", maintain_order="left")
+    shown = ~made["sample_id"].is_in(lit["lit_by"].to_list())
+    made, features = made.filter(shown), features[shown.to_numpy()]
     synthetic = _score_synthetic(made, features, scorer, config, round_)
     table = pl.concat([frame(part.to_dict(as_series=False), CANDIDATES) for part in (real, synthetic)])
     shards = np.concatenate([best.table["shard"].to_numpy(), np.full(len(made), -1)])
