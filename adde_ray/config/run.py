@@ -321,6 +321,11 @@ class Generate(Section):
     max_fit_rows: int = Field(default=5000, ge=10, le=1_000_000)
     """The generator learns from the dataset and from pool rows, up to this many in all."""
 
+    @property
+    def searches(self) -> bool:
+        """Whether candidates look for real samples; those made for no gap do not: nobody wants any there."""
+        return self.search and self.target == "gaps"
+
 
 class QualityControl(Section):
     """What a synthetic candidate must pass before it is offered to people."""

@@ -11,11 +11,10 @@ from helpers.small import config, rows, write
 from adde_ray.annotators import ANNOTATORS
 from adde_ray.annotators.simulated import Simulated
 from adde_ray.artifacts.run_dir import RunDir
+from adde_ray.config.kept import resumed
 from adde_ray.loop import prepare, run
-from adde_ray.methods.synthesis import generators
-from adde_ray.stages import light
-from adde_ray.stages.run_context import RunContext
-from adde_ray.stages.spaces import Spaces
+from adde_ray.methods.synthesis import generators, light
+from adde_ray.pool.look_for import look_for
 
 AWAY = 40.0
 """How far what has nothing near it lies from all real samples."""
@@ -141,8 +140,9 @@ def test_a_streamed_pool_is_looked_through_as_one_in_memory(tmp_path):
             data = prepare(own, run_)
             pools.append(data.pool)
             out = set(sorted(pools[0].sample.ids)[:10])
-            context = RunContext(own, data, Spaces(), None, None, None)  # pyright: ignore[reportArgumentType]
-            found.append(light.look_for(made, data.encode(made["vector"]), out, context))
+            reach = light.reach(data.reference.features, seed=0)
+            features = data.encode(made["vector"])
+            found.append(look_for(made["sample_id"], features, data.pool, reach, out, workers=0))
     assert [pool.is_streamed for pool in pools] == [False, True] and len(pools[1].shards) > 1
     both = found[0].join(found[1], on="lit_by", suffix="_streamed")  # what is near is measured on another sample
     assert len(both) >= len(made) / 3 and both["sample_id"].equals(both["sample_id_streamed"])
@@ -156,6 +156,14 @@ def test_a_run_is_the_same_whatever_the_shards_are(tmp_path):
             kept = [(tmp_path / folder / "rounds" / f"00{t}" / name).read_bytes() for folder in ("2", "12")]
             assert kept[0] == kept[1]
     assert pl.concat(queries(tmp_path / "2"))["lit_by"].count()
+
+
+def test_a_run_of_an_earlier_version_goes_on_without_it(tmp_path):
+    given = settings(tmp_path)
+    before = given.model_dump(mode="json")
+    del before["generate"]["search"]
+    assert resumed(given.model_dump(mode="json"), given, where="config.json").generate.search
+    assert not resumed(before, given, where="config.json").generate.search
 
 
 class Stop(Exception):
