@@ -123,7 +123,10 @@ STRATEGIES = {
         "one batch for all labels, spread over what the seed set lacks (after Chameleon: Erfanian et al. 2024)",
         {
             **FIXED,
-            "generate": {"per_round": lambda config: min(config.generate.per_round * _rounds(config), MOST_DRAWN)},
+            "generate": {
+                "per_round": lambda config: min(config.generate.per_round * _rounds(config), MOST_DRAWN),
+                "search": False,
+            },
             "select": {
                 "alpha": 0.0,
                 "beta": 1.0,

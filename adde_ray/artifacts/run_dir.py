@@ -30,7 +30,7 @@ from polars.exceptions import PanicException
 from adde_ray.artifacts import damage, digests
 from adde_ray.artifacts.damage import MANIFEST
 from adde_ray.artifacts.digests import LEDGER, Digest, Ledger, sealed
-from adde_ray.artifacts.schema import CHOSEN_BY
+from adde_ray.artifacts.schema import CHOSEN_BY, LIT_BY
 from adde_ray.config import Config, documents
 from adde_ray.config import kept as kept_config
 from adde_ray.errors import Halted, UserError, first_line
@@ -387,9 +387,8 @@ class RunDir:
             raise Halted("is missing", where=self.dataset_part(missing), remedy=REMEDY)
         kept = [read_kept(self.dataset_part(part)) for part in parts if t is None or part <= t]
         together = pl.concat(kept, how="diagonal")
-        if CHOSEN_BY.name in together.columns:
-            return together
-        return together.with_columns(pl.lit(None, pl.String).alias(CHOSEN_BY.name))  # of an earlier version
+        lacking = {CHOSEN_BY.name, LIT_BY.name} - set(together.columns)  # in a run of an earlier version
+        return together.with_columns(pl.lit(None, pl.String).alias(name) for name in sorted(lacking))
 
     def dataset_part(self, t: int) -> Path:
         """The file of the samples that D_t has and D_(t-1) lacks."""

@@ -94,6 +94,10 @@ SYNTHETIC = pa.schema(
     ]
 )
 
+LIT_BY = pa.field("lit_by", pa.string())
+"""The synthetic sample that a real one is nearest to, was found by, and is asked about instead of; null for others, and
+in a run of an earlier version."""
+
 # rounds/t/candidates.parquet: all that was offered for selection, real and synthetic.
 CANDIDATES = pa.schema(
     [
@@ -102,6 +106,7 @@ CANDIDATES = pa.schema(
         ("suggested", pa.string()),  # class f (real) or the generator (synthetic) proposes
         ("confidence", pa.float32()),  # calibrated p(suggested | x)
         *SCORES,
+        LIT_BY,
     ]
 )
 """`gap_id` of real ones: the gap they fit best, in it or beside it. Which of them lie in it is asked of the query."""
@@ -146,6 +151,7 @@ DATASET = pa.schema(
         ("round", pa.int64()),  # D_t it first appears in; 0 = seed
         *LINEAGE,
         CHOSEN_BY,
+        LIT_BY,
         ("U", pa.float32()),  # scores at the moment of selection; null for seed rows
         ("Div", pa.float32()),
         ("Q", pa.float32()),

@@ -33,6 +33,10 @@ def parse(tree: dict, *, where: object) -> Config:
     section = SECTIONS[source] if isinstance(source, str) and source in SECTIONS else None
     if isinstance(data, dict) and section is not None and "describe" in section.model_fields:
         data.setdefault("describe", "none")
+    if isinstance(generate := tree.get("generate"), dict):
+        generate.setdefault("search", False)
+    if isinstance(select := tree.get("select"), dict):
+        select.setdefault("mix", ())
     while True:
         try:
             return Config.model_validate(tree, context=KEPT)

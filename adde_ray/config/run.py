@@ -300,6 +300,9 @@ class Generate(Section):
     """auto (cvae for images and vectors, none for texts), cvae, or none = real candidates only."""
     target: Literal["gaps", "dataset"] = "gaps"
     """What is aimed at: the open gaps; or nothing in particular, each class as often as D_t has it."""
+    search: bool = True
+    """What is made for a gap looks for real samples first: the pool's nearest is offered in its place, and people see a
+    synthetic one only where the pool has nothing near, and where they rejected nothing nearer."""
     per_round: int = Field(default=32, ge=1, le=MOST_DRAWN)
     """Candidates drawn each round, spread over the open gaps by severity, or over the classes by their share."""
     max_share: float = Field(default=0.3, ge=0, le=1)
@@ -317,6 +320,11 @@ class Generate(Section):
     """Latent dimensions of the generator."""
     max_fit_rows: int = Field(default=5000, ge=10, le=1_000_000)
     """The generator learns from the dataset and from pool rows, up to this many in all."""
+
+    @property
+    def searches(self) -> bool:
+        """Whether candidates look for real samples; those made for no gap do not: nobody wants any there."""
+        return self.search and self.target == "gaps"
 
 
 class QualityControl(Section):

@@ -155,6 +155,7 @@ def _use(facts: Facts) -> str:
         "generator",
         "parents",
         "chosen_by",
+        "lit_by",
         "U",
         "Div",
         "Q",

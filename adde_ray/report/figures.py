@@ -9,7 +9,7 @@ import textwrap
 
 from adde_ray.artifacts.schema import CHOSEN_BY
 from adde_ray.methods.space.diversity import IN_M_DIV
-from adde_ray.report.read import Round, RunRecord, outcomes
+from adde_ray.report.read import Round, RunRecord, lent, outcomes
 from adde_ray.web.chart_style import (
     BLUE,
     GREEN,
@@ -279,10 +279,10 @@ def fate_of_synthetics(record: RunRecord, labels: dict[str, str]) -> dict | None
     if all(r.synthetic is None or r.synthetic.is_empty() for r in record.rounds):
         return None
     asked = {i: o["state"] for r in record.rounds for i, o in outcomes(r, labels).items()}
-    rounds, counts = [r.t for r in record.rounds], {}
+    rounds, counts, gave = [r.t for r in record.rounds], {}, lent(record)
     for column, r in enumerate(record.rounds):
         for row in [] if r.synthetic is None else r.synthetic.iter_rows(named=True):
-            counts.setdefault(fate(row, asked), [0] * len(rounds))[column] += 1
+            counts.setdefault(fate(row, asked, gave), [0] * len(rounds))[column] += 1
     data = [bar(rounds, counts[name], name, colour, "%{y} " + name) for name, colour in FATES.items() if name in counts]
     return stacked(data, rounds, "candidates")
 
@@ -291,14 +291,15 @@ FATES = {
     "confirmed by people": GREEN,
     "rejected by people": RED,
     "waiting for people": PURPLE,
+    "a real one was asked about instead": ORANGE,
     "passed, not asked about": SKY,
     "rejected by quality control": GREY,
 }
 """What becomes of a synthetic candidate, and its colour."""
 
 
-def fate(row: dict, asked: dict[str, str]) -> str:
-    """One of `FATES` for a row of synthetic.parquet; `asked`: sample_id -> state."""
+def fate(row: dict, asked: dict[str, str], gave: set[str]) -> str:
+    """One of `FATES` for a row of synthetic.parquet; `asked`: sample_id -> state, `gave`: see `lent`."""
     state = asked.get(row["sample_id"])
     if state in ("accepted", "corrected"):
         return "confirmed by people"
@@ -306,6 +307,8 @@ def fate(row: dict, asked: dict[str, str]) -> str:
         return "waiting for people"
     if state is not None:
         return "rejected by people"
+    if row["sample_id"] in gave:
+        return "a real one was asked about instead"
     return "rejected by quality control" if row["status"] == "rejected" else "passed, not asked about"
 
 

@@ -10,7 +10,7 @@ from adde_ray.artifacts.schema import CHOSEN_BY
 from adde_ray.artifacts.wishes import FOUND
 from adde_ray.labels import SEPARATOR, in_words
 from adde_ray.report.figures import FATES, fate
-from adde_ray.report.read import Round, RunRecord, final_labels, gap_names, outcomes
+from adde_ray.report.read import Round, RunRecord, final_labels, gap_names, lent, outcomes
 
 MAX_TILES = 200  # in each gallery
 
@@ -67,12 +67,13 @@ def generated(record: RunRecord) -> list[dict]:
     """Per round: `t`, `groups` of tiles by fate, `total` made, a `note` of counts and the `reasons` for rejects."""
     labels, gaps = final_labels(record), gap_names(record)
     asked: dict[str, dict] = {}
+    gave = lent(record)
     for r in record.rounds:
         asked |= outcomes(r, labels)
     made = [(r.t, r.synthetic) for r in record.rounds if r.synthetic is not None and len(r.synthetic)]
     sections = []
     for (t, table), share in zip(made, _shares([len(table) for _, table in made], MAX_TILES), strict=True):
-        sections.append(_made(t, table, share, asked, gaps))
+        sections.append(_made(t, table, share, asked, gave, gaps))
         for group in sections[-1]["groups"]:
             _spell(group["tiles"], record)
     return sections
@@ -85,11 +86,13 @@ def tile_ids(sections: list[dict]) -> list[str]:
     return [t["id"] for t in tiles]
 
 
-def _made(t: int, synthetic: pl.DataFrame, share: int, asked: dict[str, dict], gaps: dict[str, str]) -> dict:
+def _made(
+    t: int, synthetic: pl.DataFrame, share: int, asked: dict[str, dict], gave: set[str], gaps: dict[str, str]
+) -> dict:
     states = {i: o["state"] for i, o in asked.items()}
     by_fate: dict[str, list[dict]] = {name: [] for name in FATES}
     for row in synthetic.iter_rows(named=True):
-        by_fate[fate(row, states)].append(row)
+        by_fate[fate(row, states, gave)].append(row)
     groups = []
     for name, limit in zip(by_fate, _shares([len(rows) for rows in by_fate.values()], share), strict=True):
         if rows := by_fate[name]:

@@ -181,6 +181,12 @@ def outcomes(r: Round, labels: dict[str, str]) -> dict[str, dict]:
     return {i: _outcome(acts.get(i, []), labels.get(i)) for i in ([] if r.query is None else r.query["sample_id"])}
 
 
+def lent(record: RunRecord) -> set[str]:
+    """Synthetic samples that found a real one which was asked about in their place."""
+    queries = [r.query["lit_by"] for r in record.rounds if r.query is not None and "lit_by" in r.query.columns]
+    return {i for lit_by in queries for i in lit_by.drop_nulls()}
+
+
 def _outcome(acts: list[dict], label: str | None) -> dict:
     if not acts:
         return {"state": "waiting", "label": None, "comments": []}

@@ -8,9 +8,10 @@ import polars as pl
 from adde_ray.artifacts.run_dir import RoundDir, derive_rng, derive_seed
 from adde_ray.artifacts.schema import SYNTHETIC, frame, payload_series, sample_id, with_payload
 from adde_ray.config import Config
-from adde_ray.dataset import Data
+from adde_ray.dataset import Data, synthetic_rows
 from adde_ray.methods.encoders import decode_images
 from adde_ray.methods.policy.adaptation import Policy
+from adde_ray.methods.synthesis import light
 from adde_ray.methods.synthesis.draws import draws_for
 from adde_ray.methods.synthesis.generators import FitData, to_payload
 from adde_ray.methods.synthesis.quality import quality_control
@@ -55,6 +56,10 @@ def synthesise(analysis: Analysis, policy: Policy, context: RunContext, round_: 
         min_confidence=policy.min_confidence,
         seed=seed,
     )
+    if config.generate.searches:
+        asked, rejected = _asked(analysis, data, round_)
+        reach = light.reach(data.reference.features, seed=config.run.seed)
+        judged = light.dim(judged, features, asked=asked, rejected=rejected, reach=reach)
     table = frame(
         {
             "sample_id": [sample_id(p) for p in payloads],
@@ -105,3 +110,15 @@ def fit_data(analysis: Analysis, data: Data, config: Config, round_: RoundDir) -
         multi=data.meta.multi,
     )
     return learned_from, ids
+
+
+def _asked(analysis: Analysis, data: Data, round_: RoundDir) -> tuple[np.ndarray, np.ndarray]:
+    """Features (n, d) of all that people were asked about, real and synthetic, and (n,) bool: what they rejected."""
+    ids, features = [*analysis.dataset.asked_ids], [analysis.dataset.asked_features]
+    for t in range(round_.t):
+        made = round_.run.round(t).read("synthetic.parquet")
+        if made is not None and len(made := made.filter(pl.col("sample_id").is_in(list(analysis.asked)))):
+            ids += made["sample_id"].to_list()
+            features.append(synthetic_rows(made, data))
+    known = set(analysis.dataset.table["sample_id"].to_list())
+    return np.concatenate(features), np.array([i not in known for i in ids], dtype=bool)

@@ -79,7 +79,8 @@ def _by_score(
     if settings.selector not in selectors.FROM_ALL:  # what was drawn for others is none of its own
         real = np.flatnonzero(~is_synthetic)
         best = real[np.argsort(-offered.score[real], kind="stable")[: max(settings.shortlist, settings.batch)]]
-        rows = np.union1d(best, np.flatnonzero(is_synthetic))
+        found = is_synthetic | shortlist.table["lit_by"].is_not_null().to_numpy()
+        rows = np.union1d(best, np.flatnonzero(found))
     own, local = offered.take(rows), analysis.local_scale
     alike = selectors.scores_nothing(settings.selector, len(analysis.dataset.table))
     chosen = selectors.select(

@@ -21,8 +21,10 @@ from adde_ray.methods.policy.adaptation import Policy
 from adde_ray.methods.query import mix, random_part, selectors, terms
 from adde_ray.methods.query.closeness import ToClasses
 from adde_ray.methods.query.scoring import Best, Scorer, merge, merge_all
+from adde_ray.methods.synthesis import light
 from adde_ray.methods.synthesis.quality import quality_scores
 from adde_ray.pool.draw import draw
+from adde_ray.pool.look_for import LIT, look_for
 from adde_ray.pool.nearest import nearest
 from adde_ray.pool.shards import Pool, Shard
 from adde_ray.stages.batch import arms_of
@@ -36,7 +38,8 @@ SIGNALS = ("confidence", "agreement", "nn_ratio")
 def score(
     analysis: Analysis, synthetic: pl.DataFrame, policy: Policy, context: RunContext, round_: RoundDir
 ) -> Shortlist | None:
-    """The shortlist of real samples and all kept synthetic ones; None when the query has been chosen already."""
+    """The shortlist: the best real samples, those that synthetic ones have found, and the synthetic ones that found
+    none near them. None when the query has been chosen already."""
     config, data, seed, t = context.config, context.data, context.config.run.seed, round_.t
     if round_.read("query.parquet", "sample_id") is not None:
         return None
@@ -50,12 +53,17 @@ def score(
     best = best_of_pool(data.pool, scorer, out, at_most, workers=workers)
     best = merge_all([best, *_for_others(best, scorer, out, analysis, context, derive_seed(seed, t, "mix"))])
     wished = [i for i in wishes_of(round_) if i not in out]
-    best = with_rows(best, data.pool, scorer, set(wished) - set(best.table["sample_id"]))
-    best = merge_all([best, *drawn])
     made = synthetic.filter((pl.col("status") == "kept") & ~pl.col("sample_id").is_in(list(analysis.asked)))
+    features = synthetic_rows(made, data)
+    lit = _lit(made["sample_id"], features, out, context)
+    best = with_rows(best, data.pool, scorer, {*wished, *lit["sample_id"]} - set(best.table["sample_id"]))
+    best = merge_all([best, *drawn])
     # Q: nothing is more real than what is real.
     real = best.table.with_columns(pl.lit("real").alias("origin"), pl.lit(1.0).alias("Q"))
-    features = synthetic_rows(made, data)
+    found = lit.unique("sample_id", keep="first", maintain_order=True)  # of several that have found it, the nearest
+    real = real.join(found.select("sample_id", "lit_by"), on="sample_id", how="left", maintain_order="left")
+    shown = ~made["sample_id"].is_in(lit["lit_by"].to_list())
+    made, features = made.filter(shown), features[shown.to_numpy()]
     synthetic = _score_synthetic(made, features, scorer, config, round_)
     table = pl.concat([frame(part.to_dict(as_series=False), CANDIDATES) for part in (real, synthetic)])
     shards = np.concatenate([best.table["shard"].to_numpy(), np.full(len(made), -1)])
@@ -105,6 +113,15 @@ def _best_of_shard(task: tuple[Shard, float], scorer: Scorer, taken: set[str], a
     shard, floor = task
     block = shard.read()
     return scorer.best(block.ids, block.features, block.subgroups, taken, at_most, floor)
+
+
+def _lit(made: pl.Series, features: np.ndarray, out: set[str], context: RunContext) -> pl.DataFrame:
+    """LIT of the synthetic samples: the pool's rows that are offered in their place."""
+    config, data = context.config, context.data
+    if not len(made) or not config.generate.searches:
+        return pl.DataFrame(schema=LIT)
+    reach = light.reach(data.reference.features, seed=config.run.seed)
+    return look_for(made, features, data.pool, reach, out, workers=config.stream.workers)
 
 
 COLD_ROWS = 10_000

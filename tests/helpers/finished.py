@@ -12,7 +12,7 @@ from adde_ray.artifacts.run_dir import RunDir, read_table
 from adde_ray.loop import run
 
 SYNTHETIC = {  # many synthetic samples, of whatever quality: what is tested is what becomes of them
-    "generate": {"generator": "cvae", "steps": 20, "per_round": 16, "max_share": 0.4},
+    "generate": {"generator": "cvae", "steps": 20, "per_round": 16, "max_share": 0.4, "search": False},
     "quality_control": {"min_confidence": 0, "min_agreement": 0, "near_copy": 0},
     "gaps": {"tolerance": 1.0},
     "select": {"batch": 5, "selector": "random"},

@@ -11,7 +11,7 @@ import pytest
 from adde_ray.artifacts.features import write_features
 from adde_ray.artifacts.run_dir import write_table
 from adde_ray.methods.query.closeness import ToVector
-from adde_ray.pool.nearest import nearest
+from adde_ray.pool.nearest import nearest, nearest_to_each
 from adde_ray.pool.shards import FileShard
 
 ROWS, DIMS = 500, 6
@@ -22,6 +22,7 @@ SEEK = ToVector(FEATURES[0].astype(np.float32))
 
 
 def shards(folder: Path, num: int) -> list[FileShard]:
+    folder.mkdir(exist_ok=True)
     found = []
     for part, rows in enumerate(np.array_split(np.arange(ROWS), num)):
         rows = sorted(rows.tolist(), key=IDS.__getitem__)
@@ -65,3 +66,29 @@ def test_what_is_not_looked_for_is_not_found(tmp_path):
 def test_some_rows_alone_can_be_looked_through(tmp_path):
     found = nearest(shards(tmp_path, 3), SEEK, 12, only=lambda batch: (batch.subgroups["side"] == "left").to_numpy())
     assert found.table["sample_id"].to_list() == expected(lambda row: row % 2)[:12]
+
+
+PLACES = np.random.default_rng(1).normal(size=(7, DIMS)).astype(np.float32)
+
+
+@pytest.mark.parametrize("num", [1, 3, 40])
+def test_each_place_has_its_nearest_row_whatever_the_shards_are(tmp_path, num):
+    places = np.concatenate([PLACES, FEATURES[:1].astype(np.float32)])
+    away = np.linalg.norm(places[:, None].astype(np.float64) - FEATURES.astype(np.float64), axis=2)
+    gone = {IDS[away[0].argmin()]}
+    away[0, away[0].argmin()] = np.inf
+    first = [min(range(ROWS), key=lambda row: (away[place, row], IDS[row])) for place in range(len(places))]
+    found = nearest_to_each(shards(tmp_path, num), places, without=gone)
+    assert found["sample_id"].to_list() == [IDS[row] for row in first]
+    np.testing.assert_allclose(found["distance"], away[range(len(places)), first], atol=1e-6)
+
+
+def test_distances_are_the_same_bits_whatever_the_shards_are(tmp_path):
+    found = [nearest_to_each(shards(tmp_path / str(num), num), PLACES) for num in (1, 40)]
+    assert found[0].equals(found[1])
+
+
+def test_where_no_row_is_left_a_place_has_none(tmp_path):
+    for parts, without in ((shards(tmp_path, 3), IDS), ([], [])):
+        found = nearest_to_each(parts, PLACES, without=without)
+        assert found["sample_id"].null_count() == 7 and found["distance"].is_infinite().all()

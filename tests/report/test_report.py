@@ -538,6 +538,20 @@ def test_generated_shows_every_fate_with_its_reason(tmp_path):
     assert sections[0]["reasons"] == [("near copy", 2)]
 
 
+def test_what_found_a_real_sample_that_was_asked_about_says_so(tmp_path):
+    run = fake_run(tmp_path / "run", Fake())
+    names = [g["name"] for s in gallery.generated(read_run_record(run)) for g in s["groups"]]
+    instead = "a real one was asked about instead"
+    first = run.round(0)
+    kept, asked = first.read("synthetic.parquet").filter(status="kept"), first.read("query.parquet")
+    finder = kept.filter(~pl.col("sample_id").is_in(asked["sample_id"].to_list()))["sample_id"][0]
+    write_table(first.root / "query.parquet", asked.with_columns(lit_by=pl.lit(finder)))
+    record = read_run_record(run)
+    groups = {g["name"]: g["tiles"] for g in gallery.generated(record)[0]["groups"]}
+    assert instead not in names and [tile["id"] for tile in groups[instead]] == [finder]
+    assert {t["name"] for t in figures.fate_of_synthetics(record, {})["data"]} >= {instead}
+
+
 @pytest.mark.parametrize(
     ("reason", "said"),
     [

@@ -8,7 +8,7 @@ from adde_ray.loop import run
 from adde_ray.methods.query import mix
 from adde_ray.report import write_report
 
-ARMS = {"batch_greedy", *mix.DEFAULT}
+ARMS = {"batch_greedy", *mix.DEFAULT} - {mix.DESCRIPTIONS}
 
 
 @pytest.fixture(scope="module")

@@ -121,7 +121,7 @@ def trust(policy: Policy, seen: Evidence, config: Adapt) -> tuple[Policy, str | 
         return policy, None
     told = f"{seen.num_confirmed} of {seen.num_asked} synthetic samples were confirmed"
     if not seen.num_asked:
-        told = f"none of {seen.num_synthesised} synthetic candidates was worth asking about"
+        told = f"none of {seen.num_synthesised} synthetic candidates was asked about"
     factor = 1.0 if not seen.num_asked else 2.0 if 2 * seen.num_confirmed >= seen.num_asked else 0.5
     share = round(min(policy.synthetic_share * factor, seen.max_share), 6)
     if seen.num_confirmed:

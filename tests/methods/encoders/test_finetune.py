@@ -234,7 +234,7 @@ def test_synthetic_samples_are_seen_by_each_rounds_encoder_and_kept_with_frozen_
         {"name": "convnet"},
         "image",
         train={"mode": "full", "tune_steps": 5, "tune_batch": 8, "backbone_lr": 0},
-        generate={"generator": "cvae", "steps": 10, "per_round": 90, "max_share": 0.5},
+        generate={"generator": "cvae", "steps": 10, "per_round": 90, "max_share": 0.5, "search": False},
         quality_control={"min_confidence": 0, "min_agreement": 0, "near_copy": 0},
         review={"reject_unrealistic": False},
         gaps={"tolerance": 1.0},
