@@ -60,6 +60,11 @@ def _members(config: Config) -> int:
     return config.train.ensemble if config.train.ensemble > 1 else 8
 
 
+def _generator(config: Config) -> str:
+    """The run's own, or the one that fits its data: what makes such a strategy is that it synthesises."""
+    return "auto" if config.generate.generator == "none" else config.generate.generator
+
+
 def _without(*terms: str) -> Callable[[Config], dict[str, float]]:
     """The run's Div without these terms."""
     return lambda config: {term: share for term, share in config.select.diversity.items() if term not in terms}
@@ -85,7 +90,7 @@ def _by_uncertainty(about: str, name: str, selector: str = "top_k") -> Strategy:
     return Strategy(about, {**NO_SYNTHESIS, **FIXED, "select": select, "train": members})
 
 
-def _without_part(about: str, settings: Settings) -> Strategy:
+def _own_way(about: str, settings: Settings) -> Strategy:
     return Strategy(about, settings, baseline=False)
 
 
@@ -112,7 +117,7 @@ STRATEGIES = {
         "f feeds itself: it labels what it is sure of, real and synthesised at large, and learns from that",
         {
             **FIXED,
-            "generate": {"target": "dataset"},
+            "generate": {"generator": _generator, "target": "dataset"},
             "quality_control": {"min_confidence": 0.0, "models": (), "min_agreement": 0.0, "near_copy": 0.0},
             "select": {"selector": "most_confident", "mix": ()},
             "review": {"annotator": "model"},
@@ -124,6 +129,7 @@ STRATEGIES = {
         {
             **FIXED,
             "generate": {
+                "generator": _generator,
                 "per_round": lambda config: min(config.generate.per_round * _rounds(config), MOST_DRAWN),
                 "search": False,
             },
@@ -136,18 +142,22 @@ STRATEGIES = {
             },
         },
     ),
+    # ADDE with a part that is off by default.
+    "gaps": _own_way("ADDE that targets gaps", {"select": {"diversity": {"novelty": 0.5, "gaps": 0.5}}}),
+    "synthesis": _own_way("ADDE that synthesises for its gaps", {"generate": {"generator": _generator}}),
+    "reweigh": _own_way("ADDE whose weights adapt", {"adapt": {"rules": ("broaden", "tighten", "trust", "reweigh")}}),
     # ADDE without one of its parts.
-    "no_gaps": _without_part(
+    "no_gaps": _own_way(
         "ADDE that targets no gap: synthesis at large",
         {"select": {"diversity": _without("gaps")}, "generate": {"target": "dataset"}},
     ),
-    "no_selection": _without_part(
+    "no_selection": _own_way(
         "ADDE that draws its query from the candidates", {"select": {"selector": "random", "mix": ()}}
     ),
-    "no_mix": _without_part("ADDE whose score alone chooses", {"select": {"mix": ()}}),
-    "no_synthesis": _without_part("ADDE with real samples only", NO_SYNTHESIS),
-    "no_adaptation": _without_part("ADDE with the weights it started with", FIXED),
-    "no_balance": _without_part(
+    "no_mix": _own_way("ADDE whose score alone chooses", {"select": {"mix": ()}}),
+    "no_synthesis": _own_way("ADDE with real samples only", NO_SYNTHESIS),
+    "no_adaptation": _own_way("ADDE with the weights it started with", FIXED),
+    "no_balance": _own_way(
         "ADDE for which no class is rarer", {"select": {"rarity": 0.0, "diversity": _without("balance")}}
     ),
 }

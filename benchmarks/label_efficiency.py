@@ -34,8 +34,8 @@ NOVELTY = {"alpha": 0.0, "beta": 1.0, "gamma": 0.0, "diversity": {"novelty": 1.0
 STRATEGIES = {
     "random": strategy("random"),
     "ADDE": strategy("adde"),
-    "ADDE, no synthesis": strategy("no_synthesis"),
-    "ADDE, no adaptation": strategy("no_adaptation"),
+    "ADDE, its score alone": strategy("no_mix"),
+    "ADDE that synthesises": strategy("synthesis"),
     "margin, top k": strategy("margin"),
     "entropy, top k": strategy("entropy"),
     "novelty, greedy": Strategy("what is new, one at a time", {**NO_SYNTHESIS, **FIXED, "select": PLAIN | NOVELTY}),

@@ -25,6 +25,9 @@ from adde_ray.sources.rows import draw
 
 CONFIGS = Path(__file__).parents[1] / "jobs" / "configs"
 
+GIVEN = "-given"
+"""Ends the name of a dataset that is cut alike, of which features are given and not images."""
+
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -41,7 +44,7 @@ def build(name: str, seed: int, out: Path) -> Path:
         folder = data_dir()
         assert folder is not None, "ADDE_DATA_DIR is not set"
         out.mkdir(parents=True, exist_ok=True)
-        table = PROTOCOLS[name](folder, derive_rng(seed, "protocol", name))
+        table = PROTOCOLS[name](folder, derive_rng(seed, "protocol", name.removesuffix(GIVEN)))
         table.write_parquet(part := path.with_suffix(".tmp"))
         part.replace(path)
     return path
@@ -152,10 +155,31 @@ def _seeded(rows: pl.DataFrame, wanted: dict[str, int], rng: np.random.Generator
     return rows.with_columns(pl.Series("split", split.tolist(), dtype=pl.String))
 
 
+def ham10000_given(folder: Path, rng: np.random.Generator) -> pl.DataFrame:
+    """The same with `ham10000_dinov2s.npz` for images: class token and mean of patches of a DINOv2-small."""
+    kept = np.load(folder / "ham10000_dinov2s.npz")
+    images = pl.read_parquet(folder / "ham10000_64.parquet", columns=["image_id", "image", "dx"])
+    images = images.filter(pl.col("dx").is_not_null()).select("image_id", "image")
+    vectors = pl.DataFrame({"image_id": kept["image_id"], "vector": list(kept["z"].astype(np.float32))})
+    of_image = images.join(vectors, on="image_id").unique("image", keep="first").select("image", "vector")
+    return ham10000(folder, rng).join(of_image, on="image", maintain_order="left").drop("image")
+
+
+def cifar10_lt_given(folder: Path, rng: np.random.Generator) -> pl.DataFrame:
+    """The same with `cifar10_dinov2s.npy` for images: the class token of a DINOv2-small."""
+    images = pl.read_parquet(folder / "cifar10_32.parquet", columns=["split", "index", "image"]).sort("split", "index")
+    z = np.load(folder / "cifar10_dinov2s.npy").astype(np.float32)
+    vectors = images.select("image").with_row_index("row").unique("image", keep="first")
+    table = cifar10_lt(folder, rng).join(vectors, on="image", maintain_order="left")
+    return table.with_columns(pl.Series("vector", list(z[table["row"].to_numpy()]))).drop("image", "row")
+
+
 PROTOCOLS: dict[str, Callable[[Path, np.random.Generator], pl.DataFrame]] = {
     "ham10000": ham10000,
+    "ham10000-given": ham10000_given,
     "harvey": harvey,
     "cifar10-lt": cifar10_lt,
+    "cifar10-lt-given": cifar10_lt_given,
     "clinc150": clinc150,
 }
 

@@ -296,8 +296,8 @@ class Measure(Section):
 class Generate(Section):
     """Synthetic candidates."""
 
-    generator: Name = "auto"
-    """auto (cvae for images and vectors, none for texts), cvae, or none = real candidates only."""
+    generator: Name = "none"
+    """none = real candidates only; cvae, or auto: cvae for images and vectors, none for texts."""
     target: Literal["gaps", "dataset"] = "gaps"
     """What is aimed at: the open gaps; or nothing in particular, each class as often as D_t has it."""
     search: bool = True
@@ -357,7 +357,7 @@ class Select(Section):
     """Raise U to the power at which its median over the pool is 1/2: where all look uncertain, few still are."""
     rarity: float = Field(default=0.6, ge=0, le=4)
     """Multiply U by how rare f expects the sample's class to be among the labelled, to this power; 0 = do not."""
-    diversity: dict[Name, Share] = Field(default={"novelty": 0.5, "gaps": 0.5}, max_length=100)
+    diversity: dict[Name, Share] = Field(default={"novelty": 1.0}, max_length=100)
     """Div: shares of novelty, gap membership and class balance, as in {novelty = 0.5, gaps = 0.3, balance = 0.2}."""
     selector: Name = "batch_greedy"
     """batch_greedy, top_k, random, k_center (CoreSet), badge, ranked_batch, typiclust, prob_cover, cluster_margin,
@@ -408,7 +408,7 @@ class Review(Section):
 class Adapt(Section):
     """How the run reacts to what it sees. Every change is recorded with its reason."""
 
-    rules: tuple[Name, ...] = Field(default=("broaden", "tighten", "trust", "reweigh"), max_length=100)
+    rules: tuple[Name, ...] = Field(default=("broaden", "tighten", "trust"), max_length=100)
     """Which adaptation rules apply, in this order; empty = nothing adapts."""
     window: int = Field(default=3, ge=1, le=100_000)
     """Rounds over which a plateau or a fall is judged."""
