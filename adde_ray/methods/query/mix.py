@@ -21,7 +21,7 @@ from adde_ray.methods.query.selectors.clusters import typiclust
 from adde_ray.methods.query.selectors.herding import prob_cover, uncertainty_herding
 from adde_ray.methods.query.selectors.spread import badge, k_center
 
-ROWS = 3_000
+ROWS = 1_000
 """Candidates drawn from the pool by chance, beside the best by score: what the other arms choose from."""
 
 MEMORY = 0.8
