@@ -77,6 +77,7 @@ def named_schema() -> dict:
         section, name = key.split(".")
         kind = schema["properties"][section]["$ref"].rpartition("/")[2]
         field = schema["$defs"][kind]["properties"][name]
+        [field] = [part for part in field.get("anyOf", [field]) if part.get("type") != "null"]
         (field.get("items") or field.get("propertyNames") or field)["enum"] = names
     return schema
 

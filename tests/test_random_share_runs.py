@@ -18,7 +18,7 @@ from adde_ray.report import write_report
 from adde_ray.report.summary import summarise
 from adde_ray.stages.train import out_of_fold
 
-SHARE = {"select": {"batch": 5, "random_share": 0.4}, "stop": {"labels": 20}}
+SHARE = {"select": {"batch": 5, "random_share": 0.4, "mix": []}, "stop": {"labels": 20}}
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from adde_ray.verify import verify
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
-    return config(write(tmp_path_factory.mktemp("data") / "data.parquet", rows()))
+    return config(write(tmp_path_factory.mktemp("data") / "data.parquet", rows()), select={"mix": []})
 
 
 @pytest.fixture(scope="module")

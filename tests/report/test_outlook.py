@@ -203,7 +203,7 @@ def test_the_command_prints_it(pictures, tmp_path):
 
 
 def test_photographs_read_small_are_warned_of_with_an_encoder_by_name(tmp_path):
-    told = warned(of_images(photographs(tmp_path, 200)))
+    told = warned(of_images(photographs(tmp_path, 200), generate={"generator": "auto"}))
     assert "sees 32 x 32 pixels of images of about 200" in told and "dinov2-small" in told
     assert 'generate.generator = "none"' in told
     quiet = of_images(tmp_path, generate={"generator": "none"}, data={"size": 128})
