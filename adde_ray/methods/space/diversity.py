@@ -1,4 +1,4 @@
-"""How diverse the dataset is, against what is out there and against the user's targets: the metrics M_div.
+"""How diverse the dataset is, against what is out there and against the user's targets: M_div and its terms.
 
 A `Space`, the reference rows (all real samples) and the dataset D_t -> a dict of finite floats.
 """
@@ -11,6 +11,7 @@ from collections import Counter
 import numpy as np
 import polars as pl
 
+from adde_ray.artifacts.m_div import mean_of
 from adde_ray.artifacts.schema import Population
 from adde_ray.config import Diversity
 from adde_ray.errors import UserError
@@ -19,17 +20,6 @@ from adde_ray.methods.space.clustering import Space, neighbours
 
 MAX_VENDI_ROWS = 2_000
 """The reference's Vendi score is taken from at most this many of its rows."""
-
-IN_M_DIV = (
-    "coverage",
-    "coverage_entropy",
-    "cluster_entropy",
-    "hull_volume",
-    "vendi_share",
-    "class_representation",
-    "subgroup_representation",
-)
-"""`m_div` is the mean of those that are there. All lie in [0, 1] and rise as the dataset becomes more diverse."""
 
 
 def measure(
@@ -55,7 +45,7 @@ def measure(
     class_representation, subgroup_representation  [0, 1]  1 - total variation distance to the target shares
     min_inter_cluster, max_intra_cluster  >= 0  smallest distance between two clusters' centroids, largest distance
                                 of a row to its cluster's centroid, in the reduced space
-    m_div               [0, 1]  mean of `IN_M_DIV`
+    m_div               [0, 1]  mean of those in `artifacts.m_div.IN_M_DIV`; the others are measured beside it
 
     `subgroup_representation` is absent when there are no subgroups. Raises UserError on a bad target.
     """
@@ -84,7 +74,9 @@ def measure(
         by_column.append(_representation(counts, np.array(list(target.values()))))
     if by_column:
         metrics["subgroup_representation"] = float(np.mean(by_column))
-    metrics["m_div"] = float(np.mean([metrics[name] for name in IN_M_DIV if name in metrics]))
+    m_div = mean_of(metrics)
+    assert m_div is not None
+    metrics["m_div"] = m_div
     assert all(np.isfinite(value) for value in metrics.values()), metrics
     return metrics
 
