@@ -17,6 +17,7 @@ from adde_ray.config import Diversity
 from adde_ray.errors import UserError
 from adde_ray.labels import holds
 from adde_ray.methods.space.clustering import Space, neighbours
+from adde_ray.methods.space.volume import MAX_ROWS, alpha_for, alpha_volume, hull_volume, thinned
 
 MAX_VENDI_ROWS = 2_000
 """The reference's Vendi score is taken from at most this many of its rows."""
@@ -39,7 +40,7 @@ def measure(
     coverage            [0, 1]  share of reference rows with a dataset row among their 5 nearest neighbours' radius
     coverage_entropy    [0, 1]  entropy of the dataset over the k-means cells, 1 = spread evenly
     cluster_entropy     [0, 1]  entropy of the dataset over the HDBSCAN clusters (soft membership)
-    hull_volume         [0, 1]  volume of the convex hull over that of the reference
+    hull_volume         [0, 1]  volume of the convex hull, or of the alpha shape, over that of the reference
     vendi               [0, m]  effective number of different samples
     vendi_share         [0, 1]  vendi over that of the reference
     class_representation, subgroup_representation  [0, 1]  1 - total variation distance to the target shares
@@ -54,7 +55,7 @@ def measure(
     )  # rows come sorted by a content hash: every k-th is a fair sample
     vendi, vendi_reference = (vendi_score(z, center=space.mean) for z in (z_dataset, z_reference[::step]))
     inter, intra = _cluster_distances(dataset.points, space.cluster_of(dataset.points))
-    hull, hull_reference = (_hull_volume(p[:, : config.hull_dims]) for p in (dataset.points, space.points))
+    hull, hull_reference = _volumes(dataset.points, space.points, config)
     held = holds(dataset.labels, len(classes)).sum(axis=0)
     metrics = {
         "coverage": coverage(space, dataset.points),
@@ -206,17 +207,12 @@ def _cluster_entropy(space: Space, points: np.ndarray) -> float:
     return _share_of_entropy(space.membership[space.nearest(points)[0]].sum(axis=0, dtype=float), space.num_clusters)
 
 
-def _hull_volume(points: np.ndarray) -> float:
-    from scipy.spatial import ConvexHull, QhullError
-
-    if len(points) <= points.shape[1]:
-        return 0.0
-    if points.shape[1] == 1:
-        return float(np.ptp(points))
-    try:
-        return float(ConvexHull(points.astype(np.float64)).volume)
-    except QhullError:  # flat
-        return 0.0
+def _volumes(points: np.ndarray, reference: np.ndarray, config: Diversity) -> tuple[float, float]:
+    points, reference = points[:, : config.hull_dims], reference[:, : config.hull_dims]
+    if config.hull == "convex":
+        return hull_volume(points), hull_volume(reference)
+    alpha = alpha_for(reference)
+    return alpha_volume(thinned(points, MAX_ROWS), alpha), alpha_volume(thinned(reference, MAX_ROWS), alpha)
 
 
 def _cluster_distances(points: np.ndarray, clusters: np.ndarray) -> tuple[float, float]:

@@ -108,11 +108,13 @@ def test_the_order_of_rows_does_not_matter():
     ids=["one", "equal", "zero", "two", "flat", "wide", "line", "duplicates", "noise"],
 )
 @pytest.mark.parametrize("m", [0, 1, 2, None])
-def test_degenerate_data(z, m):
+@pytest.mark.parametrize("hull", ["convex", "alpha"])
+def test_degenerate_data(z, m, hull):
     space = fit_space(z, Clustering(), seed=0)
     truth = np.zeros(len(z), dtype=int)
     rows = np.arange(len(z))[:m]
-    metrics = measured(z, truth, space, rows, site=[None] * len(z), sex=["f"] + [None] * (len(z) - 1))
+    config = Diversity(hull=hull)
+    metrics = measured(z, truth, space, rows, config, site=[None] * len(z), sex=["f"] + [None] * (len(z) - 1))
     check(metrics, len(rows))
     assert {*IN_M_DIV, *BESIDE, *RAW, "m_div"} == set(metrics)
     if m == 0:
