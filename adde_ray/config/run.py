@@ -239,8 +239,10 @@ class Train(Section):
 class Clustering(Section):
     """Clusters of embeddings, on which gaps and diversity stand."""
 
+    reduction: Literal["pca", "umap"] = "pca"
+    """What clustering works in: principal components, or UMAP of them (extra `map`), which pulls groups apart."""
     dims: int = Field(default=16, ge=1, le=4096)
-    """Principal components clustering works in."""
+    """Principal components clustering works in, or dimensions of UMAP."""
     num_cells: int = Field(default=0, ge=0, le=10_000)
     """k-means cells; 0 = square root of the rows, at most 256."""
     min_cluster_size: int = Field(default=5, ge=2, le=1_000_000)
