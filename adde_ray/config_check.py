@@ -127,6 +127,8 @@ def _check_packages(config: Config) -> None:
     """What is installed by an extra, and not by everyone."""
     if config.data.source == "tiles":
         needed("tifffile", "imagecodecs", extra="tiles", where="data.source", value="tiles")
+    if config.clustering.reduction == "umap":
+        needed("umap", extra="map", where="clustering.reduction", value="umap")
     if config.train.mode == "lora":
         needed("peft", extra="pretrained", where="train.mode", value="lora")
 

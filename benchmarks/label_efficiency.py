@@ -50,17 +50,24 @@ def load(dataset: str, seed: int, tables: Path) -> Config:
 
 
 def curve(config: Config, folder: Path, first: Path, split: str) -> tuple[list[int], list[float], list[float]]:
-    """Labels bought, macro-F1 on `split` and M_div, by round. What the seed's first run read and encoded is reused."""
-    if first.exists():
-        for part in ("ingest", "embeddings"):
-            shutil.copytree(first / part, folder / part)
-        write_json(folder / "config.json", config.model_dump(mode="json"))
-    rounds = run(config, folder, resume=first.exists())["rounds"]
+    """Labels bought, macro-F1 on `split` and M_div, by round."""
+    rounds = rounds_of(config, folder, first)
     return (
         [r["num_labels"] for r in rounds],
         [r[split]["macro_f1"] for r in rounds],
         [r["diversity"]["m_div"] for r in rounds],
     )
+
+
+def rounds_of(config: Config, folder: Path, first: Path) -> list[dict]:
+    """A run's rounds, as its summary has them. What the seed's first run read and encoded is reused; a run that was
+    cut off goes on."""
+    begun = (folder / "config.json").exists()
+    if not begun and first.exists():
+        for part in ("ingest", "embeddings"):
+            shutil.copytree(first / part, folder / part, dirs_exist_ok=True)
+        write_json(folder / "config.json", config.model_dump(mode="json"))
+    return run(config, folder, resume=begun or first.exists())["rounds"]
 
 
 def draw(path: Path, title: str, split: str, labels: dict[str, list[int]], f1: dict[str, list[list[float]]]) -> None:

@@ -3,7 +3,9 @@
 import json
 
 import common
+import diversity
 import numpy as np
+import pytest
 
 
 def test_the_last_line_takes_figures_of_numpy(capsys):
@@ -13,3 +15,21 @@ def test_the_last_line_takes_figures_of_numpy(capsys):
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert told["figures"] == {"ratio": 2.0, "share": 0.5, "none": None}
     assert told["met"] == {"ratio": True, "share": False}
+
+
+def test_diversity_is_ranked_against_quality_at_equal_labels():
+    """Of labels 0, 10, …, 50 every second counts that all have, from the second round on: 20 and 40."""
+    quality = {"random": 0.1, "margin": 0.2, "adde": 0.3}
+    found = {
+        name: {
+            at: {"f1": f1, "m_div": f1 if at == 20 else 0.5 - f1, "coverage": -f1, "hull_volume": 1.0}
+            for at in range(0, 60, 10)
+        }
+        for name, f1 in quality.items()
+    }
+    found["adde"].pop(50)
+    ranks = diversity.correlations(found)
+    assert ranks == {"m_div": pytest.approx(0), "coverage": pytest.approx(-1)}
+    for rounds in found.values():
+        rounds.pop(40)
+    assert diversity.correlations(found)["m_div"] == pytest.approx(1)  # labels 20 alone

@@ -29,8 +29,9 @@ def bare(monkeypatch):
             "peft",
             "pretrained",
         ),
+        ({"clustering": {"reduction": "umap"}}, "umap", "map"),
     ],
-    ids=["tiles", "lora"],
+    ids=["tiles", "lora", "umap"],
 )
 def test_what_asks_for_an_extra_is_told_its_command(bare, tmp_path, sections, package, extra):
     given = tree(tmp_path / "rows.parquet") | sections

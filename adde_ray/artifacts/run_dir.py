@@ -30,6 +30,7 @@ from polars.exceptions import PanicException
 from adde_ray.artifacts import damage, digests
 from adde_ray.artifacts.damage import MANIFEST
 from adde_ray.artifacts.digests import LEDGER, Digest, Ledger, sealed
+from adde_ray.artifacts.m_div import restated
 from adde_ray.artifacts.schema import CHOSEN_BY, LIT_BY
 from adde_ray.config import Config, documents
 from adde_ray.config import kept as kept_config
@@ -461,8 +462,9 @@ class RoundDir:
 
     @property
     def metrics(self) -> dict:
-        """What was measured in this round. Raises Halted: it is not there, or damaged."""
-        return read_json(self.root / "metrics.json")
+        """What was measured in this round, with M_div as it is defined today. Raises Halted: it is not there, or
+        damaged."""
+        return restated(read_json(self.root / "metrics.json"))
 
     def commit(self, manifest: dict) -> None:
         """Write the manifest, which makes the round done: it speaks for the round's artifacts, and for the manifest of

@@ -239,8 +239,10 @@ class Train(Section):
 class Clustering(Section):
     """Clusters of embeddings, on which gaps and diversity stand."""
 
+    reduction: Literal["pca", "umap"] = "pca"
+    """What clustering works in: principal components, or UMAP of them (extra `map`), which pulls groups apart."""
     dims: int = Field(default=16, ge=1, le=4096)
-    """Principal components clustering works in."""
+    """Principal components clustering works in, or dimensions of UMAP."""
     num_cells: int = Field(default=0, ge=0, le=10_000)
     """k-means cells; 0 = square root of the rows, at most 256."""
     min_cluster_size: int = Field(default=5, ge=2, le=1_000_000)
@@ -268,6 +270,10 @@ class Gaps(Section):
     """At most this many open gaps are acted on: the kinds in turn, the most severe of each first."""
 
 
+MOST_ALPHA_DIMS = 4
+"""The triangulation of 2,000 points takes 0.3 s in four dimensions, and ten times as long with each further one."""
+
+
 class Diversity(Section):
     """Targets of the diversity metrics."""
 
@@ -275,8 +281,16 @@ class Diversity(Section):
     """Target share of each class; empty = uniform."""
     subgroup_target: dict[Label, Shares] = Field(default={}, max_length=1000)
     """Target share of each value of each subgroup column; empty = uniform."""
+    hull: Literal["convex", "alpha"] = "convex"
+    """What hull_volume measures: the convex hull, or an alpha shape, which leaves out the room between groups."""
     hull_dims: int = Field(default=3, ge=2, le=6)
-    """Principal components the convex hull's volume is taken in."""
+    """Principal components that volume is taken in; at most 4 for an alpha shape."""
+
+    @model_validator(mode="after")
+    def _few_dims(self):
+        if self.hull == "alpha" and self.hull_dims > MOST_ALPHA_DIMS:
+            raise ValueError(f"hull_dims must not be above {MOST_ALPHA_DIMS} with hull = 'alpha'")
+        return self
 
 
 class Measure(Section):

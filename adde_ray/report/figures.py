@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import textwrap
 
+from adde_ray.artifacts.m_div import IN_M_DIV
 from adde_ray.artifacts.schema import CHOSEN_BY
-from adde_ray.methods.space.diversity import IN_M_DIV
 from adde_ray.report.read import Round, RunRecord, lent, outcomes
 from adde_ray.web.chart_style import (
     BLUE,

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import test_imports
 
+from adde_ray.artifacts.m_div import IN_M_DIV
 from adde_ray.config import Config
 from adde_ray.methods.policy.adaptation import RULES
 from adde_ray.methods.policy.stopping import STOPPING
 from adde_ray.methods.query.selectors import SELECTORS, WHATEVER_SCORE
 from adde_ray.methods.query.terms import UNCERTAINTY
-from adde_ray.methods.space.diversity import IN_M_DIV
 from adde_ray.methods.space.gaps import FINDERS
 
 ROOT = Path(__file__).parents[2]

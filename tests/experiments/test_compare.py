@@ -146,6 +146,19 @@ def test_rare_classes_are_those_random_bought_the_fewest_of():
     assert against["reference"]["verdict"] == "lower" and against["top"]["against"] == "margin"
 
 
+def test_tables_of_older_versions_have_the_m_div_of_today(tmp_path):
+    terms = {"diversity.class_representation": 0.2, "diversity.vendi_share": 0.5, "diversity.m_div": 0.9}
+    ours = fake.ablation(datasets=("digits",)).with_columns(pl.lit(value).alias(name) for name, value in terms.items())
+    groups = fake.ablation(datasets=("harvey",)).with_columns(
+        pl.lit(value).alias(name) for name, value in {**terms, "diversity.subgroup_representation": 0.8}.items()
+    )
+    bare = fake.ablation(datasets=("notes",)).with_columns(pl.lit(0.7).alias("diversity.m_div"))
+    write_table(tmp_path / "results.parquet", pl.concat([ours, groups, bare], how="diagonal_relaxed"))
+    read = read_experiments([tmp_path])[0].table
+    found = dict(read.select("dataset", "diversity.m_div").unique().iter_rows())
+    assert found == {"digits": 0.35, "harvey": 0.5, "notes": 0.7}
+
+
 def test_ranks_and_pooled_differences_tell_what_is_there():
     names = ("digits", "harvey", "ham10000", "clinc150", "cifar10-lt", "notes", "tiles", "scans")
     few = ("random", "margin", "k_center")

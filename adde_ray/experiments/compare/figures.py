@@ -10,8 +10,8 @@ from dataclasses import asdict
 import numpy as np
 import polars as pl
 
+from adde_ray.artifacts.m_div import BESIDE, IN_M_DIV
 from adde_ray.experiments.compare.align import Dataset
-from adde_ray.methods.space.diversity import IN_M_DIV
 from adde_ray.methods.stats import curves, statistics
 from adde_ray.methods.stats.verdict import judge
 from adde_ray.strategies import OWN
@@ -21,7 +21,7 @@ MEASURES = ("area", "final")
 
 SHARES = (
     "macro_f1", "micro_f1", "accuracy", "worst_class_recall", "rare_recall", "macro_auroc", "macro_auprc", "m_div",
-    "share", *IN_M_DIV,
+    "share", *IN_M_DIV, *BESIDE,
 )  # fmt: skip
 """Figures that lie in [0, 1], and so do their means."""
 
@@ -189,7 +189,8 @@ def _extra(d: Dataset, reference: str) -> dict[str, pl.Expr]:
     figure = d.metric.partition(".")[2]
     if rare := rare_classes(d, reference):
         found["rare_recall"] = pl.mean_horizontal([f"{d.split}.recall.{c}" for c in rare])
-    names = [f"{d.split}.worst_class_recall", "diversity.m_div", *(f"diversity.{name}" for name in IN_M_DIV)]
+    diversity = [f"diversity.{name}" for name in ("m_div", *IN_M_DIV, *BESIDE)]
+    names = [f"{d.split}.worst_class_recall", *diversity]
     found |= {name: pl.col(name) for name in [*names, "diversity.vendi"] if name in there}
     if f"val.{figure}" in there and f"ood.{figure}" in there:
         found["drop"] = pl.col(f"val.{figure}") - pl.col(f"ood.{figure}")

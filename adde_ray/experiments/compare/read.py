@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adde_ray.artifacts.damage import is_whole
+from adde_ray.artifacts.m_div import IN_M_DIV
 from adde_ray.artifacts.schema import RESULT_KEYS
 from adde_ray.config.documents import read_json
 from adde_ray.errors import UserError, first_line
@@ -128,7 +129,17 @@ def _checked(table: pl.DataFrame, file: Path, num_failures: int) -> pl.DataFrame
     if twice := table.filter(table.select("trial", "round").is_duplicated()).rows():
         raise UserError("has a round of a trial twice", where=file, value=twice[0][: len(RESULT_KEYS)])
     figures = [_figures(table[n], file) for n in table.columns if n not in RESULT_KEYS and not n.startswith(SETTING)]
-    return table.with_columns(f for f in figures if f is not None).sort("dataset", "strategy", "seed", "trial", "round")
+    table = table.with_columns(f for f in figures if f is not None)
+    return _restated(table).sort("dataset", "strategy", "seed", "trial", "round")
+
+
+def _restated(table: pl.DataFrame) -> pl.DataFrame:
+    """With M_div as `artifacts.m_div` has it today, whatever version measured it: what is compared is one thing."""
+    terms = [name for name in (f"diversity.{term}" for term in IN_M_DIV) if name in table.columns]
+    if not terms or "diversity.m_div" not in table.columns:
+        return table
+    now = pl.mean_horizontal(terms).round(6)
+    return table.with_columns(pl.coalesce(now, pl.col("diversity.m_div")).alias("diversity.m_div"))
 
 
 def _figures(column: pl.Series, file: Path) -> pl.Series | None:

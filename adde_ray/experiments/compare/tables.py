@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from adde_ray.artifacts.m_div import IN_M_DIV
 from adde_ray.experiments.compare import words
 from adde_ray.experiments.compare.document import Section, Table
 from adde_ray.experiments.compare.figures import DROPS, MEASURES, less_is_better
-from adde_ray.methods.space.diversity import IN_M_DIV
 
 MAX_COLUMNS = 12  # of one table; the rest is in the JSON
 

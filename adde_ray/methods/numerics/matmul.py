@@ -70,5 +70,22 @@ def nearest(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(rows), np.concatenate(distances)
 
 
+def several_nearest(x: np.ndarray, y: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """(n, k) int64 rows of the k <= m nearest of m rows of y (m, d), nearest first, and (n, k) float32 distances; each
+    row the same whatever the other rows of x are."""
+    points, others = _tensor(x), _tensor(y)
+    center = others.mean(0)
+    norms, turned = (others - center).square().sum(1), (-2.0 * (others - center).T).contiguous()
+    rows, distances = [np.zeros((0, k), dtype=np.int64)], [np.zeros((0, k), dtype=np.float32)]
+    for batch in points.split(BATCH):
+        row = product(batch - center, turned).add_(norms).topk(k, largest=False).indices
+        with threads_for(row.numel() * others.shape[1]):
+            away = (batch[:, None] - others[row]).square().sum(2).sqrt()
+            away, order = away.sort(dim=1, stable=True)
+        rows.append(row.gather(1, order).numpy())
+        distances.append(away.numpy())
+    return np.concatenate(rows), np.concatenate(distances)
+
+
 def _tensor(x: np.ndarray | torch.Tensor) -> torch.Tensor:
     return x.float() if isinstance(x, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(x)).float()

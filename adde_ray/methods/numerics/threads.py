@@ -32,6 +32,16 @@ def threads_for(work: float) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextlib.contextmanager
+def threads_kept() -> Iterator[None]:
+    """torch's number is as before in the end: numba, once it runs, changes it for all of OpenMP."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def one_thread() -> AbstractContextManager:
     """NumPy's libraries use one thread within."""
     return _libraries().limit(limits=1)

@@ -1,4 +1,4 @@
-"""Where the samples lie: principal components, k-means cells and HDBSCAN clusters of embeddings.
+"""Where the samples lie: principal components or UMAP, k-means cells and HDBSCAN clusters of embeddings.
 
 z (n, d) of the reference rows (all real samples, pool and seed) -> a `Space`, in which gaps are found and
 diversity is measured. Large references are fitted on a seeded sample of rows, and the rest is assigned.
@@ -7,7 +7,7 @@ diversity is measured. Large references are fitted on a seeded sample of rows, a
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,12 +15,13 @@ import torch
 
 from adde_ray.config import Clustering
 from adde_ray.methods.numerics.matmul import nearest, product
+from adde_ray.methods.space.layout import COMPONENTS, Layout, fit_layout
 
 MAX_FIT_ROWS = 20_000
 """PCA and k-means learn from at most this many reference rows."""
 
 MAX_CLUSTER_ROWS = 5_000
-"""HDBSCAN does, which is quadratic in the rows; the others go to the cluster that reaches them."""
+"""HDBSCAN does, which is quadratic in the rows; the others go to the cluster that reaches them. UMAP lays out these."""
 
 NEIGHBOURS = 5
 """`Space.knn_distance` looks this many rows far (Naeem et al. 2020 use the same number)."""
@@ -28,15 +29,17 @@ NEIGHBOURS = 5
 
 @dataclass(frozen=True)
 class Projection:
-    """Principal components. mean: (d,), components: (r, d)."""
+    """Principal components. mean: (d,), components: (r, d). layout: with UMAP, of their p, in r dimensions."""
 
     mean: np.ndarray
     components: np.ndarray
+    layout: Layout | None = field(default=None, kw_only=True)
 
     def reduce(self, z: np.ndarray) -> np.ndarray:
         """(m, r) float32: embeddings as points of the reduced space."""
         z = np.asarray(z, dtype=np.float32).reshape(len(z), len(self.mean))
-        return _project(z, self.mean, self.components)
+        points = _project(z, self.mean, self.components)
+        return points if self.layout is None else self.layout.place(points)
 
 
 @dataclass(frozen=True)
@@ -88,30 +91,46 @@ class Space(Projection):
 
 
 def fit_space(z: np.ndarray, config: Clustering, *, seed: int) -> Space:
-    """PCA, then k-means and HDBSCAN of its components, over n >= 1 reference rows z (n, d).
+    """PCA or UMAP, then k-means and HDBSCAN of what they give, over n >= 1 reference rows z (n, d).
 
     The rows must come in a fixed order (sorted by sample_id): k-means starts from rows drawn by the seed.
     """
     z = np.asarray(z, dtype=np.float32)
     n = len(z)
     assert n >= 1 and z.ndim == 2 and np.isfinite(z).all(), z.shape
-    rng = np.random.default_rng(seed)
-    fitted, clustered = (sample_rows(n, most, rng) for most in (MAX_FIT_ROWS, MAX_CLUSTER_ROWS))
-    mean, components = _pca(z[fitted], config.dims)  # of the first rows drawn, as `fit_projection` has it
-    points = _project(z, mean, components)
+    fitted, clustered = _drawn(n, seed)
+    projection = _projection(z, config, fitted, clustered, seed)
+    points = projection.reduce(z)
     centroids = _kmeans(points[fitted], config.num_cells or min(round(n**0.5), 256), seed)
     cells = nearest(points, centroids)[0]
     clusters, membership = _hdbscan(points[clustered], config.min_cluster_size)
     reach = _reach(points[clustered], clusters, membership.shape[1])
     near = _distances_within(points, centroids)
-    space = Space(mean, components, centroids, points, cells, clusters, membership, reach, near[:, 0], near[:, -1])
+    space = Space(
+        projection.mean, projection.components, centroids, points, cells, clusters, membership, reach,
+        near[:, 0], near[:, -1], layout=projection.layout,
+    )  # fmt: skip
     return space if len(clustered) == n else _assign_rest(space, clustered)
 
 
 def fit_projection(z: np.ndarray, config: Clustering, *, seed: int) -> Projection:
     """That of `fit_space` with the same arguments, in a fraction of its time."""
     z = np.asarray(z, dtype=np.float32)
-    return Projection(*_pca(z[sample_rows(len(z), MAX_FIT_ROWS, np.random.default_rng(seed))], config.dims))
+    return _projection(z, config, *_drawn(len(z), seed), seed)
+
+
+def _drawn(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows components and cells learn from, and those that are clustered and laid out."""
+    rng = np.random.default_rng(seed)
+    return sample_rows(n, MAX_FIT_ROWS, rng), sample_rows(n, MAX_CLUSTER_ROWS, rng)
+
+
+def _projection(z: np.ndarray, config: Clustering, fitted: np.ndarray, clustered: np.ndarray, seed: int) -> Projection:
+    if config.reduction == "pca":
+        return Projection(*_pca(z[fitted], config.dims))
+    mean, components = _pca(z[fitted], max(config.dims, COMPONENTS))
+    layout = fit_layout(_project(z[clustered], mean, components), config.dims, seed=seed)
+    return Projection(mean, components if layout else components[: config.dims], layout=layout)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How diverse the dataset is, against what is out there and against the user's targets: the metrics M_div.
+"""How diverse the dataset is, against what is out there and against the user's targets: M_div and its terms.
 
 A `Space`, the reference rows (all real samples) and the dataset D_t -> a dict of finite floats.
 """
@@ -11,25 +11,16 @@ from collections import Counter
 import numpy as np
 import polars as pl
 
+from adde_ray.artifacts.m_div import mean_of
 from adde_ray.artifacts.schema import Population
 from adde_ray.config import Diversity
 from adde_ray.errors import UserError
 from adde_ray.labels import holds
 from adde_ray.methods.space.clustering import Space, neighbours
+from adde_ray.methods.space.volume import MAX_ROWS, alpha_for, alpha_volume, hull_volume, thinned
 
 MAX_VENDI_ROWS = 2_000
 """The reference's Vendi score is taken from at most this many of its rows."""
-
-IN_M_DIV = (
-    "coverage",
-    "coverage_entropy",
-    "cluster_entropy",
-    "hull_volume",
-    "vendi_share",
-    "class_representation",
-    "subgroup_representation",
-)
-"""`m_div` is the mean of those that are there. All lie in [0, 1] and rise as the dataset becomes more diverse."""
 
 
 def measure(
@@ -49,13 +40,13 @@ def measure(
     coverage            [0, 1]  share of reference rows with a dataset row among their 5 nearest neighbours' radius
     coverage_entropy    [0, 1]  entropy of the dataset over the k-means cells, 1 = spread evenly
     cluster_entropy     [0, 1]  entropy of the dataset over the HDBSCAN clusters (soft membership)
-    hull_volume         [0, 1]  volume of the convex hull over that of the reference
+    hull_volume         [0, 1]  volume of the convex hull, or of the alpha shape, over that of the reference
     vendi               [0, m]  effective number of different samples
     vendi_share         [0, 1]  vendi over that of the reference
     class_representation, subgroup_representation  [0, 1]  1 - total variation distance to the target shares
     min_inter_cluster, max_intra_cluster  >= 0  smallest distance between two clusters' centroids, largest distance
                                 of a row to its cluster's centroid, in the reduced space
-    m_div               [0, 1]  mean of `IN_M_DIV`
+    m_div               [0, 1]  mean of those in `artifacts.m_div.IN_M_DIV`; the others are measured beside it
 
     `subgroup_representation` is absent when there are no subgroups. Raises UserError on a bad target.
     """
@@ -64,7 +55,7 @@ def measure(
     )  # rows come sorted by a content hash: every k-th is a fair sample
     vendi, vendi_reference = (vendi_score(z, center=space.mean) for z in (z_dataset, z_reference[::step]))
     inter, intra = _cluster_distances(dataset.points, space.cluster_of(dataset.points))
-    hull, hull_reference = (_hull_volume(p[:, : config.hull_dims]) for p in (dataset.points, space.points))
+    hull, hull_reference = _volumes(dataset.points, space.points, config)
     held = holds(dataset.labels, len(classes)).sum(axis=0)
     metrics = {
         "coverage": coverage(space, dataset.points),
@@ -84,7 +75,9 @@ def measure(
         by_column.append(_representation(counts, np.array(list(target.values()))))
     if by_column:
         metrics["subgroup_representation"] = float(np.mean(by_column))
-    metrics["m_div"] = float(np.mean([metrics[name] for name in IN_M_DIV if name in metrics]))
+    m_div = mean_of(metrics)
+    assert m_div is not None
+    metrics["m_div"] = m_div
     assert all(np.isfinite(value) for value in metrics.values()), metrics
     return metrics
 
@@ -214,17 +207,12 @@ def _cluster_entropy(space: Space, points: np.ndarray) -> float:
     return _share_of_entropy(space.membership[space.nearest(points)[0]].sum(axis=0, dtype=float), space.num_clusters)
 
 
-def _hull_volume(points: np.ndarray) -> float:
-    from scipy.spatial import ConvexHull, QhullError
-
-    if len(points) <= points.shape[1]:
-        return 0.0
-    if points.shape[1] == 1:
-        return float(np.ptp(points))
-    try:
-        return float(ConvexHull(points.astype(np.float64)).volume)
-    except QhullError:  # flat
-        return 0.0
+def _volumes(points: np.ndarray, reference: np.ndarray, config: Diversity) -> tuple[float, float]:
+    points, reference = points[:, : config.hull_dims], reference[:, : config.hull_dims]
+    if config.hull == "convex":
+        return hull_volume(points), hull_volume(reference)
+    alpha = alpha_for(reference)
+    return alpha_volume(thinned(points, MAX_ROWS), alpha), alpha_volume(thinned(reference, MAX_ROWS), alpha)
 
 
 def _cluster_distances(points: np.ndarray, clusters: np.ndarray) -> tuple[float, float]:

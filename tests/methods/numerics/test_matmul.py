@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from adde_ray.methods.numerics.matmul import nearest, nearest_distance, product, squared_distances
+from adde_ray.methods.numerics.matmul import nearest, nearest_distance, product, several_nearest, squared_distances
 
 
 @pytest.mark.parametrize("columns", [1, 2, 7, 10, 16, 33, 150])
@@ -44,6 +44,23 @@ def test_distances(shift):
     if not shift:
         found = squared_distances(torch.from_numpy(x), torch.from_numpy(y))
         np.testing.assert_allclose(found, true**2, atol=1e-3)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1000.0])
+def test_several_nearest(shift):
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(n, 20)).astype(np.float32) + np.float32(shift) for n in (1500, 50))
+    x[7] = y[3]
+    rows, distances = several_nearest(x, y, 4)
+    true = cdist(x, y)
+    assert rows[7, 0] == 3 and distances[7, 0] == 0 and (np.diff(distances, axis=1) >= 0).all()
+    assert np.mean(rows == true.argsort(axis=1)[:, :4]) > (0.95 if shift else 0.999)
+    np.testing.assert_allclose(distances, np.take_along_axis(true, rows, axis=1), atol=1e-3 if shift else 1e-5)
+    order = rng.permutation(1500)
+    for some in (order, np.arange(1), np.arange(33)):
+        assert np.array_equal(several_nearest(x[some], y, 4)[0], rows[some])
+        assert np.array_equal(several_nearest(x[some], y, 4)[1], distances[some])
+    assert several_nearest(y, y, 50)[0].shape == (50, 50) and several_nearest(x[:0], y, 3)[0].shape == (0, 3)
 
 
 def test_nothing_and_one():

@@ -5,12 +5,13 @@ import polars as pl
 import pytest
 from sklearn.datasets import make_blobs
 
+from adde_ray.artifacts.m_div import BESIDE, IN_M_DIV
 from adde_ray.artifacts.schema import Population
 from adde_ray.config import Clustering, Diversity
 from adde_ray.errors import UserError
 from adde_ray.methods.space import diversity
 from adde_ray.methods.space.clustering import Space, fit_space
-from adde_ray.methods.space.diversity import IN_M_DIV, class_target, coverage, measure, subgroup_targets, vendi_score
+from adde_ray.methods.space.diversity import class_target, coverage, measure, subgroup_targets, vendi_score
 
 CLASSES = ("a", "b", "c", "d")
 RAW = {"min_inter_cluster", "max_intra_cluster", "vendi"}
@@ -61,7 +62,7 @@ def test_the_whole_reference_is_as_diverse_as_can_be():
     assert 3 < metrics["max_intra_cluster"] < 6
 
 
-def test_every_part_of_m_div_rises_when_blobs_are_added():
+def test_m_div_and_every_term_rise_when_blobs_are_added():
     z, truth, space = blobs()
     rng = np.random.default_rng(0)
     order = np.concatenate([rng.permutation(np.flatnonzero(truth == label))[:15] for label in range(4)])
@@ -70,7 +71,7 @@ def test_every_part_of_m_div_rises_when_blobs_are_added():
     for blobs_held in (2, 3, 4):
         metrics = measured(z, truth, space, order[: 15 * blobs_held], sex=sex)
         check(metrics, 15 * blobs_held)
-        for name in IN_M_DIV:
+        for name in (*IN_M_DIV, *BESIDE):
             assert metrics[name] >= before[name] - 1e-9, (name, blobs_held)
         assert metrics["m_div"] > before["m_div"] + 0.05
         before = metrics
@@ -107,13 +108,15 @@ def test_the_order_of_rows_does_not_matter():
     ids=["one", "equal", "zero", "two", "flat", "wide", "line", "duplicates", "noise"],
 )
 @pytest.mark.parametrize("m", [0, 1, 2, None])
-def test_degenerate_data(z, m):
+@pytest.mark.parametrize("hull", ["convex", "alpha"])
+def test_degenerate_data(z, m, hull):
     space = fit_space(z, Clustering(), seed=0)
     truth = np.zeros(len(z), dtype=int)
     rows = np.arange(len(z))[:m]
-    metrics = measured(z, truth, space, rows, site=[None] * len(z), sex=["f"] + [None] * (len(z) - 1))
+    config = Diversity(hull=hull)
+    metrics = measured(z, truth, space, rows, config, site=[None] * len(z), sex=["f"] + [None] * (len(z) - 1))
     check(metrics, len(rows))
-    assert {*IN_M_DIV, *RAW, "m_div"} == set(metrics)
+    assert {*IN_M_DIV, *BESIDE, *RAW, "m_div"} == set(metrics)
     if m == 0:
         assert not any(metrics.values())
 
