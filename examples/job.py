@@ -28,7 +28,7 @@ def work() -> None:
     """What runs on the cluster. Generators are actors there; the process that runs the loop trains."""
     settings = {
         "data": {"source": "digits"},
-        "generate": {"actors": 1, "steps": 20 if args.quick else 300},
+        "generate": {"generator": "auto", "actors": 1, "steps": 20 if args.quick else 300},
         "stop": {"labels": 10 if args.quick else 140},
     }
     summary = run(Config.parse(settings), args.out, resume=True)

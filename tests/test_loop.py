@@ -222,7 +222,8 @@ def test_rehearsal_and_regressions(tmp_path, data):
 
 
 def test_what_adapts_is_recorded_and_takes_effect(tmp_path, data):
-    settings = config(data, adapt={"window": 1, "tolerance": 0.0, "rate": 0.5}, stop={"labels": 40})
+    adapt = {"rules": ["reweigh"], "window": 1, "tolerance": 0.0, "rate": 0.5}
+    settings = config(data, adapt=adapt, stop={"labels": 40})
     summary = finish(tmp_path / "run", settings)
     manifests = [r.manifest for r in RunDir(tmp_path / "run").rounds()]
     assert "reweigh" in {change["rule"] for m in manifests for change in m["adaptation"]}
