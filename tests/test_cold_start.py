@@ -38,7 +38,7 @@ def asked(folder, t: int) -> list[str]:
 @pytest.mark.parametrize("gone", [("seed",), ("val",), ("seed", "val"), ("seed", "val", "test")], ids="-".join)
 def test_a_list_of_classes_and_a_pool_are_enough(tmp_path, gone):
     # Without val no target is reached, and no plateau of quality seen.
-    stop = {"labels": 10, "target": 0.01, "plateau": 1, "tolerance": 0} if "val" in gone else {"labels": 10}
+    stop = {"labels": 10, "target": 0.01, "plateau": 2, "tolerance": 0} if "val" in gone else {"labels": 10}
     told = cold(tmp_path, *gone, compare={"random": True}, stop=stop)
     record = run(told, tmp_path / "run")
     assert record["stop_reason"] == "label budget spent (10 of 10)"

@@ -17,7 +17,7 @@ from adde_ray.methods.synthesis.requests import Request
 
 
 def config(actors: int = 1, **more) -> Generate:
-    return Generate(actors=actors, steps=20, latent_dims=2, **more)
+    return Generate(**{"generator": "auto", "actors": actors, "steps": 20, "latent_dims": 2} | more)
 
 
 @pytest.fixture(scope="module")

@@ -216,7 +216,7 @@ def test_a_convnet_from_scratch_sees_what_pixels_do_not_tell(tmp_path):
     """Bright pixels in a row or in a column may lie anywhere: none of them says which, their neighbours do."""
     images, labels = tiny.pictures(150)
     path = tiny.write(tmp_path / "images.parquet", images, labels, "image")
-    sections = {"stop": {"labels": 40}, "select": {"batch": 20}}
+    sections = {"stop": {"labels": 40}, "select": {"batch": 20, "mix": []}}
     tuned = {"mode": "full", "tune_steps": 80, "tune_batch": 32, "backbone_lr": 0}
     f1 = {}
     for name, train_ in (("pixels", {"steps": 100}), ("convnet", tuned)):
