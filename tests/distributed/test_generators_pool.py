@@ -62,6 +62,7 @@ def test_every_request_is_served(expected):
     assert between.shape == (15, 2), "each lies between two rows of the data, or none"
 
 
+@pytest.mark.slow
 def test_the_number_of_actors_and_the_rounds_before_change_nothing(expected, two, data):
     synthesise(two, data, REQUESTS[:1], seed=1)
     arrays, rows, _ = synthesise(two, data, REQUESTS, seed=7)

@@ -55,6 +55,7 @@ def test_a_rehearsal_ends_with_a_verdict_and_a_report(example):
     assert "random" in summarise(RunDir.at(out))["baselines"] and (out / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_an_ablation_ends_with_a_page(example, ray_cluster):
     said, out = example("ablation")
     assert "'adde': " in said and "'random': " in said

@@ -128,6 +128,7 @@ def config(place) -> Config:
     return Config.load(folder / "run.toml")
 
 
+@pytest.mark.slow
 def test_a_streamed_run_on_workers_is_the_same_as_in_one_process(config, tmp_path, ray_cluster):
     """Ray tasks read chunks and score with the learner's network, Ray Data encodes, an actor synthesises."""
     record = run(config, tmp_path / "with")

@@ -252,6 +252,7 @@ def test_synthetic_samples_are_seen_by_each_rounds_encoder_and_kept_with_frozen_
     assert not np.allclose(kept, tuned(made["image"]), atol=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_workers_train_and_encode_a_run(tmp_path, data, bert, ray_cluster, monkeypatch):
     monkeypatch.setattr(encoder_pool, "FEW", 10)
