@@ -4,8 +4,8 @@
     python benchmarks/loop_overhead.py --quick             # fewer rounds
 
 Both run in this process on the digits, by turns. The bare script keeps everything in memory: no run folder, no
-Ray, no actors, no lineage; a plain torch loop trains. It must ask about the very same samples in every round, or
-the comparison is void. Timed per round, after imports, Ray's start and a first round that warms both up.
+Ray, no actors, no lineage. It must ask about the very same samples in every round, or the comparison is void; pseudo-
+labels, strategies that share the query and the search for real samples are off in both. Timed per round, after imports, Ray's start and a first round that warms both up.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ from adde_ray.dataset import Data
 from adde_ray.methods.encoders import decode_images, make
 from adde_ray.methods.metrics import amplification, fairness
 from adde_ray.methods.metrics.evaluation import evaluate
-from adde_ray.methods.model import learner, losses
+from adde_ray.methods.model import learner
+from adde_ray.methods.model.convex import solve
+from adde_ray.methods.model.head import Fitter
+from adde_ray.methods.model.head_choice import Choice, choose
+from adde_ray.methods.model.standard import Standard
 from adde_ray.methods.policy import adaptation, stopping
 from adde_ray.methods.policy.adaptation import Evidence, Policy
 from adde_ray.methods.query import local_scale, selectors, terms
@@ -45,23 +49,18 @@ from adde_ray.stages.metrics import MetricsReference
 CONFIG = Path(__file__).parents[1] / "jobs" / "configs" / "digits.toml"
 
 
-def bare_train(features: np.ndarray, labels: np.ndarray, classes: int, config, seed: int) -> learner.Network:
-    """The training of a linear head, as one would write it for one machine."""
-    network = learner.build(features.shape[1], classes, config, seed=seed)
-    weights = torch.from_numpy(losses.class_weights(labels, classes, *config.balance))
-    x, y = torch.from_numpy(features), torch.from_numpy(labels)
-    optimiser = torch.optim.Adam(network.parameters(), lr=config.lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=config.steps)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    for _ in range(config.steps):
-        optimiser.zero_grad(set_to_none=True)
-        loss = losses.weighted_loss(network(x), y, weights) / len(y)
-        (loss + 0.5 * config.weight_decay * network.head.weight.square().sum()).backward()
-        optimiser.step()
-        schedule.step()
-    torch.set_num_threads(before)
-    return network
+def bare_train(
+    standard: Standard, x: np.ndarray, y: np.ndarray, val: tuple, before: Choice | None, config: Config, t: int
+) -> tuple[learner.Network, Choice]:
+    """The choice of a linear head's settings and its fit, as one would write it for one machine."""
+    num_classes = int(max(y.max(), val[1].max())) + 1
+    fitter = Fitter(standard, x, y, num_classes, steps=config.train.steps)
+    seed = derive_seed(config.run.seed, t, "head")
+    choice, _ = choose(fitter, before, config.train, val, multi=False, seed=seed)
+    head = fitter.folded(solve(fitter.problem(choice.settings), steps=config.train.steps), choice.settings)
+    network = learner.linear(x.shape[1], num_classes, config.train)
+    network.load_state_dict({"head.weight": torch.from_numpy(head.weight), "head.bias": torch.from_numpy(head.bias)})
+    return network, choice
 
 
 def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]:
@@ -91,6 +90,7 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
     exponent = local_scale.exponent(val, said, reference.features, seed=derive_seed(seed, "locality"))
     local = local_scale.LocalScale(exponent, local_scale.unit(reference.features, seed=derive_seed(seed, "unit")))
     generator = GENERATORS["cvae"](config.generate)
+    standard, choice = Standard.fit(reference.features, seed=derive_seed(seed, "standard")), None
 
     ids = list(splits["seed"]["sample_id"])
     features = [reference.features[rows[i]] for i in ids]
@@ -104,9 +104,8 @@ def bare(config: Config, num_rounds: int) -> tuple[list[list[str]], list[float]]
         order = np.argsort(ids)
         x = np.stack(features)[order].astype(np.float32)
         y, in_dataset = np.array(labels)[order], [ids[i] for i in order]
-        train_seed = derive_seed(seed, t, "train")
-        network = bare_train(x, y, len(classes), config.train, train_seed)
         val = data.splits["val"].features
+        network, choice = bare_train(standard, x, y, (val, data.labels("val")), choice, config, t)
         model = learner.Model(network, 1.0)
         model = learner.Model(network, learner.fit_temperature(model.logits(val), data.labels("val")))
 
@@ -291,7 +290,9 @@ def main() -> None:
     args = arguments(__doc__).parse_args()
     num_rounds = 5 if args.quick else 14
     pairs = 2 if args.quick else 3
-    config = Config.load(CONFIG, ["compare.random=false", "measure.corruptions=[]", f"stop.labels={10 * num_rounds}"])
+    plain = ["train.pseudo_labels=0", "select.mix=[]", "generate.search=false", "encoder.name=pixels"]
+    budget = f"stop.labels={10 * num_rounds}"
+    config = Config.load(CONFIG, ["compare.random=false", "measure.corruptions=[]", budget, *plain])
     times: dict[str, list[list[float]]] = {"loop": [], "bare": []}
     for _ in range(pairs):
         with tempfile.TemporaryDirectory() as root:

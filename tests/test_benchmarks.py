@@ -1,6 +1,9 @@
 """The last line of a benchmark is JSON, whatever its figures were computed with."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import common
 import diversity
@@ -15,6 +18,16 @@ def test_the_last_line_takes_figures_of_numpy(capsys):
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert told["figures"] == {"ratio": 2.0, "share": 0.5, "none": None}
     assert told["met"] == {"ratio": True, "share": False}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_bare_loop_asks_about_the_same_samples():
+    """Or it ends with an error: it follows by hand what a round does."""
+    script = Path(common.__file__).with_name("loop_overhead.py")
+    done = subprocess.run([sys.executable, script, "--quick"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["figures"]["ratio"] > 0
 
 
 def test_diversity_is_ranked_against_quality_at_equal_labels():
