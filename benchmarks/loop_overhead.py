@@ -3,9 +3,10 @@
     python benchmarks/loop_overhead.py
     python benchmarks/loop_overhead.py --quick             # fewer rounds
 
-Both run in this process on the digits, by turns. The bare script keeps everything in memory: no run folder, no
-Ray, no actors, no lineage. It must ask about the very same samples in every round, or the comparison is void; pseudo-
-labels, strategies that share the query and the search for real samples are off in both. Timed per round, after imports, Ray's start and a first round that warms both up.
+Both run in this process on the digits, by turns. The bare script keeps everything in memory: no run folder, no Ray, no
+actors, no lineage. It must ask about the very same samples in every round, or the comparison is void; pseudo-labels,
+strategies that share the query and the search for real samples are off in both. Timed per round, after imports, Ray's
+start and a first round that warms both up.
 """
 
 from __future__ import annotations
