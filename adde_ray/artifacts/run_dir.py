@@ -232,8 +232,14 @@ def locked(root: Path, *, wait: float = 0.0) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def one_at_a_time(path: Path) -> Iterator[None]:
-    """Hold the lock file at `path`, which is made, once no other process does. Raises Halted when it cannot be made."""
+def one_at_a_time(path: Path | None) -> Iterator[None]:
+    """Hold the lock file at `path`, which is made, once no other process does; None: nobody else comes there.
+
+    Raises Halted when it cannot be made.
+    """
+    if path is None:
+        yield
+        return
     with halted_by_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with _lock_file(path) as file:

@@ -7,7 +7,6 @@ part in it.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -76,7 +75,7 @@ def choose(config: Config, meta: Meta, tables: Mapping[str, pl.DataFrame], run: 
     path = run.root / CHOICE
     if not path.exists():
         shared = config.run.cache and config.run.cache.resolve() / CHOICES / f"{_mark(config, meta, tables)}.json"
-        with one_at_a_time(shared.with_suffix(".lock")) if shared else contextlib.nullcontext():
+        with one_at_a_time(shared.with_suffix(".lock") if shared else None):
             if shared and shared.exists():
                 choice = EncoderChoice.read(shared)
             else:

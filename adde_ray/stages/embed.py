@@ -8,7 +8,6 @@ they were read again from their originals.
 
 from __future__ import annotations
 
-import contextlib
 import operator
 from dataclasses import asdict, dataclass
 from functools import reduce
@@ -108,8 +107,7 @@ def embed(config: Config, meta: Meta, run: RunDir) -> Embedding:
     originals = originals_of(config, settings, meta.modality) if knows else None
     folder = _folder(run, mark_of(settings, originals), config.run.cache)
     # Of runs that share a cache and begin at once, the first encodes and the others wait for it.
-    shared = folder.is_symlink()
-    with one_at_a_time(folder.resolve().with_suffix(".lock")) if shared else contextlib.nullcontext():
+    with one_at_a_time(folder.resolve().with_suffix(".lock") if folder.is_symlink() else None):
         encode = Encoding(settings, meta.modality, folder, originals=originals)
         _encode_missing(encode, tables, meta, config, run, seed=seed)
     return Embedding(run, meta, encode)
