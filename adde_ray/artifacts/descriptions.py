@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from adde_ray.artifacts.run_dir import RunDir, fingerprint, read_json, read_table
+from adde_ray.artifacts.run_dir import MODEL, RoundDir, RunDir, fingerprint, read_json, read_table
 from adde_ray.artifacts.schema import Meta
 from adde_ray.config import Config
 
@@ -40,6 +40,11 @@ def descriptions(run: RunDir) -> pl.DataFrame | None:
     name = file_name(setting_of(run.config), Meta.from_json(read_json(meta_file)), examples_of(run))
     found = sorted((run.root / "embeddings").glob(f"*/{name}"), key=lambda path: (path.stat().st_mtime, path))
     return read_table(found[-1]) if found else None
+
+
+def knows_descriptions(round_: RoundDir) -> bool:
+    """Whether a round's linear head learned from descriptions, and did not turn them down. Raises Halted: no model."""
+    return read_json(round_.root / MODEL).get("head", {}).get("prototypes") is not None
 
 
 def notes(run: RunDir) -> list[str]:

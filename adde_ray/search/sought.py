@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from adde_ray.artifacts.run_dir import MODEL, RoundDir, derive_seed, read_json
+from adde_ray.artifacts.descriptions import knows_descriptions
+from adde_ray.artifacts.run_dir import RoundDir, derive_seed
 from adde_ray.errors import UserError
 from adde_ray.errors import nearest as similar
 from adde_ray.methods.model.learner import Model
@@ -119,7 +120,7 @@ def _at_gap(gap: Gap, round_: RoundDir, kept: Kept, name: str) -> Sought:
 
 def _described(class_row: int, model: Model, round_: RoundDir, kept: Kept) -> np.ndarray | None:
     """(d,) the prototype of a class; None where it has none, or f has learned from it and knows better."""
-    knows = not model.tuned and read_json(round_.root / MODEL).get("head", {}).get("prototypes") is not None
+    knows = not model.tuned and knows_descriptions(round_)
     if knows or kept.prototypes is None or not kept.prototypes.known[class_row]:
         return None
     return kept.prototypes.vectors[class_row]

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from adde_ray import labels
-from adde_ray.artifacts.run_dir import MODEL, RoundDir, derive_rng, read_json, read_kept
+from adde_ray.artifacts.descriptions import knows_descriptions
+from adde_ray.artifacts.run_dir import RoundDir, derive_rng, read_kept
 from adde_ray.artifacts.schema import UNLABELLED, Population
 from adde_ray.dataset import Data, Dataset
 from adde_ray.methods.model.learner import Model
@@ -136,9 +137,7 @@ def described_to(model: Model, dataset: Dataset, context: RunContext, round_: Ro
     """Classes without a labelled sample that a linear head knows by their descriptions; None where there are none, or
     where it has turned descriptions down."""
     data = context.data
-    if data.prototypes is None or not len(dataset.labels):
-        return None
-    if read_json(round_.root / MODEL).get("head", {}).get("prototypes") is None:
+    if data.prototypes is None or not len(dataset.labels) or not knows_descriptions(round_):
         return None
     class_rows = np.flatnonzero(data.prototypes.known & (dataset.class_counts == 0))
     return Unseen(model, class_rows) if len(class_rows) else None
