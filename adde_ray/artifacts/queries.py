@@ -50,6 +50,11 @@ def asked_before(run: RunDir, t: int) -> set[str]:
     return {i for query in queries if query is not None for i in query["sample_id"]}
 
 
+def last_labels(decisions: pl.DataFrame) -> pl.DataFrame:
+    """sample_id, label: what people said last of each sample, null where they confirmed nothing."""
+    return decisions.group_by("sample_id").agg(pl.col("label").last())
+
+
 def payloads(sample_ids: list[str], synthetic: pl.DataFrame, asked: Split, modality: str) -> pl.Series:
     """The payload column of a query's samples: `asked` has the pool's, SYNTHETIC rows the synthetic ones."""
     found = dict(synthetic.select("sample_id", modality).iter_rows())

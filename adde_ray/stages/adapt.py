@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 
-from adde_ray.artifacts.queries import read_asked
+from adde_ray.artifacts.queries import last_labels, read_asked
 from adde_ray.artifacts.run_dir import RoundDir
 from adde_ray.dataset import query_features
 from adde_ray.methods.policy import adaptation
@@ -24,7 +23,7 @@ def adapt(
     """
     config, data = context.config, context.data
     query, synthetic, decisions = answers.query, answers.synthetic, answers.decisions
-    answered = query.join(decisions.group_by("sample_id").agg(pl.col("label").last()), on="sample_id").sort("sample_id")
+    answered = query.join(last_labels(decisions), on="sample_id").sort("sample_id")
     said = data.meta.numbers(answered["label"])
     features = query_features(answered["sample_id"].to_list(), synthetic, read_asked(round_), data)
     proba = analysis.model.proba(features)

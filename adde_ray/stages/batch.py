@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import polars as pl
 
+from adde_ray.artifacts.queries import last_labels
 from adde_ray.artifacts.run_dir import RoundDir, derive_rng
 from adde_ray.config import Config
 from adde_ray.dataset import Data
@@ -110,7 +110,7 @@ def _asked(round_: RoundDir, data: Data) -> list[mix.Asked]:
         decisions = before.read("decisions.parquet", "sample_id", "label")
         if query is None or decisions is None:
             continue
-        said = query.join(decisions.group_by("sample_id").agg(pl.col("label").last()), on="sample_id", how="left")
+        said = query.join(last_labels(decisions), on="sample_id", how="left")
         labels = data.meta.numbers(said["label"])
         if data.meta.multi:
             held = np.nan_to_num(labels) > 0
