@@ -58,7 +58,7 @@ def synthesise(analysis: Analysis, policy: Policy, context: RunContext, round_: 
     )
     if config.generate.searches:
         asked, rejected = _asked(analysis, data, round_)
-        reach = light.reach(data.reference.features, seed=config.run.seed)
+        reach = context.spaces.reach(data, config)
         judged = light.dim(judged, features, asked=asked, rejected=rejected, reach=reach)
     table = frame(
         {

@@ -21,7 +21,6 @@ from adde_ray.methods.policy.adaptation import Policy
 from adde_ray.methods.query import mix, random_part, selectors, terms
 from adde_ray.methods.query.closeness import ToClasses
 from adde_ray.methods.query.scoring import Best, Scorer, merge, merge_all
-from adde_ray.methods.synthesis import light
 from adde_ray.methods.synthesis.quality import quality_scores
 from adde_ray.pool.draw import draw
 from adde_ray.pool.look_for import LIT, look_for
@@ -120,7 +119,7 @@ def _lit(made: pl.Series, features: np.ndarray, out: set[str], context: RunConte
     config, data = context.config, context.data
     if not len(made) or not config.generate.searches:
         return pl.DataFrame(schema=LIT)
-    reach = light.reach(data.reference.features, seed=config.run.seed)
+    reach = context.spaces.reach(data, config)
     return look_for(made, features, data.pool, reach, out, workers=config.stream.workers)
 
 

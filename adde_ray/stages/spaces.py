@@ -17,6 +17,7 @@ from adde_ray.methods.space import region_counts
 from adde_ray.methods.space.clustering import Space, fit_space
 from adde_ray.methods.space.gap_words import Terms
 from adde_ray.methods.space.region_counts import Places
+from adde_ray.methods.synthesis import light
 from adde_ray.pool.shards import Shard
 from adde_ray.stages.metrics import MetricsReference
 
@@ -34,6 +35,7 @@ class Spaces:
         self._unit: float | None = None
         self._standard: Standard | None = None
         self._terms: Terms | None = None
+        self._reach: float | None = None
 
     def reference(self, data: Data, config: Config) -> MetricsReference:
         """The run's."""
@@ -47,6 +49,12 @@ class Spaces:
             features = (data.frozen or data).reference.features
             self._standard = Standard.fit(features, seed=derive_seed(config.run.seed, "standard"))
         return self._standard
+
+    def reach(self, data: Data, config: Config) -> float:
+        """See `light.reach`: worked out once, unless the reference differs from round to round."""
+        if self._reach is None or data.frozen is not None:
+            self._reach = light.reach(data.reference.features, seed=config.run.seed)
+        return self._reach
 
     def terms(self, data: Data, config: Config) -> Terms:
         """Those of the reference's texts, counted once unless it differs from round to round."""
