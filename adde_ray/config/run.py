@@ -380,8 +380,9 @@ class Select(Section):
     it counts that a candidate is covered."""
     mix: tuple[Name, ...] | None = Field(default=None, max_length=20)
     """Strategies that share the query with the score, each with as many samples as what it found so far has earned:
-    uncertainty_herding, typiclust, badge, margin, k_center or prob_cover; [] = none. Left out: uncertainty_herding and
-    typiclust beside the selector batch_greedy, none beside another."""
+    uncertainty_herding, typiclust, badge, margin, k_center, prob_cover, or descriptions: a search for described classes
+    without a sample; [] = none. Left out: uncertainty_herding, typiclust and descriptions beside the selector
+    batch_greedy, none beside another."""
     redundancy: float = Field(default=1.0, ge=0, le=100)
     """batch_greedy: the score is multiplied by what a sample adds to the batch so far to this power; 0 = no matter
     what."""

@@ -44,12 +44,11 @@ _ARMS: dict[str, Selector] = {
     "uncertainty_herding": herding, "typiclust": typiclust, "badge": badge, "margin": margin, "k_center": k_center,
     "prob_cover": prob_cover,
 }  # fmt: skip
-ARMS: Registry[Selector] = Registry("strategy beside the score", _ARMS, where="select.mix", also=("descriptions",))
-
-
 DESCRIPTIONS = "descriptions"
 """The arm that looks for classes without a labelled sample by what they are described by; silent where there are none,
 or f has turned descriptions down."""
+
+ARMS: Registry[Selector] = Registry("strategy beside the score", _ARMS, where="select.mix", also=(DESCRIPTIONS,))
 
 DEFAULT = ("uncertainty_herding", "typiclust", DESCRIPTIONS)
 """Beside the default selector, where `select.mix` is left out."""
