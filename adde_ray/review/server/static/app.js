@@ -50,6 +50,7 @@ class Room {
 
   progress(progress) {
     Object.assign(this.me, { progress, round: progress.round });
+    this.view?.changed();
     const { done, asked: total } = progress;
     byId("progress-bar").max = total || 1;
     byId("progress-bar").value = done;

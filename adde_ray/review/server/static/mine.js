@@ -45,7 +45,7 @@ export class Mine {
       const rows = answers.map((one) => this.row(one));
       if (before === null) this.rows.replaceChildren(...rows);
       else this.rows.append(...rows);
-      this.oldest = answers.at(-1)?.number ?? null;
+      this.oldest = answers.at(-1)?.answer_id ?? null;
       this.offer(rounds);
       this.more.hidden = answers.length < PAGE;
       if (!this.rows.children.length) this.rows.append(el("tr", {}, el("td", { colspan: "6" }, "Nothing answered yet.")));
@@ -60,7 +60,7 @@ export class Mine {
     this.round.value = chosen;
   }
 
-  row({ sample, answer }) {
+  row({ sample, ...answer }) {
     const said = el("span", { dir: "auto" }, words(answer, this.room.me.multi));
     const beside = [...(answer.flags ?? []), ...(answer.comment ? [`“${answer.comment}”`] : [])];
     const amend = button("Amend", "", () => this.amend(sample, answer));

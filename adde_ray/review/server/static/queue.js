@@ -39,7 +39,10 @@ export class Queue {
 
   // At least `number` ahead, where there are so many.
   refill(number = AHEAD) {
-    this.asking ??= this.ask(number).finally(() => (this.asking = null));
+    this.asking ??= this.ask(number).then(() => {
+      this.asking = null;
+      this.changed();
+    });
     return this.asking;
   }
 
@@ -58,7 +61,6 @@ export class Queue {
     } catch (error) {
       this.failed = error;
     }
-    this.changed();
   }
 
   url(sample) {

@@ -79,7 +79,9 @@ export class Single {
 
   // Called when samples have come, or are known not to.
   changed() {
-    if (!this.sample) this.next();
+    if (this.sample) return;
+    if (this.room.queue.ahead.length) this.next();
+    else this.empty();
   }
 
   next() {
