@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import review_page
 
-from adde_ray.review.store import Answer, Item, Store
+from adde_ray.review.store import Item, Store
 
 pytest.importorskip("fastapi")
 pytest.importorskip("playwright")
@@ -26,8 +26,8 @@ def make_room(tmp_path, browser):
     """(items, …) → a room that asks them."""
     from contextlib import ExitStack
 
-    from adde_ray.review.server.app import make_app
     from adde_ray.review.server.about import About
+    from adde_ray.review.server.app import make_app
 
     with ExitStack() as stack:
 
