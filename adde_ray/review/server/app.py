@@ -22,7 +22,7 @@ def make_app(store: Store, about: About, *, local: str | None = None) -> FastAPI
     local: the server listens on this machine alone, and whoever sits at it is let in under this name while nobody is
     invited; None: nobody is let in without a token.
     """
-    app = FastAPI(title="adde review", openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(title="adde review", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.room = Room(store, about, local)
     app.add_middleware(Guard, local=local is not None)
     for part in (asking, pictures, owner):

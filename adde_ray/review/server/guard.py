@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LARGEST = 1024 * 1024
@@ -28,11 +29,9 @@ HEADERS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 
+TOO_LARGE = "the request is too large"
+
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
-
-
-class TooLarge(Exception):
-    """A body that goes on beyond what it may."""
 
 
 class Guard:
@@ -50,12 +49,10 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers, begun = Headers(scope=scope), False
+        headers = Headers(scope=scope)
 
         async def answer(message: Message) -> None:
-            nonlocal begun
             if message["type"] == "http.response.start":
-                begun = True
                 made = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     made[name] = value
@@ -66,12 +63,7 @@ class Guard:
         if refusal := self._refusal(scope, headers):
             await _refuse(answer, *refusal)
             return
-        try:
-            await self._app(scope, self._counted(receive), answer)
-        except TooLarge:
-            if begun:
-                raise
-            await _refuse(answer, 413, "the request is too large")
+        await self._app(scope, self._counted(receive), answer)
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         host = headers.get("host", "")
@@ -79,7 +71,7 @@ class Guard:
             return 421, "this server answers to localhost alone"
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self._largest:
-            return 413, "the request is too large"
+            return 413, TOO_LARGE
         if scope["method"] not in ("GET", "HEAD"):
             origin = headers.get("origin")
             if origin is not None and origin.partition("://")[2] != host:
@@ -96,7 +88,7 @@ class Guard:
             message = await receive()
             left -= len(message.get("body", b""))
             if left < 0:
-                raise TooLarge
+                raise HTTPException(413, TOO_LARGE)
             return message
 
         return counted

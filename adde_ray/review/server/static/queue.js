@@ -11,6 +11,7 @@ export class Queue {
     Object.assign(this, { unsent, changed, progress });
     this.ahead = [];
     this.shown = new Set();
+    this.waiting = false;
     this.asking = null;
     this.bands = "";
   }
@@ -20,12 +21,7 @@ export class Queue {
     const sample = this.ahead.shift() ?? null;
     if (sample) this.shown.add(sample.task);
     if (this.ahead.length < LOW) this.refill();
-    this.loadAhead();
     return sample;
-  }
-
-  loadAhead() {
-    for (const sample of this.ahead.slice(0, AHEAD)) if (!sample.picture) this.load(sample);
   }
 
   answered(sample) {
@@ -39,10 +35,7 @@ export class Queue {
 
   // At least `number` ahead, where there are so many.
   refill(number = AHEAD) {
-    this.asking ??= this.ask(number).then(() => {
-      this.asking = null;
-      this.changed();
-    });
+    this.asking ??= this.ask(number).finally(() => (this.asking = null));
     return this.asking;
   }
 
@@ -54,13 +47,15 @@ export class Queue {
       const got = await get(withQuery("/api/next", { n: missing, not: [...new Set(held)].join(",") }));
       const known = new Set([...this.shown, ...this.ahead.map((sample) => sample.task), ...this.unsent()]);
       const fresh = got.samples.filter((sample) => !known.has(sample.task));
+      for (const sample of fresh) this.load(sample);
       this.ahead.push(...fresh);
-      if (number <= AHEAD) this.loadAhead(); // a grid shows thumbnails
+      this.waiting = got.waiting;
       if (got.progress) this.progress(got.progress);
       this.failed = null;
     } catch (error) {
       this.failed = error;
     }
+    this.changed();
   }
 
   url(sample) {

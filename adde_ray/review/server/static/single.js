@@ -79,9 +79,7 @@ export class Single {
 
   // Called when samples have come, or are known not to.
   changed() {
-    if (this.sample) return;
-    if (this.room.queue.ahead.length) this.next();
-    else this.empty();
+    if (!this.sample) this.next();
   }
 
   next() {
@@ -111,13 +109,13 @@ export class Single {
   }
 
   empty() {
-    const { queue, me } = this.room;
-    const done = me.progress && me.progress.done >= me.progress.asked;
+    const { queue } = this.room;
     this.sample = null;
     this.element.classList.add("idle");
     this.panels.replaceChildren();
     const said = queue.asking ? "Fetching samples…" : queue.failed ? `No samples: ${queue.failed.message}. Trying again.`
-      : `${done ? `Round ${me.round} is done. ` : ""}Nothing to decide right now. More comes by itself, as soon as there is any.`;
+      : queue.waiting ? "Nothing to decide right now. More comes by itself, as soon as there is any."
+      : "All done: this round has no more questions for you.";
     this.stage.empty(el("p", { class: "lead" }, said));
   }
 
