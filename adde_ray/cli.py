@@ -7,6 +7,7 @@ Heavy imports stay inside the commands, so that `--help` is there at once.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import importlib.metadata
@@ -173,20 +174,40 @@ def run(
         typer.Option(help="Where the run is kept. Default: run.root/run.name of the config.", show_default=False),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped or killed run left off.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Where people have to answer, wait for them, and go on when they have.")
+    ] = False,
+    review: Annotated[
+        bool, typer.Option("--review", help="Also serve the page on which they answer, on this machine; waits, too.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page that --review serves.")] = 8765,
 ) -> None:
     """Run the loop until a stopping rule holds, or until people have to answer."""
     from adde_ray.progress import RoundTable
+    from adde_ray.review import waiting
 
     if resume and (begun := run_dir or Config.place(config, set_ or ())):
         plugins.load(kept.modules(begun / "config.json"), near=config.parent)
     parsed = Config.load(config, set_ or (), modules=plugin or ())
     folder = run_dir or parsed.run_dir
-    if resume and (folder / "config.json").exists() and _waits(parsed, folder):
+    if review and parsed.review.annotator != "page":
+        remedy = 'Set review.annotator = "page", or leave --review out'
+        raise UserError(
+            "nobody answers on a page here", where="review.annotator", value=parsed.review.annotator, remedy=remedy
+        )
+    waits = wait or review
+    if resume and (folder / "config.json").exists() and _waits(parsed, folder) and not waits:
         return
-    with RoundTable(out) as table:
+    with contextlib.ExitStack() as stack:
+        table = stack.enter_context(RoundTable(out))
         from adde_ray.loop import run as run_loop  # seconds of imports, under the spinner
 
         summary = run_loop(parsed, folder, resume=resume, watch=table.add, on_stage=table.began)
+        if review and summary["status"] == "awaiting_review":
+            stack.enter_context(waiting.page_beside(folder, port))
+        while waits and summary["status"] == "awaiting_review":
+            waiting.wait(RunDir.at(folder), table.waits)
+            summary = run_loop(parsed, folder, resume=True, watch=table.add, on_stage=table.began)
     _tell_notes(descriptions.notes(RunDir.at(folder)))
     _tell(summary, folder)
 

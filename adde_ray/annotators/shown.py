@@ -9,7 +9,7 @@ import polars as pl
 from adde_ray.artifacts.images import viewable
 from adde_ray.artifacts.queries import payloads
 from adde_ray.artifacts.schema import Split
-from adde_ray.config.data import Section
+from adde_ray.config.data import AnyData
 from adde_ray.sources import ORIGINALS
 from adde_ray.sources.images.views import View
 from adde_ray.sources.originals import Finder, Original, find
@@ -18,7 +18,7 @@ VIEW = {"sample_id": pl.String, "original": pl.Binary, "extension": pl.String, "
 """What is shown of a sample's original, or why nothing is."""
 
 
-def shown(query: pl.DataFrame, synthetic: pl.DataFrame, asked: Split, modality: str, source: Section) -> pl.DataFrame:
+def shown(query: pl.DataFrame, synthetic: pl.DataFrame, asked: Split, modality: str, source: AnyData) -> pl.DataFrame:
     """The query with the payload column, `file` where it is known; of images with `extension` and `view` as well.
 
     asked: the pool's rows in the query. source: the section of the config that says how originals are found.
@@ -27,7 +27,7 @@ def shown(query: pl.DataFrame, synthetic: pl.DataFrame, asked: Split, modality: 
     return with_views(found, asked.table, modality, source)
 
 
-def with_views(rows: pl.DataFrame, known: pl.DataFrame, modality: str, source: Section) -> pl.DataFrame:
+def with_views(rows: pl.DataFrame, known: pl.DataFrame, modality: str, source: AnyData) -> pl.DataFrame:
     """Rows with a payload column, as people are to see them. known: those of a split among them, with all columns."""
     if "file" in known.columns and "file" not in rows.columns:
         rows = rows.join(known.select("sample_id", "file"), on="sample_id", how="left", maintain_order="left")
