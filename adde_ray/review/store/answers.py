@@ -125,7 +125,7 @@ class Answers(Leases):
         """One answer, whether it stands or not."""
         found = self._all().where(answers.c.answer_id == answer_id)
         row = self._db.read(lambda connection: connection.execute(found).one_or_none())
-        return row and _answer_of(row)
+        return None if row is None else _answer_of(row)
 
     # --- one answer ------------------------------------------------------------------------------------------
 

@@ -95,7 +95,7 @@ class People(Part):
         """Whose session it is; None: none that is open."""
         mine = (sessions.c.cookie == hashed(cookie), sessions.c.run == self._run, sessions.c.until > self._now())
         row = self._db.read(lambda connection: connection.execute(select(sessions).where(*mine)).one_or_none())
-        return row and Session(Person(row.name, row.role), bool(row.local))
+        return None if row is None else Session(Person(row.name, row.role), bool(row.local))
 
     def sign_out(self, cookie: str) -> None:
         """End a session."""

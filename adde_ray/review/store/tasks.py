@@ -98,7 +98,7 @@ class Tasks(Part):
         """That of a task of this run."""
         found = select(tasks).where(tasks.c.run == self._run, tasks.c.task == task)
         row = self._db.read(lambda connection: connection.execute(found).one_or_none())
-        return row and item_of(row)
+        return None if row is None else item_of(row)
 
     def progress(self, round: int, *, overlap: Overlap = 1) -> dict[str, int]:
         """How far a round is.
