@@ -22,6 +22,7 @@ from adde_ray.config import Config
 from adde_ray.dataset import Data, Dataset, load_dataset, query_features
 from adde_ray.labels import in_words
 from adde_ray.review import room
+from adde_ray.review.notify import notify
 from adde_ray.review.store import Item, Store
 from adde_ray.review.write_review import FOLDER
 
@@ -48,6 +49,8 @@ class Page:
                 for earlier in store.open_rounds():
                     store.close(earlier)
                 store.publish(self._items(query, synthetic, round_, store))
+                if webhook := self._config.review.webhook:
+                    notify(webhook, run=self._run.root.name, round=round_.t, asked=len(query))
             found = room.take(round_, store)
         return None if found.open else found.decisions
 

@@ -164,5 +164,4 @@ def _status(run: RunDir, last: dict) -> str:
         return "finished"
     current = run.round(len(run.rounds()))
     asked, answered = ((current.root / f"{name}.parquet").exists() for name in ("query", "decisions"))
-    waits = run.config.review.annotator in ("file", "page")
-    return "awaiting_review" if waits and asked and not answered else "running"
+    return "awaiting_review" if run.config.review.waits and asked and not answered else "running"

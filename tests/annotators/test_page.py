@@ -1,6 +1,8 @@
 """People who answer on the page: what is published of a query, and what becomes of what they say."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from uuid import uuid4
 
 import polars as pl
@@ -123,6 +125,26 @@ def test_an_answer_of_an_earlier_round_is_amended(data, tmp_path):
     record = run(asked, folder, resume=True)
     assert record["status"] == "finished" and record["num_samples"] == 6 + 15 - 1
     assert in_words(dict(kept.dataset().select("sample_id", "label").iter_rows())[item.sample_id]) == other_label
+
+
+def test_a_webhook_is_told_of_each_query_and_a_deaf_one_stops_nothing(data, tmp_path, caplog):
+    told = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self):
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/secret"
+        run(config(data, review={"annotator": "page", "webhook": url}), tmp_path / "run")
+        server.shutdown()
+    assert [(t["run"], t["round"], t["asked"]) for t in told] == [("run", 0, 5)]
+    record = run(config(data, review={"annotator": "page", "webhook": url}), tmp_path / "other")
+    assert record["status"] == "awaiting_review" and "127.0.0.1 was not told" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_a_quorum_is_enough(data, tmp_path):
