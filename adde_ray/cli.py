@@ -1,4 +1,4 @@
-"""The command line: adde run · check · config · find · summary · report · export · verify · ablate · sweep · compare.
+"""The command line: adde run · review · check · config · find · summary · report · export · verify · ablate · …
 
 Exit codes: 0 done (or waiting for people), 2 the user's mistake or the machine's (a line says which), 1 ours,
 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP.
@@ -30,6 +30,7 @@ from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.config import Config, kept, plugins
 from adde_ray.distributed import signals
 from adde_ray.errors import UserError, escaped, first_line
+from adde_ray.review import commands
 
 if TYPE_CHECKING:
     from adde_ray.stages.ingest import Prepared
@@ -118,42 +119,43 @@ def _version(package: str) -> str:
 
 
 def command(example: str, *, panel: str = "Look"):
-    """Registers a command whose help is its docstring and an example.
-
-    `UserError`s, and what the machine refuses, end in a line each and exit code 2. panel: the group it is shown in.
-    """
+    """Registers a command whose help is its docstring and an example. panel: the group it is shown in."""
 
     def register(function):
-        @functools.wraps(function)
-        def guarded(*args, **kwargs):
-            try:
-                with signals.watched():
-                    return function(*args, **kwargs)
-            except UserError as error:
-                _refuse(signals.reason() or error)
-            except MemoryError:
-                _refuse(UserError("not enough memory", remedy="Close other programs, or choose smaller settings"))
-            except OSError as error:
-                if error.errno not in MACHINE:
-                    raise
-                _refuse(
-                    UserError(error.strerror or first_line(error), where=error.filename, remedy=MACHINE[error.errno])
-                )
-            except KeyboardInterrupt as error:
-                # Ray too raises KeyboardInterrupt, where its raylet is gone.
-                stopped = error if isinstance(error, signals.Stopped) else signals.Stopped(error=signals.reason())
-                signals.tell(stopped)
-                raise typer.Exit(stopped.code) from None
-            except Exception:
-                if error := signals.reason():
-                    _refuse(error)
-                raise
-
         about = " ".join((function.__doc__ or "").split())
-        app.command(help=f"{about}\n\nExample: `{example}`", rich_help_panel=panel)(guarded)
+        app.command(help=f"{about}\n\nExample: `{example}`", rich_help_panel=panel)(guarded(function))
         return function
 
     return register
+
+
+def guarded(function):
+    """A command whose `UserError`s, and what the machine refuses, end in a line each and exit code 2."""
+
+    @functools.wraps(function)
+    def guard(*args, **kwargs):
+        try:
+            with signals.watched():
+                return function(*args, **kwargs)
+        except UserError as error:
+            _refuse(signals.reason() or error)
+        except MemoryError:
+            _refuse(UserError("not enough memory", remedy="Close other programs, or choose smaller settings"))
+        except OSError as error:
+            if error.errno not in MACHINE:
+                raise
+            _refuse(UserError(error.strerror or first_line(error), where=error.filename, remedy=MACHINE[error.errno]))
+        except KeyboardInterrupt as error:
+            # Ray too raises KeyboardInterrupt, where its raylet is gone.
+            stopped = error if isinstance(error, signals.Stopped) else signals.Stopped(error=signals.reason())
+            signals.tell(stopped)
+            raise typer.Exit(stopped.code) from None
+        except Exception:
+            if error := signals.reason():
+                _refuse(error)
+            raise
+
+    return guard
 
 
 def _refuse(error: UserError) -> NoReturn:
@@ -607,6 +609,15 @@ def _tell_plan(config: Config, prepared: Prepared, *, probe: bool) -> None:
 def _say(line: str) -> None:
     """As it is: names and paths are the user's, whatever brackets and colons they hold."""
     out.print(escaped(line), soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+app.add_typer(
+    commands.group(guarded, _say),
+    name="review",
+    help="Serve the page on which people answer: `adde review RUN`. Below, who may come to it.\n\n"
+    "Example: `adde review runs/tickets`",
+    rich_help_panel="Build",
+)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ from adde_ray import cli
 from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.loop import run
 
-COMMANDS = ("run", "check", "config", "find", "summary", "report", "export", "verify", "ablate", "sweep", "compare")
+COMMANDS = (
+    "run", "check", "config", "find", "summary", "report", "export", "verify", "ablate", "sweep", "compare", "review",
+)  # fmt: skip
 
 # What scripts may rely on in `adde summary --json`.
 KEYS = {"run", "status", "stop_reason", "num_rounds", "num_asked", "num_labels", "dataset_fingerprint", "rounds"}
