@@ -7,6 +7,7 @@ Heavy imports stay inside the commands, so that `--help` is there at once.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import importlib.metadata
@@ -171,20 +172,40 @@ def run(
         typer.Option(help="Where the run is kept. Default: run.root/run.name of the config.", show_default=False),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped or killed run left off.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Where people have to answer, wait for them, and go on when they have.")
+    ] = False,
+    review: Annotated[
+        bool, typer.Option("--review", help="Also serve the page on which they answer, on this machine; waits, too.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page that --review serves.")] = 8765,
 ) -> None:
     """Run the loop until a stopping rule holds, or until people have to answer."""
     from adde_ray.progress import RoundTable
+    from adde_ray.review import waiting
 
     if resume and (begun := run_dir or Config.place(config, set_ or ())):
         plugins.load(kept.modules(begun / "config.json"), near=config.parent)
     parsed = Config.load(config, set_ or (), modules=plugin or ())
     folder = run_dir or parsed.run_dir
-    if resume and (folder / "config.json").exists() and _waits(parsed, folder):
+    if review and parsed.review.annotator != "page":
+        remedy = 'Set review.annotator = "page", or leave --review out'
+        raise UserError(
+            "nobody answers on a page here", where="review.annotator", value=parsed.review.annotator, remedy=remedy
+        )
+    waits = wait or review
+    if resume and (folder / "config.json").exists() and _waits(parsed, folder) and not waits:
         return
-    with RoundTable(out) as table:
+    with contextlib.ExitStack() as stack:
+        table = stack.enter_context(RoundTable(out))
         from adde_ray.loop import run as run_loop  # seconds of imports, under the spinner
 
         summary = run_loop(parsed, folder, resume=resume, watch=table.add, on_stage=table.began)
+        if review and summary["status"] == "awaiting_review":
+            stack.enter_context(waiting.page_beside(folder, port))
+        while waits and summary["status"] == "awaiting_review":
+            waiting.wait(RunDir.at(folder), table.waits)
+            summary = run_loop(parsed, folder, resume=True, watch=table.add, on_stage=table.began)
     _tell_notes(descriptions.notes(RunDir.at(folder)))
     _tell(summary, folder)
 
@@ -465,8 +486,8 @@ def _waits(config: Config, folder: Path) -> bool:
     if record:
         _tell_notes([note for note in record["notes"] if note not in resumed.changed])
         _tell(record, folder)
-    elif (found := resumed.awaited) and not found.answers.open:
-        decisions = found.answers.decisions
+    elif (found := resumed.awaited) and not found.open:
+        decisions = found.decisions
         _say(f"took {len(decisions)} answers of round {found.round.t}: {actions.tally(actions.count(decisions))}")
     return record is not None
 
@@ -489,7 +510,7 @@ def _tell(record: dict, folder: Path) -> None:
         _tell_rehearsal(record, folder)
         _say(f"next: adde report {folder} · adde export {folder} --out DATASET")
     elif record["status"] == "awaiting_review":
-        _tell_awaited(record["review"], folder)
+        _tell_awaited(record["review"], folder, on_page=RunDir.at(folder).config.review.annotator == "page")
     else:
         _say(f"not finished: {record['num_rounds']} rounds done; repeat `adde run` with --resume")
 
@@ -504,7 +525,7 @@ def _images_text(images: dict) -> str:
     return f"{text}; {kept:,} as they are kept, for the original {whys}" if kept else text
 
 
-def _tell_awaited(review: dict, folder: Path) -> None:
+def _tell_awaited(review: dict, folder: Path, *, on_page: bool) -> None:
     """How far people are with what they are asked, and what to do next."""
     asked, open_ = review["asked"], review.get("open")
     if open_ == 0:
@@ -514,9 +535,15 @@ def _tell_awaited(review: dict, folder: Path) -> None:
         _say(review["mistakes"])
     elif open_ == asked:
         _say(f"round {review['round']} asks about {asked} samples; none is answered yet")
+    elif on_page:
+        _say(f"{asked - open_} of {asked} samples of round {review['round']} are decided")
     else:
         lines = ", ".join(map(str, review["lines"][:LISTED])) + (" …" if open_ > LISTED else "")
         _say(f"took nothing yet: {open_} of {asked} still open: line{'s' * (open_ > 1)} {lines}")
+    if on_page:
+        _say(f"waiting for people: `adde review {folder}` serves the page; then repeat the command with --resume,")
+        _say("or give --wait, and it goes on by itself")
+        return
     path = folder / "rounds" / f"{review['round']:03d}" / "review.csv"
     _say(f"waiting for people: fill in the columns action and label of {path},")
     _say("then repeat the command with --resume")

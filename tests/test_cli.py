@@ -142,7 +142,7 @@ MISTAKES = {  # name: (overrides, what is done to the files before, what the lin
     "unknown encoder": (["encoder.name=x"], None, "encoder.name: .*tfidf"),
     "an encoder of other data": (["encoder.name=tfidf"], None, "encoder.name: .*tfidf"),
     "unknown generator": (["generate.generator=x"], None, "generate.generator: .*cvae"),
-    "unknown annotator": (["review.annotator=x"], None, "review.annotator: .*file, model, simulated"),
+    "unknown annotator": (["review.annotator=x"], None, "review.annotator: .*file, model, page, simulated"),
     "unknown rule": (['adapt.rules=["x"]'], None, "adapt.rules: .*broaden"),
     "more processes than fit": (["generate.actors=1000"], None, "generate.actors: more processes .*RAY_ADDRESS"),
     "weights of 0": (["select.alpha=0", "select.beta=0", "select.gamma=0"], None, "every weight is 0"),

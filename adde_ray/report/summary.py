@@ -142,7 +142,7 @@ def _answers(round_: RoundDir) -> dict[str, int]:
 
 
 def _awaited(run: RunDir) -> dict:
-    """Of the query people are asked: round, asked (samples), open (samples) and lines (where in the table they stand);
+    """Of the query people are asked: round, asked (samples), open (samples) and lines (where in a table they stand);
     or mistakes (as they are told) where the answers have some."""
     round_ = run.round(len(run.rounds()))
     query = round_.read("query.parquet", "sample_id")
@@ -151,8 +151,12 @@ def _awaited(run: RunDir) -> dict:
         found = pending(run)
     except UserError as error:
         return {"round": round_.t, "asked": asked, "mistakes": str(error)}
-    lines = found.answers.open if found else []
-    return {"round": round_.t, "asked": asked, "open": len(lines) if found else asked, "lines": lines}
+    return {
+        "round": round_.t,
+        "asked": asked,
+        "open": found.open if found else asked,
+        "lines": found.lines if found else [],
+    }
 
 
 def _status(run: RunDir, last: dict) -> str:
@@ -160,5 +164,5 @@ def _status(run: RunDir, last: dict) -> str:
         return "finished"
     current = run.round(len(run.rounds()))
     asked, answered = ((current.root / f"{name}.parquet").exists() for name in ("query", "decisions"))
-    by_file = run.config.review.annotator == "file"
-    return "awaiting_review" if by_file and asked and not answered else "running"
+    waits = run.config.review.annotator in ("file", "page")
+    return "awaiting_review" if waits and asked and not answered else "running"

@@ -138,6 +138,11 @@ class Tasks(Part):
         """Rounds that were published and are not closed, in order."""
         return self._db.read(self._open)
 
+    def published(self, round: int) -> float | None:
+        """When the round's first sample was published, in seconds since 1970; None: it has none."""
+        found = select(func.min(tasks.c.published)).where(tasks.c.run == self._run, tasks.c.round == round)
+        return self._db.read(lambda connection: connection.execute(found).scalar())
+
     def rounds(self) -> list[int]:
         """All that were published, in order."""
         found = select(rounds.c.round).where(rounds.c.run == self._run).order_by(rounds.c.round)
