@@ -40,7 +40,7 @@ def image(
     thumb: Annotated[int | None, Query(ge=16, le=512)] = None,
     bands: Annotated[str | None, Query(pattern=r"^\d{1,3}(,\d{1,3},\d{1,3})?$")] = None,
 ) -> Response:
-    """An image as it is. thumb: a JPEG of at most so many pixels a side. bands: one or three of its bands, a PNG."""
+    """An image as it is. thumb: at most so many pixels a side, a JPEG where it is smaller than the image. bands: one or three of its bands, a PNG."""
     room = room_of(request)
     room.person(request)
     if not NAME.fullmatch(name):
@@ -85,12 +85,14 @@ def drawn(
         [found] = planes(data)
         chosen = np.stack([found[band] for band in bands], axis=-1)
         shown = Image.fromarray(np.ascontiguousarray(chosen if len(bands) == 3 else chosen[..., 0]))
-    if side is not None:
-        shown = shown.convert("RGB")
-        shown.thumbnail((side, side))
     out = io.BytesIO()
-    shown.save(out, "PNG" if side is None else "JPEG", **({} if side is None else {"quality": 82}))
-    return out.getvalue(), "image/png" if side is None else "image/jpeg"
+    if side is None or max(shown.size) <= side:
+        shown.save(out, "PNG")
+        return out.getvalue(), "image/png"
+    shown = shown.convert("RGB")
+    shown.thumbnail((side, side))
+    shown.save(out, "JPEG", quality=82)
+    return out.getvalue(), "image/jpeg"
 
 
 @router.get("/guide/{name}")

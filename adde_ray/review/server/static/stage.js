@@ -66,7 +66,7 @@ function whole(sample) {
 function valueTable(values) {
   const named = Array.isArray(values) ? values.map((value, place) => [String(place), value]) : Object.entries(values);
   const rows = named.slice(0, MOST_VALUES).map(([name, value]) =>
-    el("div", { class: "value" }, el("dt", {}, name), el("dd", {}, typeof value === "number" ? short(value) : String(value))),
+    el("div", { class: "entry" }, el("dt", {}, name), el("dd", {}, typeof value === "number" ? short(value) : String(value))),
   );
   const rest = named.length - rows.length;
   return el("div", { class: "values" }, el("dl", {}, ...rows), rest > 0 && el("p", { class: "dim" }, `and ${rest} more`));
