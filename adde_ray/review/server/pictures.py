@@ -40,7 +40,8 @@ def image(
     thumb: Annotated[int | None, Query(ge=16, le=512)] = None,
     bands: Annotated[str | None, Query(pattern=r"^\d{1,3}(,\d{1,3},\d{1,3})?$")] = None,
 ) -> Response:
-    """An image as it is. thumb: at most so many pixels a side, a JPEG where it is smaller than the image. bands: one or three of its bands, a PNG."""
+    """An image as it is. bands: one or three of its bands, a PNG. thumb: of at most so many pixels a side, a JPEG where
+    that is smaller."""
     room = room_of(request)
     room.person(request)
     if not NAME.fullmatch(name):
