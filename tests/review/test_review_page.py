@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import review_page
 
+from adde_ray.artifacts.images import encode_images
+from adde_ray.review.bands import all_bands
 from adde_ray.review.store import Item, Store
 
 pytest.importorskip("fastapi")
@@ -142,6 +145,27 @@ def test_the_grid(make_room, images):
     ann.saved()
     assert len(room.said("ann")) == 18
     assert tiles.count() == 6
+    assert room.errors == []
+
+
+def test_bands_are_chosen(make_room, images, tmp_path):
+    """For this sample and those that come."""
+    folder, items = tmp_path / "rounds" / "000" / "review", images(3)
+    planes = np.stack([np.full((6, 6), 50 * band, np.uint8) for band in range(5)])
+    for item in items:
+        all_bands(folder / item.payload).write_bytes(encode_images(planes[None])[0])
+    room = make_room(items)
+    ann = room.enter("ann")
+    ann.sample()
+    ann.page.select_option(".bands select >> nth=0", label="band 5")
+    seen = "(() => { const at = document.querySelector('#stage img'); return at.complete && at.naturalWidth && at })()"
+    for _ in range(2):
+        ann.until(f"{seen} && {seen}.src.endsWith('bands=4%2C1%2C2')")
+        pixel = f"""(() => {{ const pen = document.createElement('canvas').getContext('2d');
+            pen.drawImage({seen}, 0, 0); return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3); }})()"""
+        assert ann.page.evaluate(pixel) == [200, 50, 100]
+        ann.press("1")
+    ann.saved()
     assert room.errors == []
 
 

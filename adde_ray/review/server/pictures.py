@@ -11,6 +11,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 
+from adde_ray.review.bands import all_bands, bands_beside
 from adde_ray.review.server.asking import room_of
 from adde_ray.review.server.guide import PICTURE
 
@@ -50,6 +51,8 @@ def image(
     if bands is None and thumb is None:
         return Response(path.read_bytes(), media_type=TYPES[name.rpartition(".")[2]], headers=KEPT)
     try:
+        if bands and bands_beside(path):
+            path = inside(path.parent, all_bands(path).name)
         found = path.stat()
         chosen = tuple(int(band) for band in bands.split(",")) if bands else None
         data, kind = drawn(path, found.st_mtime_ns, found.st_size, chosen, thumb)
