@@ -5,13 +5,18 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from uuid import uuid4
 
+import numpy as np
 import polars as pl
 import pytest
 from small import config, rows, write
 
+from adde_ray.annotators.page import payload
+from adde_ray.annotators.shown import as_kept
+from adde_ray.artifacts.images import encode_images
 from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.labels import in_words
 from adde_ray.loop import run
+from adde_ray.review.bands import all_bands, bands_beside
 from adde_ray.review.room import room
 from adde_ray.review.store import Answer
 
@@ -28,6 +33,21 @@ def told(task, item, who="Ann", label="a", action="correct", **more):
 
 def seated(store, who, overlap=1):
     return store.lease(who, 50, overlap=overlap)
+
+
+def test_all_bands_of_an_image_lie_beside_what_is_shown(tmp_path):
+    pixels = np.arange(2 * 5 * 4 * 4, dtype=np.uint8).reshape(2, 5, 4, 4)
+    kept = pl.DataFrame(
+        {
+            "sample_id": ["0" * 32, "1" * 32],
+            "image": pl.concat([encode_images(pixels[:1]), encode_images(pixels[1:, :3])]),
+        }
+    )
+    for row in as_kept(kept, "image").iter_rows(named=True):
+        payload(tmp_path, row, "image")
+    folder = tmp_path / "review"
+    assert [bands_beside(folder / f"{digit * 32}.png") for digit in "01"] == [5, 0]
+    assert all_bands(folder / f"{'0' * 32}.png").read_bytes() == kept["image"][0]
 
 
 def truth_of(run_dir):

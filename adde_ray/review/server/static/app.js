@@ -163,7 +163,7 @@ async function start() {
   header(me);
   room = new Room(me);
   if (me.progress) room.progress(me.progress);
-  get("/api/classes").then(({ proposed = [] }) => proposed.forEach((one) => room.proposed(NEW + one.name))).catch(() => null);
+  get("/api/classes").then(({ proposed }) => proposed.filter((one) => ["proposed", "adopt"].includes(one.state)).forEach((one) => room.proposed(NEW + one.name))).catch(() => null);
   room.open(location.hash.slice(1) || "one");
 }
 

@@ -119,6 +119,7 @@ export class Grid {
   }
 
   propose(action, label) {
+    if (!this.room.me.multi) this.picker.mark(label);
     this.pending = action === "correct" && label === null ? null : { action, label };
     this.tellPending();
   }

@@ -109,7 +109,7 @@ export class Owner {
   }
 
   proposals(all, classes) {
-    const open = all.filter((one) => one.state === undefined || one.state === "proposed");
+    const open = all.filter((one) => one.state === "proposed");
     if (!open.length) return el("p", { class: "dim" }, "None.");
     return el("div", { class: "cards" }, ...open.map((one) => this.proposal(one, classes)));
   }
@@ -243,11 +243,12 @@ function progressTiles({ progress, people, agreement }) {
   const now = rounds.at(-1) ?? { done: 0, total: 0 };
   const per_hour = people.reduce((sum, one) => sum + (one.per_hour ?? 0), 0);
   const left = Math.max(0, now.total - now.done);
-  const hours = per_hour ? `${number(left / per_hour)} h left at this pace` : "";
+  const hours = left / per_hour;
+  const pace = !left || !per_hour ? "" : hours < 1 ? `${Math.ceil(60 * hours)} min left at this pace` : `${number(hours)} h left at this pace`;
   const range = agreement?.alpha === null || !agreement ? "needs two people" : `${number(agreement.low, 2)} to ${number(agreement.high, 2)}`;
   return [
     el("div", { class: "tiles-row" },
-      figure("decided", `${now.done} of ${now.total}`, hours),
+      figure("decided", `${now.done} of ${now.total}`, pace),
       figure("answers an hour", number(per_hour, 0), `${people.length} ${people.length === 1 ? "person" : "people"}`),
       figure("agreement (α)", number(agreement?.alpha, 2), range)),
     rounds.length > 1 ? bars(rounds.map((one) => [`round ${one.round}`, one.total ? one.done / one.total : 0, `${one.done} of ${one.total}`]), 1) : null,

@@ -59,7 +59,7 @@ export class Queue {
   }
 
   url(sample) {
-    return sample.bands?.length > 1 ? withQuery(sample.image, { bands: this.bands }) : sample.image;
+    return sample.bands ? withQuery(sample.image, { bands: this.bands }) : sample.image;
   }
 
   load(sample) {
