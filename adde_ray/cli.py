@@ -517,7 +517,7 @@ def _tell_awaited(review: dict, folder: Path) -> None:
     else:
         lines = ", ".join(map(str, review["lines"][:LISTED])) + (" …" if open_ > LISTED else "")
         _say(f"took nothing yet: {open_} of {asked} still open: line{'s' * (open_ > 1)} {lines}")
-    path = folder / "rounds" / f"{review['round']:03d}" / "review.csv"
+    path = folder / "rounds" / f"{review['round']:03d}" / review["table"]
     _say(f"waiting for people: fill in the columns action and label of {path},")
     _say("then repeat the command with --resume")
 

@@ -12,8 +12,8 @@ from adde_ray.artifacts.run_dir import RoundDir, RunDir
 from adde_ray.artifacts.schema import Split
 from adde_ray.config import Config
 from adde_ray.dataset import Data
-from adde_ray.review.read_review import read_review
-from adde_ray.review.write_review import TABLE, write_review
+from adde_ray.review.read_review import read_round
+from adde_ray.review.write_review import TABLE, WORKBOOK, write_review
 from adde_ray.sources import ORIGINALS
 from adde_ray.sources.images.views import View
 from adde_ray.sources.originals import Finder, Original, find
@@ -30,12 +30,12 @@ class Spreadsheet:
 
     def answer(self, query: pl.DataFrame, synthetic: pl.DataFrame, round_: RoundDir) -> pl.DataFrame | None:
         """DECISIONS once all rows of review.csv are answered; None until then."""
-        path = round_.root / TABLE
-        if not path.exists():  # what people have begun to answer stays as it is
+        tables = (round_.root / name for name in (TABLE, WORKBOOK))
+        if not any(path.exists() for path in tables):  # what people have begun to answer stays as it is
             shown = self._shown(query, synthetic, read_asked(round_))
             write_review(round_.root, shown, self._meta.modality, self._meta.classes, multi=self._meta.multi)
-        answers = read_review(path, query, self._meta.classes, t=round_.t, multi=self._meta.multi)
-        return None if answers.open else answers.decisions
+        found = read_round(round_.root, query, self._meta.classes, t=round_.t, multi=self._meta.multi)
+        return found[1].decisions if found and not found[1].open else None
 
     def _shown(self, query: pl.DataFrame, synthetic: pl.DataFrame, asked: Split) -> pl.DataFrame:
         """The query with what people are to look at: of images the originals where they still are."""

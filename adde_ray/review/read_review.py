@@ -19,7 +19,7 @@ from adde_ray.review.actions import NOBODY, read_action
 from adde_ray.review.cells import unescape
 from adde_ray.review.names import Names
 from adde_ray.review.sheet import Line, read_sheet
-from adde_ray.review.write_review import COLUMNS
+from adde_ray.review.write_review import COLUMNS, TABLE, WORKBOOK
 
 NEEDED = ("sample_id", "action", "label")
 
@@ -54,6 +54,21 @@ class Answer:
 
     def __str__(self) -> str:
         return " ".join([self.action or "open", *([repr(in_words(self.label))] if self.label is not None else [])])
+
+
+def read_round(
+    folder: Path, query: pl.DataFrame, classes: tuple[str, ...], *, t: int, multi: bool = False
+) -> tuple[Path, Answers] | None:
+    """`read_review` of review.csv, or of review.xlsx where that alone has answers; None without a table."""
+    found = None
+    for path in (folder / TABLE, folder / WORKBOOK):
+        if path.exists():
+            answers = read_review(path, query, classes, t=t, multi=multi)
+            if found is None or len(answers.decisions):
+                found = path, answers
+            if len(answers.decisions):
+                break
+    return found
 
 
 def read_review(path: Path, query: pl.DataFrame, classes: tuple[str, ...], *, t: int, multi: bool = False) -> Answers:

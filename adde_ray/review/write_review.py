@@ -18,6 +18,9 @@ from adde_ray.review.cells import csv_text
 TABLE, HOW_TO = "review.csv", "review.txt"
 """What lies in a round's folder: the table to fill in, and how to."""
 
+WORKBOOK = "review.xlsx"
+"""What people may save the table as."""
+
 TITLE = f"How to answer {TABLE}"
 
 COLUMNS = (
