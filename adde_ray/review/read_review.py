@@ -110,7 +110,7 @@ def _answers(
         where = f"{path}:{line.number}"
         try:
             if (sample_id := _asked_about(line, asked, where)) is not None:
-                answer = _answer(line, asked[sample_id], names, where)
+                answer = read_answer(line, asked[sample_id], names, where)
                 found[sample_id] = _agreed(found.get(sample_id), answer, where)
         except UserError as error:
             mistakes.append(error)
@@ -146,19 +146,24 @@ def _asked_about(line: Line, asked: dict[str, dict], where: str) -> str | None:
             value=line.surplus[0],
             remedy='Put a text with a separator into "quotes", or remove the cell',
         )
-    rank = cells["rank"].strip().removesuffix(".0").removesuffix(",0")
-    if rank.isdecimal() and (rank.lstrip("0") or "0") != str(asked[sample_id]["rank"]):
+    check_rank(cells["rank"], asked[sample_id]["rank"], where)
+    return sample_id
+
+
+def check_rank(cell: str, was: int, where: str) -> None:
+    """Raises UserError: another sample's rank stands there."""
+    rank = cell.strip().removesuffix(".0").removesuffix(",0")
+    if rank.isdecimal() and (rank.lstrip("0") or "0") != str(was):
         raise UserError(
-            f"the columns are sorted apart: the sample's rank was {asked[sample_id]['rank']}",
+            f"the columns are sorted apart: the sample's rank was {was}",
             where=where,
             value=rank,
             remedy="Undo it, and sort whole lines",
         )
-    return sample_id
 
 
-def _answer(line: Line, asked: dict, names: Names, where: str) -> Answer:
-    """Raises UserError: what stands there is no answer, or says two things."""
+def read_answer(line: Line, asked: dict, names: Names, where: str) -> Answer:
+    """What a line says of the sample `asked` (its suggested label). Raises UserError: no answer, or two of them."""
     cells, suggested = line.cells, asked["suggested"]
     action, label = _action(cells["action"], names, where), _label(cells["label"], names, where)
     if label is None and action in (None, "accept"):
