@@ -10,7 +10,7 @@ import zipfile
 from xml.etree import ElementTree as Tree
 
 import pytest
-from asked import CLASSES, picture, questions, said, written
+from bridged import CLASSES, picture, questions, said, written
 from openpyxl import load_workbook
 from PIL import Image
 

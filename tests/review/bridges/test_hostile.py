@@ -7,7 +7,7 @@ import json
 import zipfile
 
 import pytest
-from asked import questions, written
+from bridged import questions, written
 
 from adde_ray.errors import UserError
 from adde_ray.review.bridges import BRIDGES, cvat
