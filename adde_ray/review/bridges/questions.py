@@ -8,10 +8,11 @@ import polars as pl
 
 from adde_ray.artifacts.images import viewable
 from adde_ray.artifacts.queries import payloads, read_asked
-from adde_ray.artifacts.run_dir import RoundDir, RunDir, fingerprint, read_json
+from adde_ray.artifacts.run_dir import RoundDir, RunDir, read_json
 from adde_ray.artifacts.schema import Meta
 from adde_ray.errors import UserError
 from adde_ray.review.bridges.base import Question, Questions
+from adde_ray.review.store import place
 
 IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 """How files end that tools take for images."""
@@ -26,7 +27,7 @@ def waiting(run: RunDir) -> Questions:
         raise UserError("waits for nobody's answers", where=run.root, remedy=remedy)
     return Questions(
         title=run.config.run.name,
-        run=run_id(run),
+        run=place(run.root)[1],
         round=round_.t,
         modality=meta.modality,
         classes=meta.classes,
@@ -34,11 +35,6 @@ def waiting(run: RunDir) -> Questions:
         asked=tuple(_questions(round_, query, meta.modality)),
         earlier=earlier(run, round_.t),
     )
-
-
-def run_id(run: RunDir) -> str:
-    """16 hex digits: the same for a run wherever its folder is moved, another for each of its settings and data."""
-    return fingerprint(read_json(run.root / "config.json"), read_json(run.root / "ingest" / "meta.json"))
 
 
 def earlier(run: RunDir, before: int) -> dict[str, str | None]:

@@ -1,12 +1,12 @@
 """Answers of another tool → answers to the waiting query: checked all at once, then taken all or none.
 
-Without a store they fill in the waiting round's table, which `adde run --resume` takes.
+Without a store they fill in the waiting round's table, which `adde run --resume` takes; see `stored` for the other way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from adde_ray.artifacts.run_dir import RunDir, atomic, locked
@@ -47,12 +47,12 @@ class Taken:
 
 @dataclass(frozen=True)
 class Checked:
-    """answers: in the file's order. skipped, unanswered: of how many samples nothing is known. untouched: of how many
-    the file has only what the model suggested. earlier: answers about rounds before, which are not taken again, and
-    changed: how many of them say another label than was taken."""
+    """answers, skips: in the file's order. unanswered: of how many samples nothing is known. untouched: of how many
+    there is only what the model suggested. earlier: answers about rounds before, which are not taken again; changed:
+    how many of them say another label than was taken."""
 
     answers: list[Taken]
-    skipped: int = 0
+    skips: list[Taken] = field(default_factory=list)
     unanswered: int = 0
     untouched: int = 0
     earlier: int = 0
@@ -93,10 +93,9 @@ def check(
     mistakes += _contradictions(answers, by_person=True)
     if mistakes:
         raise Mistakes(mistakes, where=where)
-    skipped = [answer for answer in answers if answer.action == SKIP]
     return Checked(
         [answer for answer in answers if answer.action != SKIP],
-        len(skipped),
+        [answer for answer in answers if answer.action == SKIP],
         unanswered + read.unanswered,
         0 if accept_untouched else len(read.untouched),
         earlier,
