@@ -227,7 +227,7 @@ def _said(results: list, place: str) -> dict[str, Any]:
     if action:
         return said | {"action": action[0]}
     if labels or unknown:
-        sure = [name for name in labels if name not in unknown]
+        sure = [name for name in labels if name not in unknown and not (unknown and name == NONE)]
         return said | {"labels": (*sure, *(f"{UNKNOWN}{name}" for name in unknown))}
     return {}
 

@@ -11,7 +11,6 @@ import os
 import secrets
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -31,6 +30,8 @@ AT_A_TIME, PAGE = 200, 100
 """Tasks that are pushed in one request, and that are listed in one."""
 
 MOST_PAGES = 10_000
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 PICTURES = {"jpg": "jpeg"}
 """What files end with, where that is not what their type is called."""
@@ -52,7 +53,9 @@ class Server:
     def __init__(self, url: str, *, project: int | None = None):
         self._url, self._project = _address(url), project
         self._key = _key()
-        self._open = urllib.request.build_opener(_NoRedirect).open
+        # A proxy that the environment names has no way to this machine.
+        proxies = [urllib.request.ProxyHandler({})] if urlsplit(self._url).hostname in LOOPBACK else []
+        self._open = urllib.request.build_opener(_NoRedirect, *proxies).open
         self._authorization: str | None = None
 
     def push(self, questions: Questions) -> Pushed:
@@ -242,9 +245,3 @@ def _multipart(name: str, kind: str, data: bytes) -> tuple[bytes, str]:
     mark = secrets.token_hex(16)
     head = f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\nContent-Type: {kind}\r\n\r\n'
     return head.encode() + data + f"\r\n--{mark}--\r\n".encode(), f"multipart/form-data; boundary={mark}"
-
-
-def told(pushed: Pushed, url: str) -> Iterator[str]:
-    """What was done, in sentences."""
-    yield f"{'made' if pushed.made else 'found'} project {pushed.project} in {url}"
-    yield f"pushed {pushed.tasks} of {pushed.asked} samples; {pushed.asked - pushed.tasks} were there"

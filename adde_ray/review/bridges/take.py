@@ -82,8 +82,9 @@ def check(
     for one in given:
         try:
             if (question := asked.get(_id(one))) is None:
-                changed += _is_changed(one, questions, names)
-                earlier += 1
+                is_changed = _is_changed(one, questions, names)
+                earlier += is_changed is not None
+                changed += bool(is_changed)
             elif taken := _taken(one, question.suggested, question.rank, names, questions.multi, annotator):
                 answers.append(taken)
             else:
@@ -107,15 +108,15 @@ def _id(given: Given) -> str:
     return given.sample_id.strip().strip("'\"").lower()
 
 
-def _is_changed(given: Given, questions: Questions, names: Names) -> bool:
-    """Whether an answer about an earlier round says another label than was taken. Raises UserError: it is about no
-    sample of the run."""
+def _is_changed(given: Given, questions: Questions, names: Names) -> bool | None:
+    """Whether an answer about an earlier round says something else than was taken; None: it is none. Raises UserError:
+    it is about no sample of the run."""
     if _id(given) not in questions.earlier:
         remedy = "Remove it, or give the run that asked about it"
         raise UserError("no sample of this run", where=given.where, value=given.sample_id, remedy=remedy)
-    was = questions.earlier[_id(given)]
+    was, action = questions.earlier[_id(given)], given.action.strip().casefold()
     if not given.labels:
-        return False
+        return None if action in ("", SKIP) else action in ("reject", "flag") and was is not None
     try:
         return names.label(SEPARATOR.join(given.labels)) != was
     except UserError:

@@ -195,9 +195,9 @@ def test_text_that_no_table_or_terminal_can_hold_is_made_plain():
 
 
 def test_earlier_rounds_are_counted_and_what_changed_of_them():
-    read = Read([Given("x", "f" * 32, labels=("01",)), Given("y", "f" * 32, labels=("=cmd",), annotator="b")])
-    found = check(questions(), read, "x")
-    assert (found.earlier, found.changed, found.answers) == (2, 1, [])
+    said = [{"labels": ("01",)}, {"labels": ("=cmd",)}, {"action": "reject"}, {"action": "skip"}, {}]
+    found = check(questions(), Read([Given("x", "f" * 32, **one) for one in said]), "x")
+    assert (found.earlier, found.changed, found.answers) == (3, 2, [])
 
 
 def test_many_mistakes_are_counted(tmp_path):
