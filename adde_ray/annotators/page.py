@@ -22,6 +22,8 @@ from adde_ray.config import Config
 from adde_ray.dataset import Data, Dataset, load_dataset, query_features
 from adde_ray.labels import in_words
 from adde_ray.review import room
+from adde_ray.review.bands import all_bands
+from adde_ray.review.notify import notify
 from adde_ray.review.store import Item, Store
 from adde_ray.review.write_review import FOLDER
 
@@ -48,6 +50,8 @@ class Page:
                 for earlier in store.open_rounds():
                     store.close(earlier)
                 store.publish(self._items(query, synthetic, round_, store))
+                if webhook := self._config.review.webhook:
+                    notify(webhook, run=self._run.root.name, round=round_.t, asked=len(query))
             found = room.take(round_, store)
         return None if found.open else found.decisions
 
@@ -208,11 +212,13 @@ def sentence(row: dict, gap: dict | None) -> str:
 
 
 def payload(round_folder: Path, row: dict, modality: str) -> str:
-    """As `Item.payload` has it; an image is written into the round's folder `review`, unless it is there."""
+    """As `Item.payload` has it; an image is written into the round's folder `review`, unless it is there,
+    and beside it all its bands, where it has more than are shown."""
     if modality != "image":
         return json.dumps(list(row[modality])) if modality == "vector" else row[modality]
     path = round_folder / FOLDER / f"{row['sample_id']}.{row.get('extension') or 'png'}"
-    if not path.exists():
-        with atomic(path, recorded=False) as temporary:
-            temporary.write_bytes(row["image"])
+    for place, image in ((path, row["image"]), (all_bands(path), row["all_bands"])):
+        if image is not None and not place.exists():
+            with atomic(place, recorded=False) as temporary:
+                temporary.write_bytes(image)
     return path.name

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from adde_ray.artifacts.images import viewable
+from adde_ray.artifacts.images import num_bands, viewable
 from adde_ray.artifacts.queries import payloads
 from adde_ray.artifacts.schema import Split
 from adde_ray.config.data import AnyData
@@ -44,10 +44,15 @@ def with_views(rows: pl.DataFrame, known: pl.DataFrame, modality: str, source: A
 
 
 def as_kept(rows: pl.DataFrame, modality: str) -> pl.DataFrame:
-    """Rows with a payload column; of images what the run keeps, as browsers show it."""
+    """Rows with a payload column; of images what the run keeps, as browsers show it, and as `all_bands` those that
+    have more bands than can be shown at once."""
     if modality != "image":
         return rows
-    return rows.with_columns(pl.col("image").map_elements(viewable, return_dtype=pl.Binary))
+    banded = pl.Series([num_bands(image) > 0 for image in rows["image"]], dtype=pl.Boolean)
+    return rows.with_columns(
+        pl.col("image").map_elements(viewable, return_dtype=pl.Binary),
+        pl.when(banded).then("image").alias("all_bands"),
+    )
 
 
 def _views(finder: Finder, rows: pl.DataFrame) -> Iterator[tuple[str | bytes | None, ...]]:

@@ -434,9 +434,16 @@ class Review(Section):
     """page: share of a query of which the suggestion cannot be uncovered, by which its influence is measured."""
     quorum: float = Field(default=1.0, gt=0, le=1)
     """page: share of a query whose answers are enough to go on; the rest is left out of the dataset."""
+    webhook: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s/]+")] | None = None
+    """page: an address that is told by a POST whenever a query is ready to be answered."""
     deadline: float | None = Field(default=None, gt=0, le=100_000)
     """page: hours after which a query is taken as it is, once anything is answered; left out: people have all the time
     they need."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether a run waits for people."""
+        return self.annotator in ("file", "page")
 
     @property
     def by_people(self) -> bool:

@@ -1,15 +1,22 @@
 """People who answer on the page: what is published of a query, and what becomes of what they say."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from uuid import uuid4
 
+import numpy as np
 import polars as pl
 import pytest
 from small import config, rows, write
 
+from adde_ray.annotators.page import payload
+from adde_ray.annotators.shown import as_kept
+from adde_ray.artifacts.images import encode_images
 from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.labels import in_words
 from adde_ray.loop import run
+from adde_ray.review.bands import all_bands, bands_beside
 from adde_ray.review.room import room
 from adde_ray.review.store import Answer
 
@@ -26,6 +33,21 @@ def told(task, item, who="Ann", label="a", action="correct", **more):
 
 def seated(store, who, overlap=1):
     return store.lease(who, 50, overlap=overlap)
+
+
+def test_all_bands_of_an_image_lie_beside_what_is_shown(tmp_path):
+    pixels = np.arange(2 * 5 * 4 * 4, dtype=np.uint8).reshape(2, 5, 4, 4)
+    kept = pl.DataFrame(
+        {
+            "sample_id": ["0" * 32, "1" * 32],
+            "image": pl.concat([encode_images(pixels[:1]), encode_images(pixels[1:, :3])]),
+        }
+    )
+    for row in as_kept(kept, "image").iter_rows(named=True):
+        payload(tmp_path, row, "image")
+    folder = tmp_path / "review"
+    assert [bands_beside(folder / f"{digit * 32}.png") for digit in "01"] == [5, 0]
+    assert all_bands(folder / f"{'0' * 32}.png").read_bytes() == kept["image"][0]
 
 
 def truth_of(run_dir):
@@ -49,7 +71,9 @@ def test_a_run_waits_goes_on_and_ends(data, tmp_path):
     asked = config(data, review={"annotator": "page"}, stop={"labels": 10})
     folder = tmp_path / "run"
     assert run(asked, folder)["status"] == "awaiting_review"
-    assert run(asked, folder, resume=True)["review"] == {"round": 0, "asked": 5, "open": 5, "lines": []}
+    assert run(asked, folder, resume=True)["review"] == {
+        "round": 0, "table": None, "asked": 5, "open": 5, "lines": [],
+    }  # fmt: skip
     assert len(answer_all(folder)) == 5
     assert run(asked, folder, resume=True)["review"]["round"] == 1
     answer_all(folder)
@@ -123,6 +147,26 @@ def test_an_answer_of_an_earlier_round_is_amended(data, tmp_path):
     record = run(asked, folder, resume=True)
     assert record["status"] == "finished" and record["num_samples"] == 6 + 15 - 1
     assert in_words(dict(kept.dataset().select("sample_id", "label").iter_rows())[item.sample_id]) == other_label
+
+
+def test_a_webhook_is_told_of_each_query_and_a_deaf_one_stops_nothing(data, tmp_path, caplog):
+    told = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self):
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/secret"
+        run(config(data, review={"annotator": "page", "webhook": url}), tmp_path / "run")
+        server.shutdown()
+    assert [(t["run"], t["round"], t["asked"]) for t in told] == [("run", 0, 5)]
+    record = run(config(data, review={"annotator": "page", "webhook": url}), tmp_path / "other")
+    assert record["status"] == "awaiting_review" and "127.0.0.1 was not told" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_a_quorum_is_enough(data, tmp_path):

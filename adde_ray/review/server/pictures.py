@@ -11,6 +11,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 
+from adde_ray.review.bands import all_bands, bands_beside
 from adde_ray.review.server.asking import room_of
 from adde_ray.review.server.guide import PICTURE
 
@@ -40,7 +41,8 @@ def image(
     thumb: Annotated[int | None, Query(ge=16, le=512)] = None,
     bands: Annotated[str | None, Query(pattern=r"^\d{1,3}(,\d{1,3},\d{1,3})?$")] = None,
 ) -> Response:
-    """An image as it is. thumb: a JPEG of at most so many pixels a side. bands: one or three of its bands, a PNG."""
+    """An image as it is. bands: one or three of its bands, a PNG. thumb: of at most so many pixels a side, a JPEG where
+    that is smaller."""
     room = room_of(request)
     room.person(request)
     if not NAME.fullmatch(name):
@@ -49,6 +51,8 @@ def image(
     if bands is None and thumb is None:
         return Response(path.read_bytes(), media_type=TYPES[name.rpartition(".")[2]], headers=KEPT)
     try:
+        if bands and bands_beside(path):
+            path = inside(path.parent, all_bands(path).name)
         found = path.stat()
         chosen = tuple(int(band) for band in bands.split(",")) if bands else None
         data, kind = drawn(path, found.st_mtime_ns, found.st_size, chosen, thumb)
@@ -85,12 +89,14 @@ def drawn(
         [found] = planes(data)
         chosen = np.stack([found[band] for band in bands], axis=-1)
         shown = Image.fromarray(np.ascontiguousarray(chosen if len(bands) == 3 else chosen[..., 0]))
-    if side is not None:
-        shown = shown.convert("RGB")
-        shown.thumbnail((side, side))
     out = io.BytesIO()
-    shown.save(out, "PNG" if side is None else "JPEG", **({} if side is None else {"quality": 82}))
-    return out.getvalue(), "image/png" if side is None else "image/jpeg"
+    if side is None or max(shown.size) <= side:
+        shown.save(out, "PNG")
+        return out.getvalue(), "image/png"
+    shown = shown.convert("RGB")
+    shown.thumbnail((side, side))
+    shown.save(out, "JPEG", quality=82)
+    return out.getvalue(), "image/jpeg"
 
 
 @router.get("/guide/{name}")

@@ -17,6 +17,7 @@ from fastapi import HTTPException, Request, Response
 from adde_ray import labels
 from adde_ray.artifacts.images import BANDS
 from adde_ray.errors import UserError
+from adde_ray.review.bands import bands_beside
 from adde_ray.review.server.about import About
 from adde_ray.review.server.guard import Failures
 from adde_ray.review.store.people import SESSION_SECONDS
@@ -139,9 +140,10 @@ class Room:
         return [self.sample(task, item, counts.get(item.sample_id, 0)) for task, item in found]
 
     def payload(self, round_: int, modality: str, payload: str) -> dict:
-        """text, image (its URL) or values."""
+        """text, image (its URL, and how many bands there are to choose from) or values."""
         if modality == "image":
-            return {"image": f"/api/images/{round_}/{payload}"}
+            bands = bands_beside(self.about.images(round_) / payload)
+            return {"image": f"/api/images/{round_}/{payload}"} | ({"bands": bands} if bands else {})
         return {"values": json.loads(payload)} if modality == "vector" else {"text": payload}
 
     def label(self, label: str | None) -> str | None:

@@ -140,7 +140,7 @@ export class Picker {
   find() {
     const typed = this.input.value.trim();
     const doubted = this.multi && typed.startsWith("?");
-    const sought = doubted ? typed.slice(1) : typed;
+    const sought = doubted ? typed.slice(1) : typed.replace(/^new:\s*/, "");
     if (!sought && this.classes.length <= MOST_BUTTONS) return this.fold(false);
     const found = search(this.classes, sought).map((name) => ({ name, words: doubted ? `${name}: not known` : name, doubted }));
     const proposals = search([...this.proposed], sought).map((name) => ({ name: NEW + name, words: `${name} (proposed)` }));

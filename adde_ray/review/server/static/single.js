@@ -79,7 +79,9 @@ export class Single {
 
   // Called when samples have come, or are known not to.
   changed() {
-    if (!this.sample) this.next();
+    if (this.sample) return;
+    if (this.room.queue.ahead.length) this.next();
+    else this.empty();
   }
 
   next() {
@@ -109,13 +111,13 @@ export class Single {
   }
 
   empty() {
-    const { queue } = this.room;
+    const { queue, me } = this.room;
+    const done = me.progress && me.progress.done >= me.progress.asked;
     this.sample = null;
     this.element.classList.add("idle");
     this.panels.replaceChildren();
     const said = queue.asking ? "Fetching samples…" : queue.failed ? `No samples: ${queue.failed.message}. Trying again.`
-      : queue.waiting ? "Nothing to decide right now. More comes by itself, as soon as there is any."
-      : "All done: this round has no more questions for you.";
+      : `${done ? `Round ${me.round} is done. ` : ""}Nothing to decide right now. More comes by itself, as soon as there is any.`;
     this.stage.empty(el("p", { class: "lead" }, said));
   }
 

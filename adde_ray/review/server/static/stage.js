@@ -39,17 +39,22 @@ export class Stage {
     else picture.addEventListener("load", measured, { once: true });
     this.viewport.replaceChildren(picture);
     this.zoom.of(picture);
-    return sample.bands?.length > 1 ? [this.viewport, this.bandChoice(sample)] : [this.viewport];
+    return sample.bands ? [this.viewport, this.bandChoice(sample)] : [this.viewport];
   }
 
   bandChoice(sample) {
-    const now = (this.chosen.get() || "0,1,2").split(",").map(Number);
+    const first = [0, 1, 2].map((band) => Math.min(band, sample.bands - 1)).join(",");
+    const now = (this.chosen.get() || first).split(",").map(Number);
     const choices = ["red", "green", "blue"].map((colour, place) => {
-      const options = sample.bands.map((name, band) => el("option", { value: band, selected: band === now[place] }, name));
+      const options = Array.from({ length: sample.bands }, (_, band) =>
+        el("option", { value: band, selected: band === now[place] }, `band ${band + 1}`),
+      );
       return el("label", {}, `${colour} `, el("select", { on: { change: () => changed() } }, ...options));
     });
+    // The first ones are those of the image as it is shown, which may be larger than what the bands are kept of.
     const changed = () => {
-      this.chosen.set(choices.map((choice) => choice.querySelector("select").value).join(","));
+      const chosen = choices.map((choice) => choice.querySelector("select").value).join(",");
+      this.chosen.set(chosen === first ? "" : chosen);
       sample.picture = Object.assign(new Image(), { src: withQuery(sample.image, { bands: this.chosen.get() }) });
       this.show(sample);
     };
@@ -66,7 +71,7 @@ function whole(sample) {
 function valueTable(values) {
   const named = Array.isArray(values) ? values.map((value, place) => [String(place), value]) : Object.entries(values);
   const rows = named.slice(0, MOST_VALUES).map(([name, value]) =>
-    el("div", { class: "value" }, el("dt", {}, name), el("dd", {}, typeof value === "number" ? short(value) : String(value))),
+    el("div", { class: "entry" }, el("dt", {}, name), el("dd", {}, typeof value === "number" ? short(value) : String(value))),
   );
   const rest = named.length - rows.length;
   return el("div", { class: "values" }, el("dl", {}, ...rows), rest > 0 && el("p", { class: "dim" }, `and ${rest} more`));
