@@ -429,9 +429,11 @@ class Review(Section):
     guide: FolderPath | None = None
     """page: a Markdown file with the labelling rules, shown beside the samples."""
     guesses: bool = True
-    """page: whether people may uncover what f suggests. It is hidden until they do, for it sways them."""
+    """page: whether people may uncover what f suggests, and why it asks. Both are hidden until they do, for they sway
+    them."""
     hidden_guesses: Part = 0.2
-    """page: share of a query of which the suggestion cannot be uncovered, by which its influence is measured."""
+    """page: share of a query of which neither can be uncovered, by which their influence is measured; gold is among
+    these."""
     quorum: float = Field(default=1.0, gt=0, le=1)
     """page: share of a query whose answers are enough to go on; the rest is left out of the dataset."""
     webhook: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s/]+")] | None = None
