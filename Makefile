@@ -1,5 +1,6 @@
 # make demo: environment, main job on real data, report.   make test: every test but the slow ones.
 # make docs: the pages as a site, in build/docs.   make slow: tests of minutes.   make fuzz: hostile input at length.
+# make label-studio: the real one, for the slow test of the bridge to it, in an environment of its own.
 # make headline: every strategy on every dataset in $ADDE_DATA_DIR, and what they say together. Hours.
 PYTHON ?= python3.11
 VENV   := .venv
@@ -7,7 +8,7 @@ BIN    := $(VENV)/bin
 # A fresh name for each run, so that no demo overwrites another.
 NAME   := digits-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: demo test slow docs fuzz headline lint clean
+.PHONY: demo test slow label-studio docs fuzz headline lint clean
 
 demo: $(VENV)/installed
 	$(BIN)/adde run jobs/configs/digits.toml --set run.name=$(NAME)
@@ -16,8 +17,10 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-slow: $(VENV)/installed-dev
+slow: $(VENV)/installed-dev label-studio
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
+
+label-studio: build/label-studio/installed
 
 docs: $(VENV)/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -47,4 +50,10 @@ $(VENV)/installed-dev: $(VENV)/installed
 
 $(VENV)/installed-docs: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
+# Its requirements are not ours, so it has an environment of its own.
+build/label-studio/installed: Makefile
+	test -x build/label-studio/bin/python || $(PYTHON) -m venv build/label-studio
+	build/label-studio/bin/python -m pip install --quiet --disable-pip-version-check label-studio==1.23.2
 	touch $@

@@ -546,7 +546,7 @@ def _tell_awaited(review: dict, folder: Path, *, on_page: bool) -> None:
         _say(f"waiting for people: `adde review {folder}` serves the page; then repeat the command with --resume,")
         _say("or give --wait, and it goes on by itself")
         return
-    path = folder / "rounds" / f"{review['round']:03d}" / "review.csv"
+    path = folder / "rounds" / f"{review['round']:03d}" / review["table"]
     _say(f"waiting for people: fill in the columns action and label of {path},")
     _say("then repeat the command with --resume")
 

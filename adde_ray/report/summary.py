@@ -8,6 +8,7 @@ from adde_ray.artifacts.schema import ACTIONS
 from adde_ray.errors import UserError
 from adde_ray.review import actions
 from adde_ray.review.pending import changed_answers, pending, strays
+from adde_ray.review.write_review import TABLE
 
 MEASURES = ("fairness", "groups", "amplification", "corruptions", "drops", "forgetting", "grid", "random_share")
 
@@ -52,7 +53,7 @@ def summarise(run: RunDir) -> dict:
     }
     if record["status"] == "awaiting_review":
         record["review"] = _awaited(run)
-        record["notes"] += strays(run.round(len(committed)))
+        record["notes"] += strays(run.round(len(committed)), record["review"]["table"])
     beside = sorted((run.root / "baselines").glob("*/config.json"))
     record |= {"baselines": {p.parent.name: summarise(RunDir.at(p.parent)) for p in beside}} if beside else {}
     return record | {"selection": _selection(record)}
@@ -142,21 +143,18 @@ def _answers(round_: RoundDir) -> dict[str, int]:
 
 
 def _awaited(run: RunDir) -> dict:
-    """Of the query people are asked: round, asked (samples), open (samples) and lines (where in a table they stand);
-    or mistakes (as they are told) where the answers have some."""
+    """Of the query people are asked: round, table (its name), asked (samples), open (samples) and lines (where in the
+    table they stand); or mistakes (as they are told) where the answers have some."""
     round_ = run.round(len(run.rounds()))
     query = round_.read("query.parquet", "sample_id")
     asked = 0 if query is None else len(query)
     try:
         found = pending(run)
     except UserError as error:
-        return {"round": round_.t, "asked": asked, "mistakes": str(error)}
-    return {
-        "round": round_.t,
-        "asked": asked,
-        "open": found.open if found else asked,
-        "lines": found.lines if found else [],
-    }
+        return {"round": round_.t, "table": TABLE, "asked": asked, "mistakes": str(error)}
+    if found is None:
+        return {"round": round_.t, "table": TABLE, "asked": asked, "open": asked, "lines": []}
+    return {"round": round_.t, "table": found.table, "asked": asked, "open": found.open, "lines": found.lines}
 
 
 def _status(run: RunDir, last: dict) -> str:

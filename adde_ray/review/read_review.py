@@ -19,7 +19,7 @@ from adde_ray.review.actions import NOBODY, read_action
 from adde_ray.review.cells import unescape
 from adde_ray.review.names import Names
 from adde_ray.review.sheet import Line, read_sheet
-from adde_ray.review.write_review import COLUMNS
+from adde_ray.review.write_review import COLUMNS, TABLE, WORKBOOK
 
 NEEDED = ("sample_id", "action", "label")
 
@@ -54,6 +54,21 @@ class Answer:
 
     def __str__(self) -> str:
         return " ".join([self.action or "open", *([repr(in_words(self.label))] if self.label is not None else [])])
+
+
+def read_round(
+    folder: Path, query: pl.DataFrame, classes: tuple[str, ...], *, t: int, multi: bool = False
+) -> tuple[Path, Answers] | None:
+    """`read_review` of review.csv, or of review.xlsx where that alone has answers; None without a table."""
+    found = None
+    for path in (folder / TABLE, folder / WORKBOOK):
+        if path.exists():
+            answers = read_review(path, query, classes, t=t, multi=multi)
+            if found is None or len(answers.decisions):
+                found = path, answers
+            if len(answers.decisions):
+                break
+    return found
 
 
 def read_review(path: Path, query: pl.DataFrame, classes: tuple[str, ...], *, t: int, multi: bool = False) -> Answers:
@@ -95,7 +110,7 @@ def _answers(
         where = f"{path}:{line.number}"
         try:
             if (sample_id := _asked_about(line, asked, where)) is not None:
-                answer = _answer(line, asked[sample_id], names, where)
+                answer = read_answer(line, asked[sample_id], names, where)
                 found[sample_id] = _agreed(found.get(sample_id), answer, where)
         except UserError as error:
             mistakes.append(error)
@@ -131,19 +146,24 @@ def _asked_about(line: Line, asked: dict[str, dict], where: str) -> str | None:
             value=line.surplus[0],
             remedy='Put a text with a separator into "quotes", or remove the cell',
         )
-    rank = cells["rank"].strip().removesuffix(".0").removesuffix(",0")
-    if rank.isdecimal() and (rank.lstrip("0") or "0") != str(asked[sample_id]["rank"]):
+    check_rank(cells["rank"], asked[sample_id]["rank"], where)
+    return sample_id
+
+
+def check_rank(cell: str, was: int, where: str) -> None:
+    """Raises UserError: another sample's rank stands there."""
+    rank = cell.strip().removesuffix(".0").removesuffix(",0")
+    if rank.isdecimal() and (rank.lstrip("0") or "0") != str(was):
         raise UserError(
-            f"the columns are sorted apart: the sample's rank was {asked[sample_id]['rank']}",
+            f"the columns are sorted apart: the sample's rank was {was}",
             where=where,
             value=rank,
             remedy="Undo it, and sort whole lines",
         )
-    return sample_id
 
 
-def _answer(line: Line, asked: dict, names: Names, where: str) -> Answer:
-    """Raises UserError: what stands there is no answer, or says two things."""
+def read_answer(line: Line, asked: dict, names: Names, where: str) -> Answer:
+    """What a line says of the sample `asked` (its suggested label). Raises UserError: no answer, or two of them."""
     cells, suggested = line.cells, asked["suggested"]
     action, label = _action(cells["action"], names, where), _label(cells["label"], names, where)
     if label is None and action in (None, "accept"):

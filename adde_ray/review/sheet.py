@@ -1,4 +1,4 @@
-"""A CSV as spreadsheets and people leave it → its lines, by the names of the columns.
+"""A CSV or a workbook as spreadsheets and people leave it → its lines, by the names of the columns.
 
 Whatever separates the cells, whatever the letters are encoded in, wherever the header stands, in whatever order and
 case: the header is the first line that has all columns which are needed, and what stands above it is a title.
@@ -11,12 +11,17 @@ import contextlib
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from adde_ray.errors import UserError
+from adde_ray.review import workbook
+from adde_ray.review.cells import escape
+
+P = TypeVar("P")
 
 SEPARATORS = ",;\t|"
 
@@ -36,11 +41,19 @@ CODE_PAGES = (
 )  # fmt: skip
 """What a plain "CSV" is saved in, by the language of the system; the first where nothing tells them apart."""
 
-WORKBOOKS = (b"PK\x03\x04", b"PK\x05\x06", b"\xd0\xcf\x11\xe0")
-"""How .xlsx, .ods and .numbers begin, all of them ZIP archives, and .xls."""
-
 TITLE_LINES = 100
 """How far down a header is looked for."""
+
+ALSO_CALLED = {
+    "sample_id": ("id", "uid"),
+    "action": ("decision", "verdict", "aktion", "entscheidung", "acción", "décision", "azione", "decisão"),
+    "label": ("class", "category", "correct label", "new label", "klasse", "kategorie", "etikett", "clase", "etiqueta",
+              "classe", "étiquette", "categoria", "etichetta"),
+    "annotator": ("reviewer", "labeler", "labeller", "person", "bearbeiter", "anotador", "annotateur", "annotatore"),
+    "comment": ("comments", "note", "notes", "remark", "remarks", "kommentar", "bemerkung", "comentario", "comentário",
+                "commentaire", "commento"),
+}  # fmt: skip
+"""What people call columns that they rename. Looked for where a column of the name itself is nowhere."""
 
 
 @dataclass(frozen=True)
@@ -53,30 +66,85 @@ class Line:
     surplus: list[str]
 
 
+@dataclass
+class Sheet:
+    """A table with its header found. names: of each of the header's cells the column it is, None for others. first: the
+    header's row, from 0. above: a CSV's lines above the header; tab: of a workbook the sheet, from 0."""
+
+    path: Path
+    names: list[str | None]
+    first: int
+    rows: list[list[str]]
+    header: list[str]
+    separator: str = ","
+    above: str = ""
+    mark: bytes = b""
+    tab: int | None = None
+
+    def lines(self, columns: Sequence[str], needed: Sequence[str]) -> list[Line]:
+        """The lines below the header, without blank ones and without the header again."""
+        read = []
+        for number, cells in enumerate(self.rows, start=self.first + 2):
+            by_name = {name: cell for name, cell in zip(self.names, cells, strict=False) if name}
+            repeated = all(_bare(by_name.get(name, "")) == _bare(name) for name in needed)  # where tables were joined
+            if any(cell.strip() for cell in cells) and not repeated:
+                surplus = [cell for cell in cells[len(self.names) :] if cell.strip()]
+                read.append(Line(number, {name: by_name.get(name, "") for name in columns}, surplus))
+        return read
+
+    def set(self, number: int, cells: Mapping[str, str]) -> None:
+        """Put texts into a line's cells; a column that is not there is added at the right."""
+        for name, text in cells.items():
+            if name not in self.names:
+                if not text:
+                    continue
+                self.names.append(name)
+                self.header.append(name)
+            row, column = self.rows[number - self.first - 2], self.names.index(name)
+            row += [""] * (column + 1 - len(row))
+            row[column] = text if self.tab is not None else escape(text)
+
+    def save(self, to: Path) -> None:
+        """Write it as it was read, with what was set: of a workbook those cells alone change; a CSV is UTF-8."""
+        if self.tab is not None:
+            workbook.save(self.path, to, self.tab, self.first, [self.header, *self.rows])
+            return
+        text = io.StringIO()
+        csv.writer(text, delimiter=self.separator).writerows([self.header, *self.rows])
+        to.write_bytes(self.mark + (self.above + text.getvalue()).encode(errors="replace"))
+
+
 def read_sheet(path: Path, columns: Sequence[str], needed: Sequence[str], known: Iterable[str] = ()) -> list[Line]:
-    """The lines below the header, without blank ones and without the header again.
+    """The lines of `open_sheet`. Raises UserError."""
+    return open_sheet(path, columns, needed, known).lines(columns, needed)
+
+
+def open_sheet(path: Path, columns: Sequence[str], needed: Sequence[str], known: Iterable[str] = ()) -> Sheet:
+    """A CSV, or a workbook's first sheet that has the columns.
 
     columns: names to look for; any others are passed over. needed: those of them that must be there. known: texts that
     occur in the table, by which code pages are told apart.
 
-    Raises UserError: cannot be read, is a workbook, lacks a column or has it twice.
+    Raises UserError: cannot be read, is a workbook of another kind than .xlsx, lacks a column or has it twice.
     """
     data = _bytes(path)
+    if workbook.is_workbook(data):
+        tabs = workbook.read(data, path)
+        heads = [(tab, row, cells) for tab, rows in enumerate(tabs) for row, cells in enumerate(rows[:TITLE_LINES])]
+        (tab, first, header), names = _header(lambda: heads, columns, needed, path)
+        return Sheet(path, names, first, tabs[tab][first + 1 :], header, tab=tab)
     lines = io.StringIO(decode(data, known), newline="").readlines()
-    first, separator, names = _header(lines, columns, needed, path)
-    reader, read = csv.reader(islice(lines, first, None), delimiter=separator), []
-    number = first + 1
+    (separator, first, header), names = _header(lambda: _headers(lines), columns, needed, path)
+    reader, rows = csv.reader(islice(lines, first, None), delimiter=separator), []
     try:
         next(reader)
-        for number, cells in enumerate(reader, start=first + 2):
-            by_name = {name: cell for name, cell in zip(names, cells, strict=False) if name}
-            repeated = all(_bare(by_name.get(name, "")) == _bare(name) for name in needed)  # where tables were joined
-            if any(cell.strip() for cell in cells) and not repeated:
-                surplus = [cell for cell in cells[len(names) :] if cell.strip()]
-                read.append(Line(number, {name: by_name.get(name, "") for name in columns}, surplus))
+        for cells in reader:
+            rows.append(cells)
     except csv.Error as error:
-        raise UserError(f"cannot be read: {error}", where=f"{path}:{number + 1}", remedy="Mend the line") from None
-    return read
+        number = first + 2 + len(rows)
+        raise UserError(f"cannot be read: {error}", where=f"{path}:{number}", remedy="Mend the line") from None
+    mark = codecs.BOM_UTF8 if data.startswith(tuple(MARKS)) else b""
+    return Sheet(path, names, first, rows, header, separator, "".join(lines[:first]), mark)
 
 
 def _bytes(path: Path) -> bytes:
@@ -84,12 +152,9 @@ def _bytes(path: Path) -> bytes:
     if not path.is_file():
         raise UserError("is no file" if path.exists() else "no such file", where=path, remedy=remedy)
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot be read: {error.strerror}", where=path, remedy=remedy) from None
-    if data.startswith(WORKBOOKS):
-        raise UserError("is a workbook, not a CSV", where=path, remedy=f"Save it as CSV UTF-8, as {path.name}")
-    return data
 
 
 def decode(data: bytes, known: Iterable[str] = ()) -> str:
@@ -149,18 +214,21 @@ def _encoded(text: str, encoding: str) -> bytes | None:
 
 
 def _header(
-    lines: list[str], columns: Sequence[str], needed: Sequence[str], path: Path
-) -> tuple[int, str, list[str | None]]:
-    """Row of the header among the lines, the separator, and which of `columns` each of its cells names, if any."""
-    ours = {_bare(name): name for name in columns}
+    rows: Callable[[], Iterable[tuple[P, int, list[str]]]], columns: Sequence[str], needed: Sequence[str], path: Path
+) -> tuple[tuple[P, int, list[str]], list[str | None]]:
+    """The first of the rows that is a header, and which of `columns` each of its cells names, if any.
+
+    rows: of a separator or a sheet, the row's number, and its cells.
+    """
     best: list[str | None] = []
-    for row, separator, cells in _headers(lines):
-        names = [ours.get(_bare(cell)) for cell in cells]
-        if set(needed) <= set(names):
-            if twice := sorted({name for name in names if name and names.count(name) > 1}):
-                raise UserError("a column stands twice", where=path, value=twice[0], remedy="Remove one of them")
-            return row, separator, names
-        best = max(best, names, key=lambda found: len({*found} & {*needed}))
+    for renamed in (False, True):
+        for row in rows():
+            names = _names(row[2], columns, renamed=renamed)
+            if set(needed) <= set(names):
+                if twice := sorted({name for name in names if name and names.count(name) > 1}):
+                    raise UserError("a column stands twice", where=path, value=twice[0], remedy="Remove one of them")
+                return row, names
+            best = max(best, names, key=lambda found: len({*found} & {*needed}))
     missing = [name for name in needed if name not in best]
     raise UserError(
         f"columns are missing: {', '.join(missing)}",
@@ -169,14 +237,27 @@ def _header(
     )
 
 
-def _headers(lines: list[str]) -> Iterator[tuple[int, str, list[str]]]:
-    """(row, separator, cells) of every line that may be the header."""
+def _names(cells: list[str], columns: Sequence[str], *, renamed: bool) -> list[str | None]:
+    """Of each cell of a header the column it names. renamed: also by what people call the columns that are lacking."""
+    ours = {_bare(name): name for name in columns}
+    names = [ours.get(_bare(cell)) for cell in cells]
+    for name in (name for name in columns if renamed and name not in names):
+        others = {_bare(other) for other in ALSO_CALLED.get(name, ())}
+        for i, cell in enumerate(cells):
+            if names[i] is None and _bare(cell) in others:
+                names[i] = name
+                break
+    return names
+
+
+def _headers(lines: list[str]) -> Iterator[tuple[str, int, list[str]]]:
+    """(separator, row, cells) of every line that may be the header."""
     said = re.match(r'\s*"?sep=([^"\r\n])', lines[0], re.I) if lines else None  # Excel's way to name the separator
     separators = dict.fromkeys((said[1] if said else "") + SEPARATORS)
     for row in range(min(len(lines), TITLE_LINES)):
         for separator in separators:
             try:
-                yield row, separator, next(csv.reader(islice(lines, row, None), delimiter=separator), [])
+                yield separator, row, next(csv.reader(islice(lines, row, None), delimiter=separator), [])
             except csv.Error:
                 continue
 

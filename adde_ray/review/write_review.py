@@ -18,6 +18,9 @@ from adde_ray.review.cells import csv_text
 TABLE, HOW_TO, FOLDER = "review.csv", "review.txt", "review"
 """What lies in a round's folder: the table to fill in, how to, and the files that people look at."""
 
+WORKBOOK = "review.xlsx"
+"""What people may save the table as."""
+
 TITLE = f"How to answer {TABLE}"
 
 COLUMNS = (
@@ -54,7 +57,7 @@ def write_review(
     """
     path = folder / TABLE
     with atomic(folder / HOW_TO, recorded=False) as temporary:
-        temporary.write_text(_instructions(classes, multi, "view" in query.columns), encoding="utf-8")
+        temporary.write_text(instructions(classes, multi, "view" in query.columns), encoding="utf-8")
     if path.exists():
         return path
     columns, rows = [c for c in COLUMNS if c not in OPTIONAL or c in query.columns], []
@@ -71,7 +74,8 @@ def is_ours(how_to: Path) -> bool:
     return how_to.read_bytes().startswith(TITLE.encode())
 
 
-def _instructions(classes: tuple[str, ...], multi: bool, views: bool) -> str:
+def instructions(classes: tuple[str, ...], multi: bool, views: bool) -> str:
+    """What review.txt says."""
     several = (
         f"       Several classes may hold: join them by {SEPARATOR}, as in A{SEPARATOR}B. Where none holds write\n"
         f"       {NONE}: an empty cell is no answer. {UNKNOWN}A says that you cannot tell whether A holds.\n"

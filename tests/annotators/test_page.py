@@ -71,7 +71,9 @@ def test_a_run_waits_goes_on_and_ends(data, tmp_path):
     asked = config(data, review={"annotator": "page"}, stop={"labels": 10})
     folder = tmp_path / "run"
     assert run(asked, folder)["status"] == "awaiting_review"
-    assert run(asked, folder, resume=True)["review"] == {"round": 0, "asked": 5, "open": 5, "lines": []}
+    assert run(asked, folder, resume=True)["review"] == {
+        "round": 0, "table": None, "asked": 5, "open": 5, "lines": [],
+    }  # fmt: skip
     assert len(answer_all(folder)) == 5
     assert run(asked, folder, resume=True)["review"]["round"] == 1
     answer_all(folder)

@@ -295,7 +295,7 @@ def test_what_is_open_has_its_lines(table):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"PK\x03\x04\x14\x00rest", "review.csv: is a workbook, not a CSV. Save it as CSV UTF-8, as review.csv."),
+        (b"PK\x03\x04\x14\x00rest", "review.csv: is a workbook, but no .xlsx. Save it as .xlsx, or as CSV UTF-8"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is a workbook"),
         (b"", "columns are missing: sample_id, action, label. Put the header line back"),
         (b"\x00" * 100, "columns are missing"),

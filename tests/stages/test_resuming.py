@@ -111,7 +111,13 @@ def test_what_is_open_is_named_and_nothing_is_loaded(waiting):
     assert told.exit_code == 0 and "took nothing yet: 2 of 4 still open: lines 3, 5" in told.stdout
     assert "waiting for people" in told.stdout
     assert "2 of 4 still open: lines 3, 5" in waiting.adde("summary", waiting.run.root).stdout
-    assert summarise(waiting.run)["review"] == {"round": 0, "asked": 4, "open": 2, "lines": [3, 5]}
+    assert summarise(waiting.run)["review"] == {
+        "round": 0,
+        "table": "review.csv",
+        "asked": 4,
+        "open": 2,
+        "lines": [3, 5],
+    }
 
 
 def test_no_answer_at_all_is_told_in_other_words(waiting):
@@ -141,14 +147,14 @@ def test_a_summary_tells_mistakes_and_is_no_failure(waiting):
 
 
 def test_answers_saved_beside_the_table_are_told(waiting):
-    (waiting.round.root / "review.xlsx").write_bytes(b"PK")
+    (waiting.round.root / "review.ods").write_bytes(b"PK")
     (waiting.round.root / ".~lock.review.csv#").write_text("")
     (waiting.round.root / "review.txt").write_bytes("sample_id\taction\tlabel\n".encode("utf-16"))
     notes = summarise(waiting.run)["notes"]
-    assert [note.partition(" is not read")[0].rpartition("/")[2] for note in notes] == ["review.txt", "review.xlsx"]
+    assert [note.partition(" is not read")[0].rpartition("/")[2] for note in notes] == ["review.ods", "review.txt"]
     assert "save it as CSV UTF-8, as review.csv" in notes[0]
     waiting.path.unlink()
-    with pytest.raises(UserError, match=r"review.csv: no such file, but review.txt beside it"):
+    with pytest.raises(UserError, match=r"review.csv: no such file, but review.ods beside it"):
         pending(waiting.run)
 
 
