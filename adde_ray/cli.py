@@ -1,4 +1,4 @@
-"""The command line: adde run · check · config · find · summary · report · export · verify · ablate · sweep · compare.
+"""The command line: adde run · review · check · config · find · summary · report · export · verify · ablate · …
 
 Exit codes: 0 done (or waiting for people), 2 the user's mistake or the machine's (a line says which), 1 ours,
 130, 143 and 129 stopped by Ctrl-C, SIGTERM and SIGHUP.
@@ -7,6 +7,7 @@ Heavy imports stay inside the commands, so that `--help` is there at once.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import importlib.metadata
@@ -29,6 +30,7 @@ from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.config import Config, kept, plugins
 from adde_ray.distributed import signals
 from adde_ray.errors import UserError, escaped, first_line
+from adde_ray.review import commands
 
 if TYPE_CHECKING:
     from adde_ray.stages.ingest import Prepared
@@ -117,42 +119,43 @@ def _version(package: str) -> str:
 
 
 def command(example: str, *, panel: str = "Look"):
-    """Registers a command whose help is its docstring and an example.
-
-    `UserError`s, and what the machine refuses, end in a line each and exit code 2. panel: the group it is shown in.
-    """
+    """Registers a command whose help is its docstring and an example. panel: the group it is shown in."""
 
     def register(function):
-        @functools.wraps(function)
-        def guarded(*args, **kwargs):
-            try:
-                with signals.watched():
-                    return function(*args, **kwargs)
-            except UserError as error:
-                _refuse(signals.reason() or error)
-            except MemoryError:
-                _refuse(UserError("not enough memory", remedy="Close other programs, or choose smaller settings"))
-            except OSError as error:
-                if error.errno not in MACHINE:
-                    raise
-                _refuse(
-                    UserError(error.strerror or first_line(error), where=error.filename, remedy=MACHINE[error.errno])
-                )
-            except KeyboardInterrupt as error:
-                # Ray too raises KeyboardInterrupt, where its raylet is gone.
-                stopped = error if isinstance(error, signals.Stopped) else signals.Stopped(error=signals.reason())
-                signals.tell(stopped)
-                raise typer.Exit(stopped.code) from None
-            except Exception:
-                if error := signals.reason():
-                    _refuse(error)
-                raise
-
         about = " ".join((function.__doc__ or "").split())
-        app.command(help=f"{about}\n\nExample: `{example}`", rich_help_panel=panel)(guarded)
+        app.command(help=f"{about}\n\nExample: `{example}`", rich_help_panel=panel)(guarded(function))
         return function
 
     return register
+
+
+def guarded(function):
+    """A command whose `UserError`s, and what the machine refuses, end in a line each and exit code 2."""
+
+    @functools.wraps(function)
+    def guard(*args, **kwargs):
+        try:
+            with signals.watched():
+                return function(*args, **kwargs)
+        except UserError as error:
+            _refuse(signals.reason() or error)
+        except MemoryError:
+            _refuse(UserError("not enough memory", remedy="Close other programs, or choose smaller settings"))
+        except OSError as error:
+            if error.errno not in MACHINE:
+                raise
+            _refuse(UserError(error.strerror or first_line(error), where=error.filename, remedy=MACHINE[error.errno]))
+        except KeyboardInterrupt as error:
+            # Ray too raises KeyboardInterrupt, where its raylet is gone.
+            stopped = error if isinstance(error, signals.Stopped) else signals.Stopped(error=signals.reason())
+            signals.tell(stopped)
+            raise typer.Exit(stopped.code) from None
+        except Exception:
+            if error := signals.reason():
+                _refuse(error)
+            raise
+
+    return guard
 
 
 def _refuse(error: UserError) -> NoReturn:
@@ -171,20 +174,40 @@ def run(
         typer.Option(help="Where the run is kept. Default: run.root/run.name of the config.", show_default=False),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a stopped or killed run left off.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Where people have to answer, wait for them, and go on when they have.")
+    ] = False,
+    review: Annotated[
+        bool, typer.Option("--review", help="Also serve the page on which they answer, on this machine; waits, too.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page that --review serves.")] = 8765,
 ) -> None:
     """Run the loop until a stopping rule holds, or until people have to answer."""
     from adde_ray.progress import RoundTable
+    from adde_ray.review import waiting
 
     if resume and (begun := run_dir or Config.place(config, set_ or ())):
         plugins.load(kept.modules(begun / "config.json"), near=config.parent)
     parsed = Config.load(config, set_ or (), modules=plugin or ())
     folder = run_dir or parsed.run_dir
-    if resume and (folder / "config.json").exists() and _waits(parsed, folder):
+    if review and parsed.review.annotator != "page":
+        remedy = 'Set review.annotator = "page", or leave --review out'
+        raise UserError(
+            "nobody answers on a page here", where="review.annotator", value=parsed.review.annotator, remedy=remedy
+        )
+    waits = wait or review
+    if resume and (folder / "config.json").exists() and _waits(parsed, folder) and not waits:
         return
-    with RoundTable(out) as table:
+    with contextlib.ExitStack() as stack:
+        table = stack.enter_context(RoundTable(out))
         from adde_ray.loop import run as run_loop  # seconds of imports, under the spinner
 
         summary = run_loop(parsed, folder, resume=resume, watch=table.add, on_stage=table.began)
+        if review and summary["status"] == "awaiting_review":
+            stack.enter_context(waiting.page_beside(folder, port))
+        while waits and summary["status"] == "awaiting_review":
+            waiting.wait(RunDir.at(folder), table.waits)
+            summary = run_loop(parsed, folder, resume=True, watch=table.add, on_stage=table.began)
     _tell_notes(descriptions.notes(RunDir.at(folder)))
     _tell(summary, folder)
 
@@ -465,8 +488,8 @@ def _waits(config: Config, folder: Path) -> bool:
     if record:
         _tell_notes([note for note in record["notes"] if note not in resumed.changed])
         _tell(record, folder)
-    elif (found := resumed.awaited) and not found.answers.open:
-        decisions = found.answers.decisions
+    elif (found := resumed.awaited) and not found.open:
+        decisions = found.decisions
         _say(f"took {len(decisions)} answers of round {found.round.t}: {actions.tally(actions.count(decisions))}")
     return record is not None
 
@@ -489,7 +512,7 @@ def _tell(record: dict, folder: Path) -> None:
         _tell_rehearsal(record, folder)
         _say(f"next: adde report {folder} · adde export {folder} --out DATASET")
     elif record["status"] == "awaiting_review":
-        _tell_awaited(record["review"], folder)
+        _tell_awaited(record["review"], folder, on_page=RunDir.at(folder).config.review.annotator == "page")
     else:
         _say(f"not finished: {record['num_rounds']} rounds done; repeat `adde run` with --resume")
 
@@ -504,7 +527,7 @@ def _images_text(images: dict) -> str:
     return f"{text}; {kept:,} as they are kept, for the original {whys}" if kept else text
 
 
-def _tell_awaited(review: dict, folder: Path) -> None:
+def _tell_awaited(review: dict, folder: Path, *, on_page: bool) -> None:
     """How far people are with what they are asked, and what to do next."""
     asked, open_ = review["asked"], review.get("open")
     if open_ == 0:
@@ -514,9 +537,15 @@ def _tell_awaited(review: dict, folder: Path) -> None:
         _say(review["mistakes"])
     elif open_ == asked:
         _say(f"round {review['round']} asks about {asked} samples; none is answered yet")
+    elif on_page:
+        _say(f"{asked - open_} of {asked} samples of round {review['round']} are decided")
     else:
         lines = ", ".join(map(str, review["lines"][:LISTED])) + (" …" if open_ > LISTED else "")
         _say(f"took nothing yet: {open_} of {asked} still open: line{'s' * (open_ > 1)} {lines}")
+    if on_page:
+        _say(f"waiting for people: `adde review {folder}` serves the page; then repeat the command with --resume,")
+        _say("or give --wait, and it goes on by itself")
+        return
     path = folder / "rounds" / f"{review['round']:03d}" / review["table"]
     _say(f"waiting for people: fill in the columns action and label of {path},")
     _say("then repeat the command with --resume")
@@ -580,6 +609,15 @@ def _tell_plan(config: Config, prepared: Prepared, *, probe: bool) -> None:
 def _say(line: str) -> None:
     """As it is: names and paths are the user's, whatever brackets and colons they hold."""
     out.print(escaped(line), soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+app.add_typer(
+    commands.group(guarded, _say),
+    name="review",
+    help="Serve the page on which people answer: `adde review RUN`. Below, who may come to it.\n\n"
+    "Example: `adde review runs/tickets`",
+    rich_help_panel="Build",
+)
 
 
 if __name__ == "__main__":

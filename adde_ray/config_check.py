@@ -194,7 +194,7 @@ def check_data(config: Config, meta: Meta) -> None:
             "the pool's true labels are not known",
             where="review.annotator",
             value="simulated",
-            remedy='Set review.annotator = "file" and answer through review.csv',
+            remedy='Set review.annotator = "page" or "file", and answer',
         )
 
 

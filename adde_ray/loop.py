@@ -28,6 +28,7 @@ from adde_ray.report.summary import summarise
 from adde_ray.stages import resuming
 from adde_ray.stages.acquire import acquire
 from adde_ray.stages.adapt import adapt
+from adde_ray.stages.amend import amend
 from adde_ray.stages.analyse import analyse
 from adde_ray.stages.describe import describe
 from adde_ray.stages.embed import embed
@@ -147,6 +148,7 @@ def stop_reason(run_: RunDir) -> str | None:
 def one_round(round_: RoundDir, policy: Policy, context: RunContext) -> dict | None:
     """Round t on D_t. Returns its manifest; None when it waits for people."""
     run_, t = round_.run, round_.t
+    amend(context, round_)
     dataset = load_dataset(run_, t, context.data)
     asked = asked_before(run_, t)
 

@@ -66,6 +66,12 @@ class RoundTable:
         if stage == "train" and t == 0 and (choice := choice_of(run.root)):
             self._note(choice.line)
 
+    def waits(self, line: str) -> None:
+        """People are waited for; how far they are."""
+        self._at_work.begin(line)
+        if not self._console.is_terminal:
+            self._note(line)
+
     def add(self, run: RunDir, metrics: dict, manifest: dict) -> None:
         """The `watch` of `loop.run`."""
         name = _name(run)

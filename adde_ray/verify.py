@@ -21,7 +21,7 @@ from safetensors import safe_open
 
 from adde_ray.annotators import make_annotator
 from adde_ray.artifacts import damage, digests, wishes
-from adde_ray.artifacts.damage import ARTIFACT, CONFIG, DECISIONS, LINKED, PROVENANCE, Damage, find
+from adde_ray.artifacts.damage import ANSWERED, ARTIFACT, CONFIG, DECISIONS, LINKED, PROVENANCE, Damage, find
 from adde_ray.artifacts.digests import LEDGER, Digest
 from adde_ray.artifacts.encoder_choice import CHOICE
 from adde_ray.artifacts.run_dir import RunDir, atomic, halted_by_disk, locked, readable
@@ -120,11 +120,9 @@ def _outlook(run: Path, name: str) -> str:
         return "`adde run CONFIG --resume` writes it again"
     if name.endswith(PROVENANCE):
         return "cannot be made again; nothing stands on it, and --repair lets it go"
-    if name.endswith(DECISIONS) and damage.by_people(run):
-        csv = (run / name).with_name("review.csv")
-        return (
-            "--repair takes it from review.csv" if csv.exists() else "answers of people: copy it from where it is whole"
-        )
+    if name.endswith(ANSWERED) and damage.by_people(run):
+        in_table = name.endswith(DECISIONS) and (run / name).with_name("review.csv").exists()
+        return "--repair takes it from review.csv" if in_table else "answers of people: copy it from where it is whole"
     if name in LINKED:
         return "copy the experiment's data along"
     if (run / "ingest").is_symlink() and name.startswith(("ingest/", "embeddings/")):
@@ -297,6 +295,10 @@ def _bring(run: Path, beside: Path, t: int) -> None:
             shutil.copy(answers, (beside / name).parent)
         if whole:
             digests.record(beside / name, expected[name])
+        for other in (f"rounds/{t:03d}/{file}" for file in ANSWERED if file != DECISIONS):
+            if other in expected and damage.compare(run / other, expected[other]) is None:
+                shutil.copy(run / other, (beside / other).parent)
+                digests.record(beside / other, expected[other])
     name = f"rounds/{t:03d}/{wishes.FILE}"
     whole = name in expected and damage.compare(run / name, expected[name]) is None
     source = name if whole or ((run / name).exists() and name not in expected) else wishes.FILE  # made again from these

@@ -19,7 +19,9 @@ from adde_ray import cli
 from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.loop import run
 
-COMMANDS = ("run", "check", "config", "find", "summary", "report", "export", "verify", "ablate", "sweep", "compare")
+COMMANDS = (
+    "run", "check", "config", "find", "summary", "report", "export", "verify", "ablate", "sweep", "compare", "review",
+)  # fmt: skip
 
 # What scripts may rely on in `adde summary --json`.
 KEYS = {"run", "status", "stop_reason", "num_rounds", "num_asked", "num_labels", "dataset_fingerprint", "rounds"}
@@ -142,7 +144,7 @@ MISTAKES = {  # name: (overrides, what is done to the files before, what the lin
     "unknown encoder": (["encoder.name=x"], None, "encoder.name: .*tfidf"),
     "an encoder of other data": (["encoder.name=tfidf"], None, "encoder.name: .*tfidf"),
     "unknown generator": (["generate.generator=x"], None, "generate.generator: .*cvae"),
-    "unknown annotator": (["review.annotator=x"], None, "review.annotator: .*file, model, simulated"),
+    "unknown annotator": (["review.annotator=x"], None, "review.annotator: .*file, model, page, simulated"),
     "unknown rule": (['adapt.rules=["x"]'], None, "adapt.rules: .*broaden"),
     "more processes than fit": (["generate.actors=1000"], None, "generate.actors: more processes .*RAY_ADDRESS"),
     "weights of 0": (["select.alpha=0", "select.beta=0", "select.gamma=0"], None, "every weight is 0"),

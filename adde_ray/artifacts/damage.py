@@ -26,6 +26,9 @@ CHOICE = "ingest/encoder.json"
 
 DECISIONS = "decisions.parquet"
 
+ANSWERED = (DECISIONS, "answers.parquet", "amended.parquet")
+"""What a round keeps of people's answers, which nothing but people makes again."""
+
 LINKED = ("ingest", "embeddings")
 """What a trial's folder has as links."""
 
@@ -386,7 +389,7 @@ def heal(root: Path) -> list[str]:
     firm = [d for d in found if not _is_loose(root, d.file, done) or d.what.startswith(LEFT_OVER)]
     if firm:
         raise _halted(root, firm)
-    if by_people(root) and (lost := [d for d in found if d.file.endswith(f"/{DECISIONS}")]):
+    if by_people(root) and (lost := [d for d in found if d.file.endswith(ANSWERED)]):
         raise _halted(root, lost)
     for damage in found:
         lines.append(f"{root / damage.file} {damage.what}: it is made again")
@@ -421,7 +424,7 @@ def _with_later(root: Path, name: str, done: int) -> list[str]:
         return [name]
     own = [*of_round(done, ledger.records), manifest_name(done)]
     later = own[own.index(name) :] if name in own else [name]
-    return [n for n in later if n == name or not (n.endswith(f"/{DECISIONS}") and by_people(root))]
+    return [n for n in later if n == name or not (n.endswith(ANSWERED) and by_people(root))]
 
 
 def rebuild(root: Path) -> str:

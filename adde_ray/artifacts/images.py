@@ -58,6 +58,15 @@ def open_images(payloads: pl.Series) -> list[Image]:
     return [_visible(image) for image in _open(payloads)]
 
 
+def num_bands(payload: bytes) -> int:
+    """Bands that lie one below the other in an encoded image; 0: it is an ordinary one, or cannot be read."""
+    try:
+        [image] = _open([payload])
+    except OSError:
+        return 0
+    return _num_bands(image)
+
+
 def viewable(payload: bytes) -> bytes:
     """The same for one encoded image; what people can look at as it is comes back as it is."""
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from adde_ray.artifacts.run_dir import RoundDir, RunDir, write_table
+from adde_ray.artifacts.run_dir import AMENDED, RoundDir, RunDir, write_table
 from adde_ray.artifacts.schema import Split, payload_series
 
 ASKED = "asked.parquet"
@@ -53,6 +53,22 @@ def asked_before(run: RunDir, t: int) -> set[str]:
 def last_labels(decisions: pl.DataFrame) -> pl.DataFrame:
     """sample_id, label: what people said last of each sample, null where they confirmed nothing."""
     return decisions.group_by("sample_id").agg(pl.col("label").last())
+
+
+def last_decisions(run: RunDir, before: int) -> pl.DataFrame:
+    """sample_id, asked_in (the round), label (null: out of the dataset) of every decision of rounds < `before`, with
+    what people had changed by then."""
+    empty = pl.DataFrame(schema={"sample_id": pl.String, "asked_in": pl.Int64, "label": pl.String})
+    found = empty
+    for t in range(before):
+        round_ = run.round(t)
+        if (changed := round_.read(AMENDED, "sample_id", "label", "round")) is not None:
+            now = changed.select("sample_id", "label", asked_in=pl.col("round") - 1)
+            found = pl.concat([found.join(now, on="sample_id", how="anti"), now.select(found.columns)])
+        if (decisions := round_.read("decisions.parquet", "sample_id", "label")) is not None:
+            said = last_labels(decisions).with_columns(asked_in=pl.lit(t, pl.Int64))
+            found = pl.concat([found, said.sort("sample_id").select(found.columns)])
+    return found
 
 
 def payloads(sample_ids: list[str], synthetic: pl.DataFrame, asked: Split, modality: str) -> pl.Series:

@@ -259,6 +259,9 @@ def _lock_file(path: Path) -> contextlib.AbstractContextManager[IO[str] | None]:
             raise
 
 
+AMENDED = "amended.parquet"
+"""In rounds/t/: what people had changed of their earlier decisions when the round began; see `stages.amend`."""
+
 OF_A_JOB = "working_dir_files"
 """The folder of Ray's that jobs submitted with --working-dir work in."""
 
@@ -387,15 +390,27 @@ class RunDir:
         return [self.round(t) for t in sorted(int(p.parent.name) for p in found)]
 
     def dataset(self, t: int | None = None) -> pl.DataFrame:
-        """D_t: the union of parts <= t (all parts when t is None), in the order they were added."""
+        """D_t: the union of parts <= t (all parts when t is None), in the order they were added, as it was amended by
+        then."""
         parts = sorted(int(p.stem.removeprefix("round-")) for p in (self.root / "dataset").glob("round-*.parquet"))
         if t is not None and parts[: t + 1] != list(range(t + 1)):
             missing = min(set(range(t + 1)) - set(parts))
             raise Halted("is missing", where=self.dataset_part(missing), remedy=REMEDY)
         kept = [read_kept(self.dataset_part(part)) for part in parts if t is None or part <= t]
-        together = pl.concat(kept, how="diagonal")
+        together = self._amended(pl.concat(kept, how="diagonal"), t)
         lacking = {CHOSEN_BY.name, LIT_BY.name} - set(together.columns)  # in a run of an earlier version
         return together.with_columns(pl.lit(None, pl.String).alias(name) for name in sorted(lacking))
+
+    def _amended(self, dataset: pl.DataFrame, t: int | None) -> pl.DataFrame:
+        """The dataset with what people changed up to round t of their earlier decisions."""
+        for path in sorted((self.root / "rounds").glob(f"[0-9][0-9][0-9]*/{AMENDED}")):
+            if t is not None and int(path.parent.name) > t:
+                break
+            changed = read_kept(path)
+            kept = dataset.filter(~pl.col("sample_id").is_in(changed["sample_id"].to_list()))
+            now = changed.filter(pl.col("label").is_not_null())
+            dataset = pl.concat([kept, now.select(c for c in dataset.columns if c in now.columns)], how="diagonal")
+        return dataset
 
     def dataset_part(self, t: int) -> Path:
         """The file of the samples that D_t has and D_(t-1) lacks."""

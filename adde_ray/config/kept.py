@@ -18,7 +18,16 @@ from adde_ray.config.documents import read_json
 from adde_ray.config.validation import mistakes
 from adde_ray.errors import UserError
 
-PLACES = ("data.path", "data.pool", "data.labels", "data.roots", "data.describe", "encoder.model")
+PLACES = (
+    "data.path",
+    "data.pool",
+    "data.labels",
+    "data.roots",
+    "data.describe",
+    "encoder.model",
+    "review.guide",
+    "review.store",
+)
 """Keys whose value is a path that may be relative, or has some."""
 
 

@@ -406,13 +406,44 @@ class Review(Section):
 
     annotator: Name = "simulated"
     """simulated: the pool's hidden labels. file: people, through rounds/NNN/review.csv; the run waits for them.
-    model: nobody; the label f suggests is taken where f is sure of it (pseudo-labels), and no annotation is bought."""
+    page: people, on the page that `adde review` serves; the run waits for them, too. model: nobody; the label f
+    suggests is taken where f is sure of it (pseudo-labels), and no annotation is bought."""
     min_confidence: float = Field(default=0.5, ge=0, le=1)
     """model: calibrated confidence from which the suggested label is taken; what is below is rejected."""
     error_rate: Part | Annotated[dict[ClassName, Part], Field(max_length=MANY)] = 0.0
     """simulated: chance of a wrong class, for all classes or by class."""
     reject_unrealistic: bool = True
     """simulated: reject synthetic samples that models trained on all true data do not recognise."""
+    store: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    """page: where answers are kept, as the URL of a database (`postgresql+psycopg://…`), which several runs may share.
+    Left out: a file in the run's folder, review/store.sqlite."""
+    overlap: Annotated[int, Field(ge=1, le=25)] | Literal["adaptive"] = 1
+    """page: how many people are asked about each sample. adaptive: one, and others where they disagree or f finds the
+    answer unlikely, three at most."""
+    gold: float = Field(default=0.0, ge=0, le=0.5)
+    """page: samples of val, whose labels are known, that are mixed into each query, as a share of it. Nobody sees which
+    they are; how people answer them tells how well they label."""
+    consensus: Literal["majority", "dawid_skene"] = "majority"
+    """page: what several answers about a sample add up to. dawid_skene weighs people by how they err (Dawid and Skene
+    1979), for which each should have answered dozens."""
+    guide: FolderPath | None = None
+    """page: a Markdown file with the labelling rules, shown beside the samples."""
+    guesses: bool = True
+    """page: whether people may uncover what f suggests. It is hidden until they do, for it sways them."""
+    hidden_guesses: Part = 0.2
+    """page: share of a query of which the suggestion cannot be uncovered, by which its influence is measured."""
+    quorum: float = Field(default=1.0, gt=0, le=1)
+    """page: share of a query whose answers are enough to go on; the rest is left out of the dataset."""
+    webhook: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s/]+")] | None = None
+    """page: an address that is told by a POST whenever a query is ready to be answered."""
+    deadline: float | None = Field(default=None, gt=0, le=100_000)
+    """page: hours after which a query is taken as it is, once anything is answered; left out: people have all the time
+    they need."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether a run waits for people."""
+        return self.annotator in ("file", "page")
 
     @property
     def by_people(self) -> bool:
@@ -572,7 +603,7 @@ def resolve_paths(tree: dict, folder: Path) -> None:
 
     By os.path, which takes any text for a path.
     """
-    data, encoder = tree.get("data"), tree.get("encoder")
+    data, encoder, review = tree.get("data"), tree.get("encoder"), tree.get("review")
 
     def resolved(value: object) -> object:
         if isinstance(value, list):
@@ -587,6 +618,8 @@ def resolve_paths(tree: dict, folder: Path) -> None:
         for examples in described.values() if isinstance(described, dict) else ():
             if isinstance(examples, dict) and "files" in examples:
                 examples["files"] = resolved(examples["files"])
+    if isinstance(review, dict) and "guide" in review:
+        review["guide"] = resolved(review["guide"])
     if isinstance(encoder, dict) and isinstance(encoder.get("model"), str):
         model = str(folder / os.path.expanduser(encoder["model"]))
         encoder["model"] = model if os.path.isdir(model) else encoder["model"]

@@ -59,11 +59,11 @@ class Trial:
 
         Raises UserError where people would have to answer: a trial cannot wait for them.
         """
-        if config.review.annotator == "file":
+        if config.review.waits:
             raise UserError(
                 "trials need answers at once",
                 where=f"{name}: review.annotator",
-                value="file",
+                value=config.review.annotator,
                 remedy='Use data whose pool is labelled, and set review.annotator = "simulated"',
             )
         config, base = (

@@ -327,6 +327,9 @@ def _annotator_words(facts: Facts) -> str:
         return f"**No person answers in this run.** The model's own label is taken where its confidence reaches {sure}."
     if review.get("annotator") == "file":
         return "People answer through a review file, one row per sample."
+    if review.get("annotator") == "page":
+        several = "" if review.get("overlap") == 1 else f", overlap {escape(review.get('overlap'))}"
+        return f"People answer on a review page{several}; what they said, person by person, is kept with the run."
     return f"Annotator: {escape(review.get('annotator'))}."
 
 

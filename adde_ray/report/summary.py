@@ -143,7 +143,7 @@ def _answers(round_: RoundDir) -> dict[str, int]:
 
 
 def _awaited(run: RunDir) -> dict:
-    """Of the query people are asked: round, table (its name), asked (samples), open (samples) and lines (where in the
+    """Of the query people are asked: round, table (its name), asked (samples), open (samples) and lines (where in a
     table they stand); or mistakes (as they are told) where the answers have some."""
     round_ = run.round(len(run.rounds()))
     query = round_.read("query.parquet", "sample_id")
@@ -152,8 +152,13 @@ def _awaited(run: RunDir) -> dict:
         found = pending(run)
     except UserError as error:
         return {"round": round_.t, "table": TABLE, "asked": asked, "mistakes": str(error)}
-    lines, table = (found.answers.open, found.path.name) if found else ([], TABLE)
-    return {"round": round_.t, "table": table, "asked": asked, "open": len(lines) if found else asked, "lines": lines}
+    return {
+        "round": round_.t,
+        "table": found.table if found else TABLE,
+        "asked": asked,
+        "open": found.open if found else asked,
+        "lines": found.lines if found else [],
+    }
 
 
 def _status(run: RunDir, last: dict) -> str:
@@ -161,5 +166,4 @@ def _status(run: RunDir, last: dict) -> str:
         return "finished"
     current = run.round(len(run.rounds()))
     asked, answered = ((current.root / f"{name}.parquet").exists() for name in ("query", "decisions"))
-    by_file = run.config.review.annotator == "file"
-    return "awaiting_review" if by_file and asked and not answered else "running"
+    return "awaiting_review" if run.config.review.waits and asked and not answered else "running"

@@ -1,5 +1,7 @@
 """What people have answered of the queries of a run: the one it waits for, and those it took answers of before.
 
+On the page (`review.annotator = "page"`) the store knows; else the round's table does.
+
 Needs the run's folder alone, and nothing heavy: a mistake in the answers is told before torch is imported.
 """
 
@@ -26,37 +28,56 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class Pending:
-    """The query a run waits for: its round, its table, how many samples it asks about, and what is answered."""
+    """The query a run waits for: its round, how many samples it asks about, DECISIONS about those that are answered,
+    how many are open still, and the lines of the round's table (by its name) they stand in, where they stand in one."""
 
     round: RoundDir
-    path: Path
     asked: int
-    answers: Answers
+    decisions: pl.DataFrame
+    open: int
+    lines: list[int]
+    table: str = TABLE
 
 
 def pending(run: RunDir) -> Pending | None:
     """What people have answered so far; None where the run waits for nobody.
 
-    Raises UserError: the table cannot be read. Raises Mistakes: see `read_review`.
+    Raises UserError: table or store cannot be read. Raises Mistakes: see `read_review`.
     """
+    return _found(run, take=False)
+
+
+def _found(run: RunDir, *, take: bool) -> Pending | None:
     round_ = run.round(len(run.rounds()))
     query = round_.read("query.parquet")
     if query is None or (round_.root / "decisions.parquet").exists():
         return None
-    if found := _read(run, round_, query):
-        return Pending(round_, found[0], len(query), found[1])
-    if beside := _beside(round_, TABLE):
-        remedy = f"Save {beside[0]} as CSV UTF-8, as {TABLE}; or move it away to get a new table"
-        raise UserError(f"no such file, but {beside[0]} beside it", where=round_.root / TABLE, remedy=remedy)
-    return None
+    if run.config.review.annotator == "page":
+        return _on_page(round_, len(query), take=take)
+    if (found := _read(run, round_, query)) is None:
+        if beside := _beside(round_, TABLE):
+            remedy = f"Save {beside[0]} as CSV UTF-8, as {TABLE}; or move it away to get a new table"
+            raise UserError(f"no such file, but {beside[0]} beside it", where=round_.root / TABLE, remedy=remedy)
+        return None
+    path, answers = found
+    if take and not answers.open:
+        round_.once("decisions.parquet", lambda: answers.decisions)
+    return Pending(round_, len(query), answers.decisions, len(answers.open), answers.open, path.name)
+
+
+def _on_page(round_: RoundDir, asked: int, *, take: bool) -> Pending | None:
+    from adde_ray.review import room  # its store needs an extra
+
+    with room.room(round_.run) as store:
+        if not room.is_published(round_, store):
+            return None
+        found = (room.take if take else room.opinions)(round_, store)
+    return Pending(round_, asked, found.decisions, found.open, [])
 
 
 def take_answers(run: RunDir) -> Pending | None:
     """`pending`; where nothing is open, the answers are the round's decisions from now on."""
-    found = pending(run)
-    if found and not found.answers.open:
-        found.round.once("decisions.parquet", lambda: found.answers.decisions)
-    return found
+    return _found(run, take=True)
 
 
 def changed_answers(run: RunDir) -> list[str]:

@@ -15,8 +15,8 @@ from adde_ray.labels import NONE, SEPARATOR, UNKNOWN, in_words
 from adde_ray.review import actions
 from adde_ray.review.cells import csv_text
 
-TABLE, HOW_TO = "review.csv", "review.txt"
-"""What lies in a round's folder: the table to fill in, and how to."""
+TABLE, HOW_TO, FOLDER = "review.csv", "review.txt", "review"
+"""What lies in a round's folder: the table to fill in, how to, and the files that people look at."""
 
 WORKBOOK = "review.xlsx"
 """What people may save the table as."""
@@ -108,7 +108,7 @@ def _cell(folder: Path, row: dict, payload: bytes | str | list) -> str:
     if not isinstance(payload, bytes) and len(str(payload)) < CELL:  # it may get a mark: see `cells`
         return str(payload)
     extension = row.get("extension") or "png" if isinstance(payload, bytes) else "txt"
-    path = folder / "review" / f"{row['sample_id']}.{extension}"
+    path = folder / FOLDER / f"{row['sample_id']}.{extension}"
     with atomic(path, recorded=False) as temporary:
         temporary.write_bytes(payload if isinstance(payload, bytes) else str(payload).encode())
-    return f"review/{path.name}"
+    return f"{FOLDER}/{path.name}"

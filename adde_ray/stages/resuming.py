@@ -27,7 +27,7 @@ class Resumed:
     @property
     def waits(self) -> bool:
         """Whether people are still at it, and nothing else is to be done."""
-        return self.awaited is not None and bool(self.awaited.answers.open) and not self.is_mended
+        return self.awaited is not None and bool(self.awaited.open) and not self.is_mended
 
 
 def resume(run: RunDir, config: Config) -> Resumed:

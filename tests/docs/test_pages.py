@@ -37,7 +37,11 @@ from adde_ray.methods.query import selectors, terms
 from adde_ray.review import actions
 
 COMMANDS = typer.main.get_command(app).commands
-OPTIONS = {name: {o for parameter in command.params for o in parameter.opts} for name, command in COMMANDS.items()}
+OPTIONS = {
+    name: {o for one in (command, *getattr(command, "commands", {}).values()) for p in one.params for o in p.opts}
+    for name, command in COMMANDS.items()
+}
+"""Of a group, those of all its commands."""
 
 COMMANDS_PAGE, REVIEW_PAGE = "docs/commands.md", "docs/review.md"
 

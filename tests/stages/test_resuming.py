@@ -128,7 +128,7 @@ def test_no_answer_at_all_is_told_in_other_words(waiting):
 def test_answers_are_taken_at_once_and_counted(waiting):
     waiting.fill(ACCEPT, ACCEPT, {"action": "reject"}, {"action": "flag"})
     assert "all 4 answers of round 0 are there" in waiting.adde("summary", waiting.run.root).stdout
-    assert pending(waiting.run).answers.open == [] and not (waiting.round.root / "decisions.parquet").exists()
+    assert pending(waiting.run).open == 0 and not (waiting.round.root / "decisions.parquet").exists()
     told = waiting.resumed()
     assert "took 4 answers of round 0: 2 accepted, 1 rejected, 1 flagged" in told.stdout
     assert "answers so far: 4 (2 accepted, 1 rejected, 1 flagged)" in waiting.adde("summary", waiting.run.root).stdout

@@ -34,7 +34,7 @@ def export(
     out: Annotated[Path, typer.Option(help="A new folder.", show_default=False)],
 ) -> None:
     """Write what people are asked for another tool: tasks with the model's suggestions, or a table, and pictures."""
-    from adde_ray.review.bridges import BRIDGES
+    from adde_ray.review.bridges.formats import BRIDGES
     from adde_ray.review.bridges.questions import waiting
 
     questions = waiting(RunDir.at(run))
@@ -54,7 +54,7 @@ def import_(
     ] = False,
 ) -> None:
     """Take answers from another tool's file. The same file again changes nothing."""
-    from adde_ray.review.bridges import BRIDGES
+    from adde_ray.review.bridges.formats import BRIDGES
     from adde_ray.review.bridges.questions import waiting
 
     run_ = RunDir.at(run)
@@ -97,8 +97,8 @@ def convert(
     from_: From = None,
 ) -> None:
     """Make a CSV with a column label of what was labelled elsewhere, from which a run can start."""
-    from adde_ray.review.bridges import BRIDGES
     from adde_ray.review.bridges.convert import labelled
+    from adde_ray.review.bridges.formats import BRIDGES
     from adde_ray.review.cells import write_csv
 
     columns, rows = labelled(BRIDGES[from_ or _kind(file)].read(file), file)
@@ -119,17 +119,14 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
 
 def _take(run: RunDir, questions: Questions, read: Read, where: object, **options) -> None:
     """Check all answers, take all or none, and say what was done."""
+    from adde_ray.review import room
     from adde_ray.review.bridges.stored import into_store
     from adde_ray.review.bridges.take import check, fill_in
-    from adde_ray.review.store import Store, place
 
     checked = check(questions, read, where, **options)
     if run.config.review.annotator == "page":
-        store = Store.open(*place(run.root, getattr(run.config.review, "store", None)))
-        try:
+        with room.room(run) as store:
             new = into_store(store, questions, checked, where)
-        finally:
-            store.shut()
     else:
         new = fill_in(run, questions, checked.answers, where)
     _say(f"round {questions.round}: answers in {where}: {len(checked.answers)}, of them new: {new}")

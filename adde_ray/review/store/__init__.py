@@ -18,6 +18,7 @@ from adde_ray.review.store.records import (
     Person,
     ProposedClass,
     Refused,
+    Session,
     Wanted,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "Person",
     "ProposedClass",
     "Refused",
+    "Session",
     "Store",
     "Wanted",
     "place",

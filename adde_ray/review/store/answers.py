@@ -98,23 +98,26 @@ class Answers(Leases):
         *,
         annotator: str | None = None,
         round: int | None = None,
-        before: int | None = None,
+        before: str | None = None,
         limit: int = 100,
         tasks_: Collection[int] | None = None,
-    ) -> list[tuple[int, Answer, Item]]:
-        """Decisions that stand, the newest first, as (number, answer, item). before: only those with a lower number."""
+    ) -> list[tuple[Answer, Item]]:
+        """Decisions that stand, the newest first, with their items. before: only those older than the answer of this
+        id."""
         of_them = [answers.c.action.in_(DECIDING)]
         of_them += [answers.c.annotator == annotator] if annotator is not None else []
         of_them += [tasks.c.round == round] if round is not None else []
-        of_them += [answers.c.number < before] if before is not None else []
+        last = answers.alias()
+        number = select(last.c.number).where(last.c.run == self._run, last.c.answer_id == before).scalar_subquery()
+        of_them += [answers.c.number < number] if before is not None else []
         of_them += [answers.c.task.in_(tasks_)] if tasks_ is not None else []
         found = self._standing(*of_them).order_by(answers.c.number.desc()).limit(limit)
 
-        def work(connection: Connection) -> list[tuple[int, Answer, Item]]:
+        def work(connection: Connection) -> list[tuple[Answer, Item]]:
             rows = connection.execute(found).all()
             about = select(tasks).where(tasks.c.task.in_({row.task for row in rows}))
             items = {row.task: item_of(row) for row in connection.execute(about)}
-            return [(row.number, _answer_of(row), items[row.task]) for row in rows]
+            return [(_answer_of(row), items[row.task]) for row in rows]
 
         return self._db.read(work)
 

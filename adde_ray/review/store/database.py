@@ -35,6 +35,10 @@ MIGRATING = 0x0ADDE
 """PostgreSQL's advisory lock that a migration holds."""
 
 
+class Unreachable(UserError):
+    """The database does not answer, or cannot be written."""
+
+
 class Database:
     """Opens with `Database(url)`. Raises UserError: unknown kind, unreachable, or of a newer schema."""
 
@@ -55,14 +59,14 @@ class Database:
         return self._url.get_backend_name() == "sqlite"
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """What `work` finds, all of it at one moment. Raises UserError: it cannot be reached."""
+        """What `work` finds, all of it at one moment. Raises Unreachable."""
         with self._reached(), self._engine.connect() as connection, connection.begin():
             return work(connection)
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """`work` in one transaction: all of it is kept, on the disk, or nothing. It may be called several times.
 
-        Raises UserError: it cannot be reached, or written.
+        Raises Unreachable.
         """
         for attempt in range(TRIES):
             try:
@@ -99,7 +103,7 @@ class Database:
         except DBAPIError as error:
             if type(error).__name__ != "OperationalError":
                 raise
-            raise UserError(
+            raise Unreachable(
                 f"the store cannot be used: {first_line(error.orig or error)}",
                 where=self.shown,
                 remedy="See that the database is there, can be written and has room",

@@ -59,6 +59,15 @@ class Leases(Tasks):
 
         return self._db.write(work)
 
+    def has_seat(self, annotator: str, task: int) -> bool:
+        """Whether a sample was ever given to somebody."""
+        return task in self.seated(annotator, [task])
+
+    def seated(self, annotator: str, tasks_: Collection[int]) -> set[int]:
+        """Of these samples those that were ever given to somebody."""
+        mine = (seats.c.run == self._run, seats.c.annotator == annotator, seats.c.task.in_(tasks_))
+        return self._db.read(lambda connection: set(connection.execute(select(seats.c.task).where(*mine)).scalars()))
+
     def release(self, annotator: str) -> None:
         """What somebody holds is free for others at once."""
 

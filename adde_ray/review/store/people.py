@@ -9,11 +9,14 @@ import secrets
 from sqlalchemy import Connection, delete, insert, select, update
 
 from adde_ray.errors import UserError
-from adde_ray.review.store.records import LONGEST, Person
-from adde_ray.review.store.tables import people
+from adde_ray.review.store.records import LONGEST, Person, Session
+from adde_ray.review.store.tables import people, sessions
 from adde_ray.review.store.tasks import Part
 
 ROLES = ("annotator", "owner")
+
+SESSION_SECONDS = 30 * 24 * 3600.0
+"""How long somebody stays signed in."""
 
 
 class People(Part):
@@ -61,6 +64,7 @@ class People(Part):
 
         def work(connection: Connection) -> int:
             of_them = (people.c.run == self._run) & (people.c.name == name) & people.c.revoked.is_(None)
+            connection.execute(delete(sessions).where(sessions.c.run == self._run, sessions.c.name == name))
             return connection.execute(update(people).where(of_them).values(revoked=self._now())).rowcount
 
         if not self._db.write(work):
@@ -72,6 +76,31 @@ class People(Part):
         found = select(people).where(people.c.run == self._run).order_by(people.c.name)
         rows = self._db.read(lambda connection: connection.execute(found).all())
         return [Person(row.name, row.role, row.revoked is not None) for row in rows]
+
+    # --- who is signed in ------------------------------------------------------------------------------------
+
+    def sign_in(self, person: Person, *, local: bool = False) -> str:
+        """A new session's cookie, of which the hash is kept. local: without a token, at this machine."""
+        cookie = secrets.token_urlsafe(32)
+        values = {"cookie": hashed(cookie), "run": self._run, "name": person.name, "role": person.role, "local": local}
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(sessions).where(sessions.c.until < self._now()))
+            connection.execute(insert(sessions).values(**values, until=self._now() + SESSION_SECONDS))
+
+        self._db.write(work)
+        return cookie
+
+    def signed_in(self, cookie: str) -> Session | None:
+        """Whose session it is; None: none that is open."""
+        mine = (sessions.c.cookie == hashed(cookie), sessions.c.run == self._run, sessions.c.until > self._now())
+        row = self._db.read(lambda connection: connection.execute(select(sessions).where(*mine)).one_or_none())
+        return row and Session(Person(row.name, row.role), bool(row.local))
+
+    def sign_out(self, cookie: str) -> None:
+        """End a session."""
+        mine = (sessions.c.cookie == hashed(cookie)) & (sessions.c.run == self._run)
+        self._db.write(lambda connection: connection.execute(delete(sessions).where(mine)))
 
 
 def hashed(token: str) -> str:

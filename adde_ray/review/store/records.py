@@ -83,6 +83,14 @@ class Person:
 
 
 @dataclass(frozen=True)
+class Session:
+    """Who is signed in. local: without a token, at this machine."""
+
+    person: Person
+    local: bool
+
+
+@dataclass(frozen=True)
 class Comment:
     """What somebody wrote on a sample, for the others."""
 

@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration."""
 
 VERSION = "adde_version"
@@ -108,6 +108,18 @@ people = Table(
     Column("token", String(64), nullable=False),  # SHA-256, hex
     Column("invited", Float, nullable=False),
     Column("revoked", Float),
+)
+
+sessions = Table(
+    "adde_sessions",
+    metadata,
+    Column("cookie", String(64), primary_key=True),  # SHA-256, hex
+    Column("run", String(64), nullable=False),
+    Column("name", String(80), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("local", Boolean, nullable=False),  # of whoever sits at this machine, without a token
+    Column("until", Float, nullable=False),
+    Index("adde_sessions_person", "run", "name"),
 )
 
 comments = Table(

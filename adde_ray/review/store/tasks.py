@@ -25,6 +25,11 @@ class Part:
     def __init__(self, database: Database, run: str, clock: Callable[[], float] = time.time):
         self._db, self._run, self._now = database, run, clock
 
+    @property
+    def run(self) -> str:
+        """What the run is called in the store."""
+        return self._run
+
 
 class Tasks(Part):
     """Items of all rounds."""
@@ -39,7 +44,9 @@ class Tasks(Part):
             rows.setdefault(item.round, []).append(self._row(item))
 
         def work(connection: Connection) -> int:
-            return sum(self._publish(connection, number, rows[number]) for number in sorted(rows))
+            # In the order in which they are asked: else keys would tell gold, which is made last, from the rest.
+            ordered = {number: sorted(rows[number], key=lambda row: row["rank"]) for number in sorted(rows)}
+            return sum(self._publish(connection, number, of_it) for number, of_it in ordered.items())
 
         return self._db.write(work) if rows else 0
 
@@ -130,6 +137,11 @@ class Tasks(Part):
     def open_rounds(self) -> list[int]:
         """Rounds that were published and are not closed, in order."""
         return self._db.read(self._open)
+
+    def published(self, round: int) -> float | None:
+        """When the round's first sample was published, in seconds since 1970; None: it has none."""
+        found = select(func.min(tasks.c.published)).where(tasks.c.run == self._run, tasks.c.round == round)
+        return self._db.read(lambda connection: connection.execute(found).scalar())
 
     def rounds(self) -> list[int]:
         """All that were published, in order."""

@@ -67,7 +67,7 @@ def test_answers_fill_in_the_table_and_the_run_takes_them(run, asked, tmp_path, 
     path = written(tmp_path / "x.json", annotations(asked, *labels))
     commands.import_(run.root, path)
     assert capsys.readouterr().out == f"round 1: answers in {path}: 4, of them new: 4\n"
-    found = pending(run).answers
+    found = pending(run)
     assert not found.open and found.decisions.select("action", "label", "annotator").rows() == [
         ("correct" if i == 1 else "accept", label, "user 1") for i, label in enumerate(labels)
     ]
@@ -85,7 +85,7 @@ def test_twice_is_once_and_a_part_is_a_part(run, asked, tmp_path, capsys):
     assert "of them new: 1\nskipped there: 1\n" in told
     commands.import_(run.root, path)
     assert "of them new: 0\n" in capsys.readouterr().out and table(run).read_bytes() == before
-    assert len(pending(run).answers.open) == 3
+    assert pending(run).open == 3
 
 
 def test_a_mistake_takes_nothing_and_all_are_told(run, asked, tmp_path):
@@ -136,7 +136,7 @@ def test_a_workbook_in_place_of_the_table_is_filled_in(run, asked, tmp_path):
     book.save(table(run).with_suffix(".xlsx"))
     commands.import_(run.root, written(tmp_path / "x.json", annotations(asked, *suggested(asked))))
     found = pending(run)
-    assert found.path.name == "review.xlsx" and not found.answers.open
+    assert found.table == "review.xlsx" and not found.open
 
 
 def test_a_comment_is_kept_and_never_a_formula(run, asked, tmp_path):
@@ -148,7 +148,7 @@ def test_a_comment_is_kept_and_never_a_formula(run, asked, tmp_path):
     with table(run).open(newline="") as file:
         row = next(csv.DictReader(file))
     assert (row["comment"], row["annotator"]) == ("'=cmd|x!A1", "'@ann")
-    decision = pending(run).answers.decisions.row(0, named=True)
+    decision = pending(run).decisions.row(0, named=True)
     assert (decision["comment"], decision["annotator"]) == ("=cmd|x!A1", "@ann")
 
 
@@ -193,7 +193,7 @@ def test_images_go_out_and_come_back(tmp_path):
         for i, (row, question) in enumerate(zip(whole["images"], asked.asked, strict=True))
     ]
     commands.import_(run.root, written(tmp_path / "x.json", whole), annotator="ann")
-    decisions = pending(run).answers.decisions
+    decisions = pending(run).decisions
     assert decisions["action"].unique().to_list() == ["accept"] and decisions["annotator"].unique().to_list() == ["ann"]
 
 

@@ -147,8 +147,8 @@ def test_who_settles_a_dispute_needs_no_seat(store, tasks):
 def test_my_answers_come_newest_first_in_pages(store, tasks):
     store.answer([says("ann", task) for task in tasks])
     found = store.said(annotator="ann", limit=2)
-    assert [answer.task for _, answer, _ in found] == tasks[:0:-1]
-    [(_, answer, item)] = store.said(annotator="ann", before=found[-1][0])
+    assert [answer.task for answer, _ in found] == tasks[:0:-1]
+    [(answer, item)] = store.said(annotator="ann", before=found[-1][0].answer_id)
     assert answer.task == tasks[0] and item == items(1)[0]
     assert store.said(annotator="bob") == [] and store.said(round=1) == [] and len(store.said(tasks_=tasks[:2])) == 2
 
