@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -50,7 +51,10 @@ def import_(
     from_: From = None,
     annotator: Annotated[str, typer.Option(help="Who answered, where the file does not say.", show_default=False)] = "",
     accept_untouched: Annotated[
-        bool, typer.Option(help="Take what the model suggested as accepted where nobody changed it (CVAT).")
+        bool,
+        typer.Option(
+            "--accept-untouched", help="Take what the model suggested as accepted where nobody changed it (CVAT)."
+        ),
     ] = False,
 ) -> None:
     """Take answers from another tool's file. The same file again changes nothing."""
@@ -93,17 +97,16 @@ def pull(run: RunFolder, url: Url, project: Project = None) -> None:
 
 def convert(
     file: Annotated[Path, typer.Argument(help="What a tool exported.", metavar="FILE", show_default=False)],
-    out: Annotated[Path, typer.Option(help="A CSV.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="A file of JSON Lines (.jsonl).", show_default=False)],
     from_: From = None,
 ) -> None:
-    """Make a CSV with a column label of what was labelled elsewhere, from which a run can start."""
+    """Make a table (JSON Lines) with a column label of what was labelled elsewhere, from which a run can start."""
     from adde_ray.review.bridges.convert import labelled
     from adde_ray.review.bridges.formats import BRIDGES
-    from adde_ray.review.cells import write_csv
 
     columns, rows = labelled(BRIDGES[from_ or _kind(file)].read(file), file)
-    with atomic(out, recorded=False) as temporary, temporary.open("w", encoding="utf-8", newline="") as opened:
-        write_csv(opened, columns, rows)
+    with atomic(out, recorded=False) as temporary, temporary.open("w", encoding="utf-8", errors="replace") as opened:
+        opened.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     _say(f"{len(rows)} rows in {out}, with the columns {', '.join(columns)}")
 
 
@@ -112,7 +115,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "import": (import_, "adde review import runs/tickets project-1.json"),
     "push": (push, "adde review push runs/tickets --url http://localhost:8080"),
     "pull": (pull, "adde review pull runs/tickets --url http://localhost:8080"),
-    "convert": (convert, "adde review convert instances.json --out labelled.csv"),
+    "convert": (convert, "adde review convert instances.json --out labelled.jsonl"),
 }
 """Name -> what it does, and an example."""
 
