@@ -130,7 +130,7 @@ def test_an_answer_of_an_earlier_round_is_amended(data, tmp_path):
     before = RunDir.at(folder).dataset(1)
     with room(RunDir.at(folder)) as store:
         given = store.said(annotator="Ann", round=0)
-        (_, old, item), (_, other, gone) = given[:2]
+        (old, item), (other, gone) = given[:2]
         other_label = "a" if old.label != "a" else "b"
         change = told(old.task, item, label=other_label, replaces=old.answer_id)
         leave = told(other.task, gone, action="reject", label=None, replaces=other.answer_id)

@@ -239,9 +239,10 @@ function figure(name, value, note = "") {
 
 function progressTiles({ progress, people, agreement }) {
   const rounds = Array.isArray(progress) ? progress : [progress];
-  const now = rounds.at(-1) ?? { done: 0, asked: 0 };
+  const now = rounds.at(-1) ?? { done: 0, asked: 0, answered: 0, answers: 0 };
   const per_hour = people.reduce((sum, one) => sum + (one.per_hour ?? 0), 0);
-  const left = Math.max(0, now.asked - now.done);
+  const opinions = now.answered ? now.answers / now.answered : 1; // on a sample, so far
+  const left = Math.max(0, now.asked - now.done) * opinions;
   const hours = left / per_hour;
   const pace = !left || !per_hour ? "" : hours < 1 ? `${Math.ceil(60 * hours)} min left at this pace` : `${number(hours)} h left at this pace`;
   const range = agreement?.alpha === null || !agreement ? "needs two people" : `${number(agreement.low, 2)} to ${number(agreement.high, 2)}`;
