@@ -87,12 +87,13 @@ def group(guarded: Callable[[Callable], Callable], say: Say) -> typer.Typer:
 
     @command("adde review people runs/tickets")
     def people(run: RunFolder) -> None:
-        """List who was invited."""
+        """List who was let in, and who has a token."""
         with opened(run) as (_, store):
-            for person in store.people():
-                say(f"{person.name} ({'revoked' if person.revoked else person.role})")
-            if not store.people():
-                say("nobody is invited: whoever sits at this machine may answer")
+            found = store.people()
+            for person in found:
+                say(f"{person.name} ({person.role}{', without a token' * person.revoked})")
+            if all(person.revoked for person in found):
+                say("nobody has a token: whoever sits at this machine may answer")
 
     @command("adde review revoke runs/tickets ann")
     def revoke(run: RunFolder, name: Name) -> None:

@@ -23,8 +23,8 @@ def make_app(store: Store, about: About, *, local: str | None = None) -> FastAPI
     invited; None: nobody is let in without a token.
     """
     app = FastAPI(title="adde review", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.room = Room(store, about, local)
-    app.add_middleware(Guard, local=local is not None)
+    room = app.state.room = Room(store, about, local)
+    app.add_middleware(Guard, is_open=lambda: room.is_open)
     for part in (asking, pictures, owner):
         app.include_router(part.router)
     pages.mount(app)

@@ -37,12 +37,12 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 class Guard:
     """Refuses what is too large or from another site, and says to browsers what a page may do.
 
-    local: the server listens on this machine alone; then only its own names are answered to, since a stranger's name
-    can be made to lead here.
+    is_open: whether whoever sits at this machine is let in without a token; then only names of this machine are
+    answered to, since a stranger's name, or a proxy, can be made to lead here.
     """
 
-    def __init__(self, app: ASGIApp, *, local: bool, largest: int = LARGEST):
-        self._app, self._local, self._largest = app, local, largest
+    def __init__(self, app: ASGIApp, *, is_open: Callable[[], bool], largest: int = LARGEST):
+        self._app, self._is_open, self._largest = app, is_open, largest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI has it."""
@@ -67,7 +67,7 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         host = headers.get("host", "")
-        if self._local and host.rpartition(":")[0] not in LOCAL_NAMES and host not in LOCAL_NAMES:
+        if host.rpartition(":")[0] not in LOCAL_NAMES and host not in LOCAL_NAMES and self._is_open():
             return 421, "this server answers to localhost alone"
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self._largest:

@@ -114,7 +114,7 @@ def again(request: Request, body: Again) -> dict:
     return {"wanted": len(room.store.wanted_again())}
 
 
-@router.post("/classes/{name}/settle")
+@router.post("/classes/{name:path}/settle")
 def settle(
     request: Request, name: Annotated[str, Path(min_length=1, max_length=LONGEST["name"])], body: Settlement
 ) -> dict:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
@@ -20,6 +20,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from adde_ray.errors import UserError, first_line, needed
 from adde_ray.review.store.tables import HEAD, VERSION
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 T = TypeVar("T")
 
@@ -102,15 +105,19 @@ class Waiting:
 
 
 class Database:
-    """Opens with `Database(url)`. Raises UserError: unknown kind, unreachable, or of a newer schema."""
+    """Opens with `Database(url)`, and is brought to the newest schema unless `migrate` is false.
 
-    def __init__(self, url: str):
+    Raises UserError: unknown kind, unreachable, or of a newer schema.
+    """
+
+    def __init__(self, url: str, *, migrate: bool = True):
         self._url = _parse(url)
         self.shown = self._url.database if self.is_sqlite else self._url.render_as_string(hide_password=True)
         self._together = Together(self._transaction)
         self._engine = _sqlite(self._url) if self.is_sqlite else _postgresql(self._url)
         try:
-            self._migrate()
+            if migrate:
+                self._migrate()
         except BaseException:
             self._engine.dispose()
             raise
@@ -186,14 +193,11 @@ class Database:
 
     def _upgrade(self, connection: Connection) -> None:
         from alembic import command
-        from alembic.config import Config
         from alembic.script import ScriptDirectory
 
         if not self.is_sqlite:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATING})"))
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
-        config.set_main_option("path_separator", "os")
+        config = self.migrations(connection)
         version = _version(connection)  # another process may have been first
         known = [revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()]
         if version is not None and version not in known:
@@ -203,8 +207,17 @@ class Database:
                 value=version,
                 remedy="Update adde_ray",
             )
-        config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+    def migrations(self, connection: Connection) -> Config:
+        """The migrations, as alembic's commands take them, to be carried out on a connection."""
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        return config
 
 
 def _version(connection: Connection) -> str | None:

@@ -72,7 +72,7 @@ class People(Part):
             raise UserError("nobody of that name is invited", where="review", value=name, remedy=f"Invited: {known}")
 
     def people(self) -> list[Person]:
-        """All who were ever invited, by name."""
+        """All who were ever let in, by name."""
         found = select(people).where(people.c.run == self._run).order_by(people.c.name)
         rows = self._db.read(lambda connection: connection.execute(found).all())
         return [Person(row.name, row.role, row.revoked is not None) for row in rows]
@@ -80,12 +80,18 @@ class People(Part):
     # --- who is signed in ------------------------------------------------------------------------------------
 
     def sign_in(self, person: Person, *, local: bool = False) -> str:
-        """A new session's cookie, of which the hash is kept. local: without a token, at this machine."""
+        """A new session's cookie, of which the hash is kept. local: without a token, at this machine; the person is
+        known from then on, as one without a token, so that an owner's word is an owner's."""
         cookie = secrets.token_urlsafe(32)
         values = {"cookie": hashed(cookie), "run": self._run, "name": person.name, "role": person.role, "local": local}
 
         def work(connection: Connection) -> None:
             connection.execute(delete(sessions).where(sessions.c.until < self._now()))
+            if local:
+                nobodys = hashed(secrets.token_urlsafe(32))
+                known = {"run": self._run, "name": person.name, "role": person.role, "token": nobodys}
+                known |= {"invited": self._now(), "revoked": self._now()}
+                connection.execute(self._db.insert(people).values(known).on_conflict_do_nothing())
             connection.execute(insert(sessions).values(**values, until=self._now() + SESSION_SECONDS))
 
         self._db.write(work)

@@ -230,6 +230,9 @@ def test_a_new_class_is_proposed_by_naming_it(served):
     error(olga.post("/api/classes/moth/settle", {"as": "merge", "into": "Z"}), 400)
     settled = olga.post("/api/classes/moth/settle", {"as": "merge", "into": "B"}).json()["proposed"][1]
     assert (settled["state"], settled["into"], settled["settled_by"]) == ("merge", "B", "olga")
+    ann.post("/api/classes", {"name": "a/b & c"})
+    assert olga.post("/api/classes/a%2Fb%20%26%20c/settle", {"as": "refuse"}).status_code == 200
+    assert served.store.classes()[0].state == "refuse"
 
 
 def test_several_classes_are_kept_in_their_one_form(store, tmp_path):

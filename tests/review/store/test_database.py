@@ -2,19 +2,23 @@
 
 import subprocess
 import sys
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from asked import items
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, insert, text
 
 from adde_ray.errors import UserError
-from adde_ray.review.store import Store, place
+from adde_ray.review.store import Person, Store, place, tables
+from adde_ray.review.store.database import Database
 from adde_ray.review.store.tables import HEAD, VERSION, metadata
 
 MIGRATIONS = Path(sys.modules[Store.__module__].__file__).with_name("migrations")
@@ -54,6 +58,58 @@ def test_a_store_of_a_newer_version_is_refused_in_one_line(empty):
     store.shut()
     with pytest.raises(UserError, match=r"newer version of adde_ray \(got '9999'\)"):
         Store.open(empty, "run")
+
+
+def at_version(url: str, version: str) -> None:
+    """A store as an earlier version made it."""
+    store = Database(url, migrate=False)
+    store.write(lambda connection: command.upgrade(store.migrations(connection), version))
+    store.close()
+
+
+def test_a_store_of_version_1_is_migrated_with_all_that_is_in_it(empty):
+    at_version(empty, "0001")
+    values = (
+        "('run', 0, 'a', 0, 'new', 'text', 'hello', 'A', 0.5, 'real', '{}', NULL, '0', 1.0, '0', 1, 0, 1)"  # as it was
+    )
+    columns = (
+        "run, round, sample_id, rank, kind, modality, payload, suggested, confidence, origin, why, truth, hides_guess, "
+        "published, withdrawn, seats, answered, wanted"
+    )
+    old = Database(empty, migrate=False)
+    old.write(lambda c: c.execute(text("INSERT INTO adde_rounds (run, round) VALUES ('run', 0)")))
+    old.write(lambda c: c.execute(text(f"INSERT INTO adde_tasks ({columns}) VALUES {values}")))
+    old.close()
+    store = Store.open(empty, "run")
+    assert [item.payload for _, item in store.items()] == ["hello"]
+    assert store.signed_in(store.sign_in(Person("ann", "annotator"))).person.name == "ann"
+    assert store._db.read(lambda c: c.execute(text(f"SELECT version_num FROM {VERSION}")).scalar()) == HEAD
+    store.shut()
+
+
+def test_what_fails_among_writes_of_one_transaction_fails_alone(empty):
+    store = Store.open(empty, "run")
+    together, kept = threading.Barrier(12), []
+
+    def work(number: int) -> None:
+        together.wait()
+
+        def write(connection):
+            connection.execute(insert(tables.rounds).values(run="run", round=number))
+            if number % 3 == 0:
+                raise UserError(f"no {number}")
+
+        try:
+            store._db.write(write)
+            kept.append(number)
+        except UserError as error:
+            assert f"no {number}" in str(error)
+
+    for _ in range(3):
+        with ThreadPoolExecutor(12) as pool:
+            list(pool.map(work, range(len(kept) * 100, len(kept) * 100 + 12)))
+        assert store.rounds() == sorted(kept)
+    store.shut()
 
 
 def test_processes_that_open_an_empty_store_at_once_all_find_it_whole(empty):

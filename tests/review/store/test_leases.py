@@ -1,5 +1,7 @@
 """Who is given what, and when it is somebody else's turn."""
 
+import subprocess
+import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -181,6 +183,28 @@ def test_many_people_at_once_get_each_sample_as_often_as_overlap_asks(store):
     assert set(Counter(t for tasks in seen.values() for t in tasks).values()) == {overlap}
     progress = store.progress(0, overlap=overlap)
     assert progress["done"] == number and progress["answers"] == number * overlap and progress["held"] == 0
+
+
+WORKER = """
+import sys
+from adde_ray.review.store import Answer, Store
+import uuid
+url, run, who = sys.argv[1:]
+store = Store.open(url, run)
+while found := store.lease(who, 2, overlap=2):
+    sent = [Answer(uuid.uuid4().hex, task, "", 0, who, "accept") for task, _ in found]
+    assert store.answer(sent) == [], who
+store.shut()
+"""
+
+
+def test_many_processes_at_once_get_each_sample_as_often_as_overlap_asks(store, address):
+    store.publish(items(40))
+    command = [sys.executable, "-c", WORKER, *address]
+    begun = [subprocess.Popen([*command, f"p{i}"], stderr=subprocess.PIPE, text=True) for i in range(4)]
+    assert [process.wait(120) for process in begun] == [0] * 4, [process.stderr.read() for process in begun]
+    said = store.answers()
+    assert set(Counter(said["task"]).values()) == {2} and said.select("task", "annotator").n_unique() == 80
 
 
 def test_one_person_in_two_windows_gets_each_sample_once(store):
