@@ -20,6 +20,7 @@ export class Outbox {
     this.kept = new Map(this.stored());
     this.leaving = new AbortController();
     addEventListener("online", () => this.flush(), { signal: this.leaving.signal });
+    addEventListener("pagehide", () => this.flush(), { signal: this.leaving.signal });
     this.say(this.kept.size ? "saving" : "saved");
     if (this.kept.size) this.later(0);
   }
