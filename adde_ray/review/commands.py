@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.errors import needed
+from adde_ray.review.bridges import commands as bridges
 
 if TYPE_CHECKING:
     from adde_ray.review.store.store import Store
@@ -100,6 +101,8 @@ def group(guarded: Callable[[Callable], Callable], say: Say) -> typer.Typer:
             store.revoke(name)
             say(f"{name} is let in no more")
 
+    for name, (function, example) in bridges.COMMANDS.items():
+        command(example, name=name)(function)
     return app
 
 

@@ -171,7 +171,7 @@ def settings(page: str) -> set[tuple[str, str]]:
     return {(part, key) for part, key in found if part in Config.model_fields and key not in NO_SETTINGS}
 
 
-NO_SETTINGS = {"csv", "json", "jsonl", "parquet", "toml", "txt", "py", "md", "html", "npy", "m_div"}
+NO_SETTINGS = {"csv", "xlsx", "json", "jsonl", "parquet", "toml", "txt", "py", "md", "html", "npy", "m_div"}
 """Endings of files, and a figure of metrics.json."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -34,7 +35,7 @@ def export(
     out: Annotated[Path, typer.Option(help="A new folder.", show_default=False)],
 ) -> None:
     """Write what people are asked for another tool: tasks with the model's suggestions, or a table, and pictures."""
-    from adde_ray.review.bridges import BRIDGES
+    from adde_ray.review.bridges.formats import BRIDGES
     from adde_ray.review.bridges.questions import waiting
 
     questions = waiting(RunDir.at(run))
@@ -50,11 +51,14 @@ def import_(
     from_: From = None,
     annotator: Annotated[str, typer.Option(help="Who answered, where the file does not say.", show_default=False)] = "",
     accept_untouched: Annotated[
-        bool, typer.Option(help="Take what the model suggested as accepted where nobody changed it (CVAT).")
+        bool,
+        typer.Option(
+            "--accept-untouched", help="Take what the model suggested as accepted where nobody changed it (CVAT)."
+        ),
     ] = False,
 ) -> None:
     """Take answers from another tool's file. The same file again changes nothing."""
-    from adde_ray.review.bridges import BRIDGES
+    from adde_ray.review.bridges.formats import BRIDGES
     from adde_ray.review.bridges.questions import waiting
 
     run_ = RunDir.at(run)
@@ -93,17 +97,16 @@ def pull(run: RunFolder, url: Url, project: Project = None) -> None:
 
 def convert(
     file: Annotated[Path, typer.Argument(help="What a tool exported.", metavar="FILE", show_default=False)],
-    out: Annotated[Path, typer.Option(help="A CSV.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="A file of JSON Lines (.jsonl).", show_default=False)],
     from_: From = None,
 ) -> None:
-    """Make a CSV with a column label of what was labelled elsewhere, from which a run can start."""
-    from adde_ray.review.bridges import BRIDGES
+    """Make a table (JSON Lines) with a column label of what was labelled elsewhere, from which a run can start."""
     from adde_ray.review.bridges.convert import labelled
-    from adde_ray.review.cells import write_csv
+    from adde_ray.review.bridges.formats import BRIDGES
 
     columns, rows = labelled(BRIDGES[from_ or _kind(file)].read(file), file)
-    with atomic(out, recorded=False) as temporary, temporary.open("w", encoding="utf-8", newline="") as opened:
-        write_csv(opened, columns, rows)
+    with atomic(out, recorded=False) as temporary, temporary.open("w", encoding="utf-8", errors="replace") as opened:
+        opened.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     _say(f"{len(rows)} rows in {out}, with the columns {', '.join(columns)}")
 
 
@@ -112,24 +115,21 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "import": (import_, "adde review import runs/tickets project-1.json"),
     "push": (push, "adde review push runs/tickets --url http://localhost:8080"),
     "pull": (pull, "adde review pull runs/tickets --url http://localhost:8080"),
-    "convert": (convert, "adde review convert instances.json --out labelled.csv"),
+    "convert": (convert, "adde review convert instances.json --out labelled.jsonl"),
 }
 """Name -> what it does, and an example."""
 
 
 def _take(run: RunDir, questions: Questions, read: Read, where: object, **options) -> None:
     """Check all answers, take all or none, and say what was done."""
+    from adde_ray.review import room
     from adde_ray.review.bridges.stored import into_store
     from adde_ray.review.bridges.take import check, fill_in
-    from adde_ray.review.store import Store, place
 
     checked = check(questions, read, where, **options)
     if run.config.review.annotator == "page":
-        store = Store.open(*place(run.root, getattr(run.config.review, "store", None)))
-        try:
+        with room.room(run) as store:
             new = into_store(store, questions, checked, where)
-        finally:
-            store.shut()
     else:
         new = fill_in(run, questions, checked.answers, where)
     _say(f"round {questions.round}: answers in {where}: {len(checked.answers)}, of them new: {new}")

@@ -21,7 +21,7 @@ def labelled(read: Read, where: object) -> tuple[list[str], list[dict[str, str]]
     for one in read.given:
         if one.action.strip() or not one.labels:
             continue
-        label = SEPARATOR.join(sorted(one.labels)) if one.labels != ("none",) else ""
+        label = SEPARATOR.join(sorted(one.labels))
         key = tuple(sorted(one.fields.items()))
         before, was = found.setdefault(key, (one, label))
         if was != label:

@@ -15,8 +15,8 @@ from openpyxl import load_workbook
 from PIL import Image
 
 from adde_ray.errors import UserError
-from adde_ray.review.bridges import BRIDGES
 from adde_ray.review.bridges.base import sample_id_of
+from adde_ray.review.bridges.formats import BRIDGES
 from adde_ray.review.bridges.take import check
 from adde_ray.review.cells import unescape
 

@@ -10,8 +10,9 @@ import pytest
 from bridged import questions, written
 
 from adde_ray.errors import UserError
-from adde_ray.review.bridges import BRIDGES, cvat
+from adde_ray.review.bridges import cvat
 from adde_ray.review.bridges.base import Given, Read, sample_id_of
+from adde_ray.review.bridges.formats import BRIDGES
 from adde_ray.review.bridges.take import check
 
 ID = "0" * 32

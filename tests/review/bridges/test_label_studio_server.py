@@ -12,7 +12,7 @@ import pytest
 from bridged import questions
 
 from adde_ray.errors import UserError
-from adde_ray.review.bridges import BRIDGES
+from adde_ray.review.bridges.formats import BRIDGES
 from adde_ray.review.bridges.label_studio_server import KEY, Server
 from adde_ray.review.bridges.take import check
 

@@ -9,9 +9,12 @@ import shutil
 import pytest
 from bridged import waiting_run, written
 from openpyxl import Workbook
+from typer.testing import CliRunner
 
-from adde_ray.artifacts.run_dir import RunDir
+from adde_ray.artifacts.run_dir import RunDir, read_json, write_json
+from adde_ray.cli import app
 from adde_ray.errors import UserError
+from adde_ray.review import room
 from adde_ray.review.bridges import commands
 from adde_ray.review.bridges.base import Given, Questions, Read
 from adde_ray.review.bridges.questions import waiting
@@ -67,7 +70,7 @@ def test_answers_fill_in_the_table_and_the_run_takes_them(run, asked, tmp_path, 
     path = written(tmp_path / "x.json", annotations(asked, *labels))
     commands.import_(run.root, path)
     assert capsys.readouterr().out == f"round 1: answers in {path}: 4, of them new: 4\n"
-    found = pending(run).answers
+    found = pending(run)
     assert not found.open and found.decisions.select("action", "label", "annotator").rows() == [
         ("correct" if i == 1 else "accept", label, "user 1") for i, label in enumerate(labels)
     ]
@@ -85,7 +88,7 @@ def test_twice_is_once_and_a_part_is_a_part(run, asked, tmp_path, capsys):
     assert "of them new: 1\nskipped there: 1\n" in told
     commands.import_(run.root, path)
     assert "of them new: 0\n" in capsys.readouterr().out and table(run).read_bytes() == before
-    assert len(pending(run).answers.open) == 3
+    assert pending(run).open == 3
 
 
 def test_a_mistake_takes_nothing_and_all_are_told(run, asked, tmp_path):
@@ -136,7 +139,7 @@ def test_a_workbook_in_place_of_the_table_is_filled_in(run, asked, tmp_path):
     book.save(table(run).with_suffix(".xlsx"))
     commands.import_(run.root, written(tmp_path / "x.json", annotations(asked, *suggested(asked))))
     found = pending(run)
-    assert found.path.name == "review.xlsx" and not found.answers.open
+    assert found.table == "review.xlsx" and not found.open
 
 
 def test_a_comment_is_kept_and_never_a_formula(run, asked, tmp_path):
@@ -148,7 +151,7 @@ def test_a_comment_is_kept_and_never_a_formula(run, asked, tmp_path):
     with table(run).open(newline="") as file:
         row = next(csv.DictReader(file))
     assert (row["comment"], row["annotator"]) == ("'=cmd|x!A1", "'@ann")
-    decision = pending(run).answers.decisions.row(0, named=True)
+    decision = pending(run).decisions.row(0, named=True)
     assert (decision["comment"], decision["annotator"]) == ("=cmd|x!A1", "@ann")
 
 
@@ -193,7 +196,7 @@ def test_images_go_out_and_come_back(tmp_path):
         for i, (row, question) in enumerate(zip(whole["images"], asked.asked, strict=True))
     ]
     commands.import_(run.root, written(tmp_path / "x.json", whole), annotator="ann")
-    decisions = pending(run).answers.decisions
+    decisions = pending(run).decisions
     assert decisions["action"].unique().to_list() == ["accept"] and decisions["annotator"].unique().to_list() == ["ann"]
 
 
@@ -258,3 +261,39 @@ def test_what_the_store_does_not_ask_about_is_told(store, asked):
     with pytest.raises(UserError, match="is not asked about in the store"):
         took(store, asked, given(asked, 0, suggested(asked)[0]))
     assert into_store(store, asked, Checked([]), "x") == 0
+
+
+def test_a_run_on_the_page_takes_answers_from_elsewhere(run, asked, tmp_path, capsys):
+    config = read_json(run.root / "config.json")
+    write_json(run.root / "config.json", config | {"review": config["review"] | {"annotator": "page"}})
+    run = RunDir(run.root)
+    with room.room(run) as opened:
+        opened.publish(
+            Item(one.sample_id, asked.round, one.rank, "new", "text", str(one.payload), one.suggested, 0.5)
+            for one in asked.asked
+        )
+    path = written(tmp_path / "x.json", annotations(asked, *suggested(asked)))
+    for new in (4, 0):
+        commands.import_(run.root, path)
+        assert f": 4, of them new: {new}\n" in capsys.readouterr().out
+    found = take_answers(run)
+    assert not found.open and found.decisions["label"].to_list() == suggested(asked)
+    assert found.decisions["annotator"].unique().to_list() == ["user 1"]
+
+
+# --- the command line ---------------------------------------------------------------------------------------
+
+
+def test_mistakes_are_lines_and_exit_code_2(run, asked, tmp_path):
+    path = written(tmp_path / "x.json", annotations(asked, "zebra", "lion"))
+    told = CliRunner().invoke(app, ["review", "import", str(run.root), str(path)])
+    assert told.exit_code == 2 and told.output.count("unknown label") == 2 and "Traceback" not in told.output
+    told = CliRunner().invoke(app, ["review", "export", str(run.root), "--to", "csv", "--out", str(tmp_path / "out")])
+    assert told.exit_code == 0 and (tmp_path / "out/review.csv").exists()
+
+
+def test_the_token_is_asked_of_the_environment_alone(run, monkeypatch):
+    monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
+    told = CliRunner().invoke(app, ["review", "push", str(run.root), "--url", "http://127.0.0.1:1"])
+    assert told.exit_code == 2 and "no access token" in told.output
+    assert "--token" not in CliRunner().invoke(app, ["review", "push", "--help"]).output

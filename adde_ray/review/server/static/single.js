@@ -102,9 +102,12 @@ export class Single {
     this.origin.hidden = sample.origin !== "synthetic";
     this.press("guess", false);
     this.press("why", false);
-    this.part("guess").disabled = !this.room.me.may_show_guess || !sample.can_show_guess;
-    this.part("guess").title = this.part("guess").disabled ? "hidden here, so that it cannot sway you" : "";
-    this.part("accept").disabled = this.part("guess").disabled;
+    const hidden = !this.room.me.may_show_guess || !sample.can_show_guess;
+    for (const name of ["guess", "why"]) {
+      this.part(name).disabled = hidden;
+      this.part(name).title = hidden ? "hidden here, so that it cannot sway you" : "";
+    }
+    this.part("accept").disabled = hidden;
     this.stage.element.focus({ preventScroll: true });
     this.clock.restart();
     if (sample.comments) this.showComments(sample);
@@ -220,6 +223,7 @@ export class Single {
 
   async why() {
     const { sample } = this;
+    if (this.part("why").disabled) return tell("The reason is hidden here, so that it cannot sway you.");
     if (this.closed("why")) return;
     const got = await this.asked(`/api/tasks/${sample.task}/why`);
     if (!got || sample !== this.sample) return;
