@@ -49,7 +49,7 @@ def _answer(one: Taken, tasks: dict[str, int], before: dict | None, round_: int)
     if one.sample_id not in tasks:
         remedy = "Repeat `adde run` with --resume, which publishes the query"
         raise UserError("is not asked about in the store", where=one.where, value=one.sample_id, remedy=remedy)
-    said = before and Said(0, before["action"], before["label"], one.annotator, None)
+    said = Said(0, before["action"], before["label"], one.annotator, None) if before else None
     if said and (one.action == SKIP or said.verdict == one.verdict):
         return None
     mine = fingerprint(one.source or one.where, one.annotator, one.sample_id)

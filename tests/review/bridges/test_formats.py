@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import re
 import zipfile
 from xml.etree import ElementTree as Tree
 
@@ -212,6 +213,16 @@ def test_several_classes_have_a_choice_for_none_and_for_not_known(tmp_path):
     groups = {group.get("name"): group for group in root.findall("Choices")}
     assert [choice.get("value") for choice in groups["label"]] == [*CLASSES[True], "none"]
     assert groups["label"].get("choice") == "multiple" and len(groups["unknown"]) == len(CLASSES[True])
+
+
+def test_a_class_with_a_dollar_is_no_field_of_the_task(tmp_path):
+    asked = questions("text", classes=("$text", "cost $100", "01"))
+    [_, interface] = BRIDGES["label-studio"].export(asked, tmp_path)
+    shown = [choice.get("value") for choice in Tree.fromstring(interface.read_text()).find("Choices[@name='label']")]
+    assert not any(re.search(r"\$\w", value) for value in shown)
+    for value, name in zip(shown, asked.classes, strict=True):
+        path = written(tmp_path / "x.json", annotated({"id": 1, "result": [choices(value)]}))
+        assert [one.label for one in check(asked, BRIDGES["label-studio"].read(path), path).answers] == [name]
 
 
 def test_a_large_picture_is_smaller_in_the_json(tmp_path):
