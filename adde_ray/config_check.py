@@ -9,6 +9,7 @@ from adde_ray.annotators import ANNOTATORS
 from adde_ray.artifacts.schema import Meta
 from adde_ray.config import Config, schema_json
 from adde_ray.config.registry import Registry
+from adde_ray.config.run import SimulatedBy
 from adde_ray.errors import UserError, needed
 from adde_ray.methods.encoders import ENCODERS, resolve
 from adde_ray.methods.encoders.transformer import location
@@ -189,6 +190,8 @@ def check_data(config: Config, meta: Meta) -> None:
     check_fit(config.measure.corruptions, meta.modality, where="measure.corruptions")
     if isinstance(config.review.error_rate, dict):
         _known("review.error_rate", config.review.error_rate, meta.classes, "class")
+    for name, person in config.review.people.items():
+        _check_person(f"review.people.{name}", person, meta)
     if config.review.annotator == "simulated" and not meta.has_oracle:
         raise UserError(
             "the pool's true labels are not known",
@@ -196,6 +199,16 @@ def check_data(config: Config, meta: Meta) -> None:
             value="simulated",
             remedy='Set review.annotator = "page" or "file", and answer',
         )
+
+
+def _check_person(where: str, person: SimulatedBy, meta: Meta) -> None:
+    if isinstance(person.error_rate, dict):
+        _known(f"{where}.error_rate", person.error_rate, meta.classes, "class")
+    named = {*person.confusion, *(name for row in person.confusion.values() for name in row)}
+    _known(f"{where}.confusion", sorted(named), meta.classes, "class")
+    if named and meta.multi:
+        what = "a matrix of confusions is of single-label tasks"
+        raise UserError(what, where=f"{where}.confusion", remedy="Give error_rate by class")
 
 
 def _known(where: str, given: Iterable[str], known: tuple[str, ...], noun: str) -> None:

@@ -401,6 +401,28 @@ class Select(Section):
     top_k and cluster_margin see all of a pool in memory, and of a streamed one so many at random."""
 
 
+class SimulatedBy(Section):
+    """One of several simulated people."""
+
+    error_rate: Part | Annotated[dict[ClassName, Part], Field(max_length=MANY)] = 0.0
+    """Chance of a wrong class, for all classes or by class."""
+    confusion: dict[ClassName, Annotated[dict[ClassName, Part], Field(max_length=MANY)]] = Field(
+        default={}, max_length=MANY
+    )
+    """True class → class they name instead → its chance, in place of `error_rate`; single-label tasks only."""
+    fatigue: float = Field(default=0.0, ge=0, le=1)
+    """What each answer in a round adds to the chance of a wrong one."""
+    seconds: float = Field(default=0.0, ge=0, le=1e6)
+    """Median seconds of an answer, which are kept in opinions.parquet; they are not waited for."""
+
+    @model_validator(mode="after")
+    def _chances(self):
+        for true, named in self.confusion.items():
+            if sum(chance for name, chance in named.items() if name != true) > 1 + 1e-9:
+                raise ValueError(f"the chances of {true} sum to more than 1")
+        return self
+
+
 class Review(Section):
     """Who answers."""
 
@@ -412,26 +434,34 @@ class Review(Section):
     """model: calibrated confidence from which the suggested label is taken; what is below is rejected."""
     error_rate: Part | Annotated[dict[ClassName, Part], Field(max_length=MANY)] = 0.0
     """simulated: chance of a wrong class, for all classes or by class."""
+    people: dict[Name, SimulatedBy] = Field(default={}, max_length=100)
+    """simulated: several people by name, `ann = {error_rate = 0.1, seconds = 3}`; `overlap` of them are asked about
+    each sample. Empty: one, with `error_rate`."""
+    replay: FolderPath | None = None
+    """simulated: a table of people's answers (item, worker, answer; an item is a sample_id) that are given again, by as
+    many of those who answered as `overlap` says."""
     reject_unrealistic: bool = True
     """simulated: reject synthetic samples that models trained on all true data do not recognise."""
     store: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
     """page: where answers are kept, as the URL of a database (`postgresql+psycopg://…`), which several runs may share.
     Left out: a file in the run's folder, review/store.sqlite."""
     overlap: Annotated[int, Field(ge=1, le=25)] | Literal["adaptive"] = 1
-    """page: how many people are asked about each sample. adaptive: one, and others where they disagree or f finds the
-    answer unlikely, three at most."""
+    """page, and simulated by several: how many people are asked about each sample. adaptive: one, and others where they
+    disagree or f finds the answer unlikely, three at most."""
     gold: float = Field(default=0.0, ge=0, le=0.5)
     """page: samples of val, whose labels are known, that are mixed into each query, as a share of it. Nobody sees which
     they are; how people answer them tells how well they label."""
     consensus: Literal["majority", "dawid_skene"] = "majority"
-    """page: what several answers about a sample add up to. dawid_skene weighs people by how they err (Dawid and Skene
-    1979), for which each should have answered dozens."""
+    """page, and simulated by several: what several answers about a sample add up to. dawid_skene weighs people by how
+    they err (Dawid and Skene 1979), for which each should have answered dozens."""
     guide: FolderPath | None = None
     """page: a Markdown file with the labelling rules, shown beside the samples."""
     guesses: bool = True
-    """page: whether people may uncover what f suggests. It is hidden until they do, for it sways them."""
+    """page: whether people may uncover what f suggests, and why it asks. Both are hidden until they do, for they sway
+    them."""
     hidden_guesses: Part = 0.2
-    """page: share of a query of which the suggestion cannot be uncovered, by which its influence is measured."""
+    """page: share of a query of which neither can be uncovered, by which their influence is measured; gold is among
+    these."""
     quorum: float = Field(default=1.0, gt=0, le=1)
     """page: share of a query whose answers are enough to go on; the rest is left out of the dataset."""
     webhook: Annotated[str, Field(max_length=2000, pattern=r"^https?://[^\s/]+")] | None = None
@@ -618,8 +648,8 @@ def resolve_paths(tree: dict, folder: Path) -> None:
         for examples in described.values() if isinstance(described, dict) else ():
             if isinstance(examples, dict) and "files" in examples:
                 examples["files"] = resolved(examples["files"])
-    if isinstance(review, dict) and "guide" in review:
-        review["guide"] = resolved(review["guide"])
+    if isinstance(review, dict):
+        review |= {key: resolved(review[key]) for key in ("guide", "replay") if key in review}
     if isinstance(encoder, dict) and isinstance(encoder.get("model"), str):
         model = str(folder / os.path.expanduser(encoder["model"]))
         encoder["model"] = model if os.path.isdir(model) else encoder["model"]

@@ -319,6 +319,10 @@ def _annotation(facts: Facts) -> str:
 def _annotator_words(facts: Facts) -> str:
     review = facts.config.get("review", {})
     if _simulated(facts):
+        if people := review.get("people"):
+            return f"**No person answers in this run.** {len(people)} simulated annotators do, from labels held back."
+        if review.get("replay"):
+            return "**No person answers in this run.** Answers that people gave before are given again."
         rate = review.get("error_rate")
         wrong = f" with an error rate of {escape(rate)}" if rate else ""
         return f"**No person answers in this run.** A simulated annotator does, from labels held back{wrong}."

@@ -153,4 +153,6 @@ def _pays(run: RunDir, level: float, split: str) -> str:
 
 def _wrong_answers(config: Config) -> bool:
     """Whether some answers are wrong, and the model learns from them as from right ones."""
-    return bool(config.review.error_rate) and len(config.train.balance) == len(config.train.robustness) == 1
+    review = config.review
+    err = review.error_rate or review.people or review.replay
+    return bool(err) and len(config.train.balance) == len(config.train.robustness) == 1

@@ -143,7 +143,7 @@ def _answers(round_: RoundDir) -> dict[str, int]:
 
 
 def _awaited(run: RunDir) -> dict:
-    """Of the query people are asked: round, table (its name), asked (samples), open (samples) and lines (where in a
+    """Of the query people are asked: round, table (its name), asked (samples), open (samples) and lines (where in the
     table they stand); or mistakes (as they are told) where the answers have some."""
     round_ = run.round(len(run.rounds()))
     query = round_.read("query.parquet", "sample_id")
@@ -152,13 +152,9 @@ def _awaited(run: RunDir) -> dict:
         found = pending(run)
     except UserError as error:
         return {"round": round_.t, "table": TABLE, "asked": asked, "mistakes": str(error)}
-    return {
-        "round": round_.t,
-        "table": found.table if found else TABLE,
-        "asked": asked,
-        "open": found.open if found else asked,
-        "lines": found.lines if found else [],
-    }
+    if found is None:
+        return {"round": round_.t, "table": TABLE, "asked": asked, "open": asked, "lines": []}
+    return {"round": round_.t, "table": found.table, "asked": asked, "open": found.open, "lines": found.lines}
 
 
 def _status(run: RunDir, last: dict) -> str:

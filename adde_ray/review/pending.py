@@ -28,15 +28,16 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class Pending:
-    """The query a run waits for: its round, how many samples it asks about, DECISIONS about those that are answered,
-    how many are open still, and the lines of the round's table (by its name) they stand in, where they stand in one."""
+    """The query a run waits for: its round, the name of the table that people fill in (None: they answer on the page),
+    how many samples it asks about, DECISIONS about those that are answered, how many are open still, and the lines of
+    the table they stand in."""
 
     round: RoundDir
+    table: str | None
     asked: int
     decisions: pl.DataFrame
     open: int
     lines: list[int]
-    table: str = TABLE
 
 
 def pending(run: RunDir) -> Pending | None:
@@ -54,15 +55,15 @@ def _found(run: RunDir, *, take: bool) -> Pending | None:
         return None
     if run.config.review.annotator == "page":
         return _on_page(round_, len(query), take=take)
-    if (found := _read(run, round_, query)) is None:
-        if beside := _beside(round_, TABLE):
-            remedy = f"Save {beside[0]} as CSV UTF-8, as {TABLE}; or move it away to get a new table"
-            raise UserError(f"no such file, but {beside[0]} beside it", where=round_.root / TABLE, remedy=remedy)
-        return None
-    path, answers = found
-    if take and not answers.open:
-        round_.once("decisions.parquet", lambda: answers.decisions)
-    return Pending(round_, len(query), answers.decisions, len(answers.open), answers.open, path.name)
+    if found := _read(run, round_, query):
+        path, answers = found
+        if take and not answers.open:
+            round_.once("decisions.parquet", lambda: answers.decisions)
+        return Pending(round_, path.name, len(query), answers.decisions, len(answers.open), answers.open)
+    if beside := _beside(round_, TABLE):
+        remedy = f"Save {beside[0]} as CSV UTF-8, as {TABLE}; or move it away to get a new table"
+        raise UserError(f"no such file, but {beside[0]} beside it", where=round_.root / TABLE, remedy=remedy)
+    return None
 
 
 def _on_page(round_: RoundDir, asked: int, *, take: bool) -> Pending | None:
@@ -72,7 +73,7 @@ def _on_page(round_: RoundDir, asked: int, *, take: bool) -> Pending | None:
         if not room.is_published(round_, store):
             return None
         found = (room.take if take else room.opinions)(round_, store)
-    return Pending(round_, asked, found.decisions, found.open, [])
+    return Pending(round_, None, asked, found.decisions, found.open, [])
 
 
 def take_answers(run: RunDir) -> Pending | None:

@@ -71,7 +71,9 @@ def test_a_run_waits_goes_on_and_ends(data, tmp_path):
     asked = config(data, review={"annotator": "page"}, stop={"labels": 10})
     folder = tmp_path / "run"
     assert run(asked, folder)["status"] == "awaiting_review"
-    assert run(asked, folder, resume=True)["review"] == {"round": 0, "asked": 5, "open": 5, "lines": []}
+    assert run(asked, folder, resume=True)["review"] == {
+        "round": 0, "table": None, "asked": 5, "open": 5, "lines": [],
+    }  # fmt: skip
     assert len(answer_all(folder)) == 5
     assert run(asked, folder, resume=True)["review"]["round"] == 1
     answer_all(folder)
@@ -128,7 +130,7 @@ def test_an_answer_of_an_earlier_round_is_amended(data, tmp_path):
     before = RunDir.at(folder).dataset(1)
     with room(RunDir.at(folder)) as store:
         given = store.said(annotator="Ann", round=0)
-        (_, old, item), (_, other, gone) = given[:2]
+        (old, item), (other, gone) = given[:2]
         other_label = "a" if old.label != "a" else "b"
         change = told(old.task, item, label=other_label, replaces=old.answer_id)
         leave = told(other.task, gone, action="reject", label=None, replaces=other.answer_id)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -62,3 +67,39 @@ class Served:
         opened = Browser(self.app)
         assert opened.sign_in(self.store.invite(name, role)).status_code == 200
         return opened
+
+
+def begun_run(root: Path, **review) -> Path:
+    """The folder of a run that has read its data, texts of classes A, B and C. review: keys of that section."""
+    from dataclasses import asdict
+
+    from adde_ray.artifacts.run_dir import RunDir, write_json
+    from adde_ray.artifacts.schema import Meta
+    from adde_ray.config import Config
+
+    data = {"source": "csv", "path": str(root / "data.csv"), "text_column": "text"}
+    sections = {"data": data, "run": {"name": "tickets"}, "review": {"annotator": "page"} | review}
+    with RunDir.start(root, Config.parse(sections)) as run:
+        write_json(run.root / "ingest" / "meta.json", asdict(Meta("text", ("A", "B", "C"))))
+    return root
+
+
+@contextlib.contextmanager
+def running(*arguments: object, within: float = 60.0) -> Iterator[tuple[str, subprocess.Popen]]:
+    """`adde review` in a process of its own, ended if it is still there: the page's URL, and the process."""
+    command = [sys.executable, "-m", "adde_ray.cli", "review", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        with ThreadPoolExecutor(1) as reader:
+            line = reader.submit(process.stdout.readline)
+            try:
+                told = line.result(timeout=within)
+            except TimeoutError:
+                process.kill()  # which ends the line
+                raise
+        assert "http://" in told, told + process.stdout.read()
+        yield "http://" + told.strip().partition("http://")[2], process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()

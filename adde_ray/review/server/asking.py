@@ -106,9 +106,12 @@ def guess(request: Request, task: TaskPath) -> dict:
 
 @router.get("/tasks/{task}/why")
 def why(request: Request, task: TaskPath) -> dict:
-    """Why a sample is asked about, with what it is compared to."""
+    """Why a sample is asked about, with what it is compared to; where the suggestion may be seen, for it sways as
+    much, and of gold there is no reason to tell."""
     room = room_of(request)
     _, item = room.reachable(request, task)
+    if not room.sample(task, item)["can_show_guess"]:
+        raise HTTPException(403, "the reason is not shown for this sample")
 
     def shown(samples: list[dict]) -> list[dict]:
         about = ("sample_id", "label")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import polars as pl
 
 from adde_ray.review.server.about import About
@@ -102,7 +103,7 @@ def _anchoring(said: Said) -> dict:
     rows = said.decisions.filter(pl.col("task").is_in(list(asked)))
     accepted = [asked[task].suggested == label for task, label in rows.select("task", "label").iter_rows()]
     shown = [not asked[task].hides_guess for task in rows["task"]]
-    found = anchoring(accepted, shown)
+    found = anchoring(np.array(accepted, dtype=bool), np.array(shown, dtype=bool))
     return {name: getattr(found, name).rounded() for name in ("shown", "hidden", "difference")}
 
 

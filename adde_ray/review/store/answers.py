@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, and_, bindparam, exists, insert, select, update
 
 from adde_ray.errors import UserError
 from adde_ray.review.store.doubt import enough
@@ -43,9 +43,9 @@ class Answers(Leases):
         """
 
         def work(connection: Connection) -> list[Refused]:
-            found = select(tasks).where(tasks.c.run == self._run, tasks.c.task.in_({one.task for one in sent}))
             # In one order, so that two transactions never wait for each other.
-            rows = {row.task: row for row in connection.execute(found.order_by(tasks.c.task).with_for_update())}
+            how = {"run": self._run, "tasks": list({one.task for one in sent})}
+            rows = {row.task: row for row in connection.execute(_TASKS, how)}
             open_ = self._open(connection)
             refused = []
             for one in sent:
@@ -68,7 +68,7 @@ class Answers(Leases):
             last = connection.execute(found.order_by(answers.c.number.desc()).limit(1)).one_or_none()
             if last is None:
                 return None
-            row = connection.execute(select(tasks).where(tasks.c.task == last.task).with_for_update()).one()
+            row = connection.execute(_TASKS, {"run": self._run, "tasks": [last.task]}).one()
             undone = _answer_of(last)
             undoing = replace(
                 undone, answer_id=secrets.token_hex(16), action="undo", label=None, flags=(), comment=None
@@ -76,7 +76,7 @@ class Answers(Leases):
             undoing = replace(undoing, replaces=undone.answer_id, seconds=0.0)
             if reason := self._take(connection, undoing, row, [row.round], False):
                 raise UserError(reason, where=undone.sample_id)
-            return undone, item_of(row)
+            return undone, item_of(connection.execute(select(tasks).where(tasks.c.task == last.task)).one())
 
         return self._db.write(work)
 
@@ -125,7 +125,7 @@ class Answers(Leases):
         """One answer, whether it stands or not."""
         found = self._all().where(answers.c.answer_id == answer_id)
         row = self._db.read(lambda connection: connection.execute(found).one_or_none())
-        return row and _answer_of(row)
+        return None if row is None else _answer_of(row)
 
     # --- one answer ------------------------------------------------------------------------------------------
 
@@ -137,70 +137,97 @@ class Answers(Leases):
             return reason
         if task is None:
             return "no such sample is asked about"
-        if (known := self._one(connection, answers.c.answer_id == sent.answer_id)) is not None:
+        if (known := connection.execute(_BY_ID, self._named(sent.answer_id)).one_or_none()) is not None:
             same = (known.task, known.annotator) == (sent.task, sent.annotator)
             return None if same else "this id belongs to another answer"
         if sent.action == "accept" and task.suggested is None:
             return "nothing was suggested that could be accepted"
         if sent.replaces is not None and (reason := self._not_replaced(connection, sent)):
             return reason
-        key = and_(seats.c.task == sent.task, seats.c.annotator == sent.annotator)
-        seat = connection.execute(select(seats).where(key)).one_or_none()
+        key = {"of_task": sent.task, "of_annotator": sent.annotator}
+        seat = connection.execute(_SEAT, key).one_or_none()
         if reason := _no_seat(sent, seat, task, settles):
             return reason
         self._add(connection, sent, task, after_close=task.round not in open_)
-        self._seat(connection, sent, seat, key)
-        self._count(connection, task)
+        change = self._seat(connection, sent, seat, key)
+        self._count(connection, task, change)
         return None
+
+    def _named(self, answer_id: str | None) -> dict[str, str | None]:
+        return {"run": self._run, "answer_id": answer_id}
 
     def _not_replaced(self, connection: Connection, sent: Answer) -> str | None:
         """Why an answer cannot replace the one it names; None: it can."""
-        old = self._one(connection, answers.c.answer_id == sent.replaces)
+        old = connection.execute(_BY_ID, self._named(sent.replaces)).one_or_none()
         if old is None or (old.task, old.annotator) != (sent.task, sent.annotator):
             return "the answer that it replaces is none of yours to this sample"
-        if self._one(connection, answers.c.replaces == sent.replaces) is not None:
+        if connection.execute(_BY_REPLACED, self._named(sent.replaces)).one_or_none() is not None:
             return "that answer was changed already"
         return None
-
-    def _one(self, connection: Connection, which: ColumnElement[bool]) -> Row | None:
-        return connection.execute(select(answers).where(answers.c.run == self._run, which)).one_or_none()
 
     def _add(self, connection: Connection, sent: Answer, task: Row, *, after_close: bool) -> None:
         names = ("answer_id", "task", "annotator", "action", "comment", "saw_guess", "saw_why", "replaces")
         values = {name: getattr(sent, name) for name in names}
         values |= {"label": task.suggested if sent.action == "accept" else sent.label, "seconds": float(sent.seconds)}
         values |= {"run": self._run, "flags": json.dumps(sent.flags), "when": self._now(), "after_close": after_close}
-        connection.execute(insert(answers).values(values))
+        connection.execute(_ADD, values)
 
-    def _seat(self, connection: Connection, sent: Answer, seat: Row | None, key: ColumnElement[bool]) -> None:
-        state = STATE.get(sent.action, "answered")
-        until = self._now() + GRACE
+    def _seat(self, connection: Connection, sent: Answer, seat: Row | None, key: dict[str, Any]) -> int:
+        """Bring the seat to what was said; how many more are taken now (-1, 0, 1)."""
+        state, until = STATE.get(sent.action, "answered"), self._now() + GRACE
         if seat is None:
             values = {"task": sent.task, "annotator": sent.annotator, "run": self._run, "overlap": 0}
-            connection.execute(insert(seats).values(**values, state=state, until=until))
+            connection.execute(_ADD_SEAT, values | {"state": state, "until": until})
         else:
-            connection.execute(update(seats).where(key).values(state=state, until=max(until, seat.until)))
-        change = (state in TAKEN) - (seat is not None and seat.state in TAKEN)
-        if change:
-            of_it = tasks.c.task == sent.task
-            connection.execute(update(tasks).where(of_it).values(seats=tasks.c.seats + change))
+            connection.execute(_SET_SEAT, key | {"to_state": state, "to_until": max(until, seat.until)})
+        return (state in TAKEN) - (seat is not None and seat.state in TAKEN)
 
-    def _count(self, connection: Connection, task: Row) -> None:
-        found = self._standing(answers.c.task == task.task, answers.c.action.in_(DECIDING))
-        standing = [_answer_of(row) for row in connection.execute(found)]
-        counted = {"answered": len(standing), "wanted": enough(item_of(task), standing)}
-        connection.execute(update(tasks).where(tasks.c.task == task.task).values(counted))
+    def _count(self, connection: Connection, task: Row, change: int) -> None:
+        rows = connection.execute(_STANDING, {"run": self._run, "task": task.task}).all()
+        wanted = enough(task, [_answer_of(row) for row in rows])
+        counted = {"of_task": task.task, "change": change, "to_answered": len(rows), "to_wanted": wanted}
+        connection.execute(_COUNT, counted)
 
     # --- which stand -----------------------------------------------------------------------------------------
 
     def _all(self) -> Select:
-        about = (tasks.c.sample_id, tasks.c.round)
-        return select(answers, *about).join(tasks, tasks.c.task == answers.c.task).where(answers.c.run == self._run)
+        return _ALL.where(answers.c.run == self._run)
 
     def _standing(self, *which: ColumnElement[bool]) -> Select:
-        later = answers.alias()
-        replaced = exists().where(later.c.run == answers.c.run, later.c.replaces == answers.c.answer_id)
-        return self._all().where(*which, ~replaced)
+        return self._all().where(*which, ~_REPLACED)
+
+
+# --- statements, built once (see `tasks`) ----------------------------------------------------------------------
+
+_ALL = select(answers, tasks.c.sample_id, tasks.c.round).join(tasks, tasks.c.task == answers.c.task)
+_LATER = answers.alias()
+_REPLACED = exists().where(_LATER.c.run == answers.c.run, _LATER.c.replaces == answers.c.answer_id)
+_STANDING = _ALL.where(
+    answers.c.run == bindparam("run"), answers.c.task == bindparam("task"), answers.c.action.in_(DECIDING), ~_REPLACED
+)
+_LIGHT = ("task", "round", "sample_id", "kind", "suggested", "confidence", "seats", "wanted")
+_TASKS = (
+    select(*(tasks.c[name] for name in _LIGHT))
+    .where(tasks.c.run == bindparam("run"), tasks.c.task.in_(bindparam("tasks", expanding=True)))
+    .order_by(tasks.c.task)
+    .with_for_update()
+)
+_ID = select(answers.c.task, answers.c.annotator).where(answers.c.run == bindparam("run"))
+_BY_ID = _ID.where(answers.c.answer_id == bindparam("answer_id"))
+_BY_REPLACED = _ID.where(answers.c.replaces == bindparam("answer_id"))
+_ADD, _ADD_SEAT = insert(answers), insert(seats)
+_MY_SEAT = and_(seats.c.task == bindparam("of_task"), seats.c.annotator == bindparam("of_annotator"))
+_SEAT = select(seats.c.state, seats.c.until, seats.c.overlap).where(_MY_SEAT)
+_SET_SEAT = update(seats).where(_MY_SEAT).values(state=bindparam("to_state"), until=bindparam("to_until"))
+_COUNT = (
+    update(tasks)
+    .where(tasks.c.task == bindparam("of_task"))
+    .values(
+        seats=tasks.c.seats + bindparam("change", type_=Integer),
+        answered=bindparam("to_answered"),
+        wanted=bindparam("to_wanted"),
+    )
+)
 
 
 def _wrong(sent: Answer) -> str | None:

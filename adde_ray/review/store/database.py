@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,13 +40,74 @@ class Unreachable(UserError):
     """The database does not answer, or cannot be written."""
 
 
+class Together:
+    """Writes of several threads in one transaction: SQLite has one writer at a time, and syncs the disk at each commit,
+    which takes longer than all else. Whoever comes while a transaction is under way is part of the next.
+    """
+
+    MOST = 64
+    """Writes in a transaction."""
+
+    def __init__(self, transaction: Callable[[], contextlib.AbstractContextManager[Connection]]):
+        self._transaction = transaction
+        self._waiting: deque[Waiting] = deque()
+        self._turn = threading.Lock()
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returns or raises, once its transaction is on the disk or given up."""
+        mine = Waiting(work)
+        self._waiting.append(mine)
+        while not mine.done:
+            with self._turn:
+                if not mine.done:
+                    self._write([self._waiting.popleft() for _ in range(min(self.MOST, len(self._waiting)))])
+        if mine.error is not None:
+            raise mine.error
+        return mine.value
+
+    def _write(self, batch: list[Waiting]) -> None:
+        try:
+            with self._transaction() as connection:
+                for one in batch:
+                    one.run(connection, alone=len(batch) == 1)
+        except BaseException as error:  # nothing of it is kept
+            for one in batch:
+                one.error = one.error or error
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            for one in batch:
+                one.done = True
+
+
+class Waiting:
+    """One thread's work, and what came of it."""
+
+    def __init__(self, work: Callable[[Connection], Any]):
+        self._work = work
+        self.done, self.value, self.error = False, None, None
+
+    def run(self, connection: Connection, *, alone: bool) -> None:
+        """alone: nobody else's work is in the transaction, which ends where this fails."""
+        if alone:
+            self.value = self._work(connection)
+            return
+        connection.exec_driver_sql("SAVEPOINT adde")
+        try:
+            self.value = self._work(connection)
+        except Exception as error:
+            self.error = error
+            connection.exec_driver_sql("ROLLBACK TO adde")
+        connection.exec_driver_sql("RELEASE adde")
+
+
 class Database:
     """Opens with `Database(url)`. Raises UserError: unknown kind, unreachable, or of a newer schema."""
 
     def __init__(self, url: str):
         self._url = _parse(url)
         self.shown = self._url.database if self.is_sqlite else self._url.render_as_string(hide_password=True)
-        self._writing = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        self._together = Together(self._transaction)
         self._engine = _sqlite(self._url) if self.is_sqlite else _postgresql(self._url)
         try:
             self._migrate()
@@ -68,18 +130,25 @@ class Database:
 
         Raises Unreachable.
         """
+        if self.is_sqlite:
+            return self._together.write(work)
         for attempt in range(TRIES):
             try:
-                with self._writing, self._engine.connect() as opened:
-                    connection = opened.execution_options(adde_writes=True)
-                    with connection.begin():
-                        return work(connection)
+                with self._transaction() as connection:
+                    return work(connection)
             except DBAPIError as error:
                 if getattr(error.orig, "sqlstate", None) not in GIVEN_UP or attempt == TRIES - 1:
                     with self._reached():
                         raise
                 time.sleep(0.01 * 2**attempt)
         raise AssertionError("the last try returns or raises")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._reached(), self._engine.connect() as opened:
+            connection = opened.execution_options(adde_writes=True)
+            with connection.begin():
+                yield connection
 
     def alone(self, connection: Connection, who: str) -> None:
         """Until the transaction ends, nobody else is past this with the same `who`. On SQLite nobody ever is."""

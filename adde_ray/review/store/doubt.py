@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from adde_ray.review.store.records import Answer, Item
+from adde_ray.review.store.records import Answer
+
+Asked = Any
+"""An `Item`, or a row with its `kind`, `suggested` and `confidence`."""
 
 LOW = 0.5
 """Below this published confidence in the answered label a single opinion is not enough."""
@@ -13,7 +17,7 @@ MOST = 3
 """Opinions on a sample at most."""
 
 
-def enough(item: Item, standing: Sequence[Answer]) -> int:
+def enough(item: Asked, standing: Sequence[Answer]) -> int:
     """In 1 … `MOST`: another one where the first disagree, or where the only one is doubtful.
 
     A single opinion is doubtful when it says that somebody else should look, when the published confidence in its label
@@ -26,7 +30,7 @@ def enough(item: Item, standing: Sequence[Answer]) -> int:
     return 1 + any(_doubtful(item, answer) for answer in standing)
 
 
-def _doubtful(item: Item, answer: Answer) -> bool:
+def _doubtful(item: Asked, answer: Answer) -> bool:
     if answer.action == "flag":
         return True
     if answer.action == "reject" or item.confidence is None or item.suggested is None:

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import secrets
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from adde_ray.errors import UserError
 from adde_ray.review.store.records import LONGEST, Person, Session
@@ -93,14 +93,21 @@ class People(Part):
 
     def signed_in(self, cookie: str) -> Session | None:
         """Whose session it is; None: none that is open."""
-        mine = (sessions.c.cookie == hashed(cookie), sessions.c.run == self._run, sessions.c.until > self._now())
-        row = self._db.read(lambda connection: connection.execute(select(sessions).where(*mine)).one_or_none())
-        return row and Session(Person(row.name, row.role), bool(row.local))
+        how = {"cookie": hashed(cookie), "run": self._run, "now": self._now()}
+        row = self._db.read(lambda connection: connection.execute(_SIGNED_IN, how).one_or_none())
+        return None if row is None else Session(Person(row.name, row.role), bool(row.local))
 
     def sign_out(self, cookie: str) -> None:
         """End a session."""
         mine = (sessions.c.cookie == hashed(cookie)) & (sessions.c.run == self._run)
         self._db.write(lambda connection: connection.execute(delete(sessions).where(mine)))
+
+
+_SIGNED_IN = select(sessions.c.name, sessions.c.role, sessions.c.local).where(
+    sessions.c.cookie == bindparam("cookie"),
+    sessions.c.run == bindparam("run"),
+    sessions.c.until > bindparam("now"),
+)
 
 
 def hashed(token: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from adde_ray.errors import UserError
 from adde_ray.review.store.answers import is_text, moment
@@ -33,9 +33,8 @@ class Talk(Part):
 
     def num_comments(self, sample_ids: Sequence[str]) -> dict[str, int]:
         """sample_id → comments on it, where there are any."""
-        mine = (comments.c.run == self._run, comments.c.sample_id.in_(sample_ids))
-        found = select(comments.c.sample_id, func.count()).where(*mine).group_by(comments.c.sample_id)
-        return self._db.read(lambda connection: {row[0]: row[1] for row in connection.execute(found)})
+        how = {"run": self._run, "sample_ids": list(sample_ids)}
+        return self._db.read(lambda connection: {row[0]: row[1] for row in connection.execute(_NUMBERS, how)})
 
     def propose_class(self, name: str, by: str) -> None:
         """Name a class that is missing; naming it again changes nothing. Raises UserError: no name."""
@@ -84,6 +83,13 @@ class Talk(Part):
     def _insert(self, table: Any, **values: Any) -> None:
         row = insert(table).values(**values, run=self._run, when=self._now())
         self._db.write(lambda connection: connection.execute(row))
+
+
+_NUMBERS = (
+    select(comments.c.sample_id, func.count())
+    .where(comments.c.run == bindparam("run"), comments.c.sample_id.in_(bindparam("sample_ids", expanding=True)))
+    .group_by(comments.c.sample_id)
+)
 
 
 def _number(row: Any) -> int:

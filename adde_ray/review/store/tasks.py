@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from adde_ray.errors import UserError
 from adde_ray.review.store.database import Database
@@ -98,7 +98,7 @@ class Tasks(Part):
         """That of a task of this run."""
         found = select(tasks).where(tasks.c.run == self._run, tasks.c.task == task)
         row = self._db.read(lambda connection: connection.execute(found).one_or_none())
-        return row and item_of(row)
+        return None if row is None else item_of(row)
 
     def progress(self, round: int, *, overlap: Overlap = 1) -> dict[str, int]:
         """How far a round is.
@@ -149,9 +149,13 @@ class Tasks(Part):
         return self._db.read(lambda connection: list(connection.execute(found).scalars()))
 
     def _open(self, connection: Connection) -> list[int]:
-        found = select(rounds.c.round).where(rounds.c.run == self._run, rounds.c.closed.is_(None))
-        return list(connection.execute(found.order_by(rounds.c.round)).scalars())
+        return list(connection.execute(_OPEN, {"run": self._run}).scalars())
 
+
+# Built once: SQLAlchemy takes longer to build a statement than a database to carry it out.
+_OPEN = (
+    select(rounds.c.round).where(rounds.c.run == bindparam("run"), rounds.c.closed.is_(None)).order_by(rounds.c.round)
+)
 
 _FIELDS = [field.name for field in fields(Item)]
 

@@ -167,6 +167,7 @@ def test_the_guess_is_told_when_it_is_asked_for_and_may_be(store, tmp_path):
     assert (one["can_show_guess"], two["can_show_guess"]) == (True, False)
     assert ann.get(f"/api/tasks/{one['task']}/guess").json() == {"suggested": "A", "confidence": 0.9}
     error(ann.get(f"/api/tasks/{two['task']}/guess"), 403)
+    error(ann.get(f"/api/tasks/{two['task']}/why"), 403)  # it sways as much, and gold has none
     never = Browser(Served(store, about(tmp_path, guesses=False)).app)
     never.http.cookies = ann.http.cookies
     error(never.get(f"/api/tasks/{one['task']}/guess"), 403)

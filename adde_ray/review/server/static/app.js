@@ -49,8 +49,9 @@ class Room {
   }
 
   progress(progress) {
-    this.me.progress = progress;
-    const { done, total } = progress;
+    Object.assign(this.me, { progress, round: progress.round });
+    this.view?.changed();
+    const { done, asked: total } = progress;
     byId("progress-bar").max = total || 1;
     byId("progress-bar").value = done;
     byId("progress-words").textContent = `${done} of ${total}`;
@@ -97,7 +98,10 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-addEventListener("hashchange", () => room?.open(location.hash.slice(1)));
+addEventListener("hashchange", () => {
+  if (location.hash.includes("token=")) location.reload();
+  else room?.open(location.hash.slice(1));
+});
 
 setInterval(() => {
   if (document.hidden || !room) return;

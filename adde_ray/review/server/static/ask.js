@@ -3,6 +3,8 @@
 import { get, post } from "./api.js";
 import { button, dialog, el, kbd, tell } from "./dom.js";
 
+const LONGEST = 100; // characters of a flag
+
 // -> {flags, decide} or null; decide: the flags go with a label that is still to come.
 export function askFlags(known, already) {
   return dialog("Flag this sample", (close, box) => {
@@ -10,7 +12,7 @@ export function askFlags(known, already) {
     const boxes = known.map((flag, place) => el("input", { type: "checkbox", value: flag, checked: already.includes(flag), autofocus: place === 0 }));
     const flags = () => [
       ...boxes.filter((b) => b.checked).map((b) => b.value),
-      ...own.value.split(";").map((words) => words.trim()).filter(Boolean),
+      ...own.value.split(";").map((words) => words.trim().slice(0, LONGEST)).filter(Boolean),
     ];
     const finish = (decide) => {
       if (flags().length) close({ flags: flags(), decide });
@@ -65,7 +67,7 @@ export function askComment(sample, already) {
 
 export async function commentsOf(task) {
   const got = await get(`/api/tasks/${task}/comments`);
-  return (got.comments ?? got).map((one) =>
-    el("li", {}, el("strong", { dir: "auto" }, one.by ?? one.annotator ?? ""), " ", el("span", { dir: "auto" }, one.text)),
+  return got.comments.map((one) =>
+    el("li", {}, el("strong", { dir: "auto" }, one.by), " ", el("span", { dir: "auto" }, one.text)),
   );
 }

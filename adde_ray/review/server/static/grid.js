@@ -20,7 +20,7 @@ export const KEYS = [
   ["Ctrl + A", "all"],
   ["Escape", "none"],
   ["1 … 9  /", "what they are"],
-  ["r  f  l  s", "reject, flag, later, skip"],
+  ["r  l  s", "reject, later, skip"],
   ["Enter", "confirm"],
   ["u", "undo the last confirmation"],
 ];
@@ -93,8 +93,7 @@ export class Grid {
   tellEmpty() {
     const empty = !this.samples.size;
     this.element.classList.toggle("idle", empty);
-    const waiting = this.room.queue.waiting ? "More comes by itself, as soon as there is any." : "";
-    if (empty) this.said.textContent = `Nothing to decide right now. ${waiting}`;
+    if (empty) this.said.textContent = "Nothing to decide right now. More comes by itself, as soon as there is any.";
     clearTimeout(this.again);
     if (empty && this.here) this.again = setTimeout(() => this.here && this.fill(), 3000);
   }

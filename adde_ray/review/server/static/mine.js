@@ -15,7 +15,7 @@ export class Mine {
     this.rows = el("tbody");
     this.round = el("select", { id: "mine-round", on: { change: () => this.load() } });
     this.more = button("Earlier ones", "", () => this.load(this.oldest), { hidden: true });
-    const head = ["sample", "answer", "round", "when", "seconds", ""].map((name) => el("th", { scope: "col" }, name));
+    const head = ["sample", "answer", "round", "when", "seconds", "change"].map((name) => el("th", { scope: "col" }, name));
     this.element = el(
       "div",
       { class: "mine" },
@@ -27,12 +27,7 @@ export class Mine {
   }
 
   async enter() {
-    const { me, outbox } = this.room;
-    const rounds = Array.from({ length: (me.round ?? 0) + 1 }, (_, round) => me.round - round);
-    const chosen = this.round.value;
-    this.round.replaceChildren(el("option", { value: "" }, "all"), ...rounds.map((round) => el("option", { value: round }, round)));
-    this.round.value = chosen;
-    await outbox.flush(); // what was just answered is part of it
+    await this.room.outbox.flush(); // what was just answered is part of it
     await this.load();
   }
 
@@ -46,16 +41,23 @@ export class Mine {
 
   async load(before = null) {
     try {
-      const { answers } = await get(withQuery("/api/mine", { round: this.round.value, limit: PAGE, before }));
+      const { answers, rounds } = await get(withQuery("/api/mine", { round: this.round.value, limit: PAGE, before }));
       const rows = answers.map((one) => this.row(one));
       if (before === null) this.rows.replaceChildren(...rows);
       else this.rows.append(...rows);
       this.oldest = answers.at(-1)?.answer_id ?? null;
+      this.offer(rounds);
       this.more.hidden = answers.length < PAGE;
       if (!this.rows.children.length) this.rows.append(el("tr", {}, el("td", { colspan: "6" }, "Nothing answered yet.")));
     } catch (error) {
       tell(error.message, "bad");
     }
+  }
+
+  offer(rounds) {
+    const chosen = this.round.value;
+    this.round.replaceChildren(el("option", { value: "" }, "all"), ...rounds.map((round) => el("option", { value: round }, round)));
+    this.round.value = chosen;
   }
 
   row({ sample, ...answer }) {
@@ -75,12 +77,13 @@ export class Mine {
   }
 
   async amend(sample, answer) {
+    const began = performance.now();
     const chosen = await dialog("Amend this answer", (close) => this.choice(sample, answer, close));
     if (!chosen) return;
-    const amended = answerTo(sample, chosen.action, chosen.label, { replaces: answer.answer_id, comment: answer.comment });
-    this.room.outbox.add(amended);
+    const seconds = Number(((performance.now() - began) / 1000).toFixed(3));
+    const amended = answerTo(sample, chosen.action, chosen.label, { replaces: answer.answer_id, comment: answer.comment, seconds });
     if (chosen.label?.startsWith("new:")) this.room.proposed(chosen.label);
-    if (await this.room.outbox.flush()) tell(`Amended: ${words(amended, this.room.me.multi)}`);
+    if (await this.room.outbox.addNow(amended)) tell(`Amended: ${words(amended, this.room.me.multi)}`);
     await this.load();
   }
 
@@ -116,4 +119,6 @@ export class Mine {
   }
 }
 
-const words = ({ action, label }, multi) => (["accept", "correct"].includes(action) ? spoken(label, multi) : action);
+const PUT = { reject: "rejected", flag: "flagged" };
+
+const words = ({ action, label }, multi) => (["accept", "correct"].includes(action) ? spoken(label, multi) : (PUT[action] ?? action));

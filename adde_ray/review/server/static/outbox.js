@@ -11,6 +11,7 @@ export class Outbox {
   constructor(prefix, { told, refused, progress }) {
     Object.assign(this, { prefix: `adde-review/${prefix}/`, told, refused, progress });
     this.tried = new Set();
+    this.notTaken = new Set();
     this.sending = null;
     this.wait = 500;
     this.most = MOST;
@@ -89,7 +90,7 @@ export class Outbox {
       const done = await post("/api/answers", { answers: batch.map(([, answer]) => answer) });
       const settled = new Set([...done.accepted, ...done.refused.map((one) => one.answer_id)]);
       for (const [key, answer] of batch) if (settled.has(answer.answer_id)) this.drop(key);
-      if (done.refused.length) this.refused(done.refused);
+      if (done.refused.length) this.refuse(done.refused);
       if (done.progress) this.progress(done.progress);
       if (!settled.size) return this.fail("offline");
       this.most = MOST;
@@ -113,9 +114,20 @@ export class Outbox {
       return true;
     }
     this.drop(batch[0][0]);
-    this.refused([{ answer_id: batch[0][1].answer_id, error: error.message }]);
+    this.refuse([{ answer_id: batch[0][1].answer_id, error: error.message }]);
     this.say(this.kept.size ? "saving" : "saved");
     return true;
+  }
+
+  refuse(refused) {
+    for (const { answer_id } of refused) this.notTaken.add(answer_id);
+    this.refused(refused);
+  }
+
+  // Adds an answer and waits for it; false: it is not there yet, or was not taken.
+  async addNow(answer) {
+    this.add(answer);
+    return (await this.flush()) && !this.notTaken.has(answer.answer_id);
   }
 
   fail(state) {

@@ -103,8 +103,7 @@ export class Owner {
   }
 
   async settle(sample, action, label) {
-    this.room.outbox.add(answerTo(sample, action, label));
-    if (await this.room.outbox.flush()) tell(`Settled: ${this.words({ action, label })}`);
+    if (await this.room.outbox.addNow(answerTo(sample, action, label, { settle: true }))) tell(`Settled: ${this.words({ action, label })}`);
     await this.redraw("disagreements");
   }
 
@@ -240,18 +239,19 @@ function figure(name, value, note = "") {
 
 function progressTiles({ progress, people, agreement }) {
   const rounds = Array.isArray(progress) ? progress : [progress];
-  const now = rounds.at(-1) ?? { done: 0, total: 0 };
+  const now = rounds.at(-1) ?? { done: 0, asked: 0, answered: 0, answers: 0 };
   const per_hour = people.reduce((sum, one) => sum + (one.per_hour ?? 0), 0);
-  const left = Math.max(0, now.total - now.done);
+  const opinions = now.answered ? now.answers / now.answered : 1; // on a sample, so far
+  const left = Math.max(0, now.asked - now.done) * opinions;
   const hours = left / per_hour;
   const pace = !left || !per_hour ? "" : hours < 1 ? `${Math.ceil(60 * hours)} min left at this pace` : `${number(hours)} h left at this pace`;
   const range = agreement?.alpha === null || !agreement ? "needs two people" : `${number(agreement.low, 2)} to ${number(agreement.high, 2)}`;
   return [
     el("div", { class: "tiles-row" },
-      figure("decided", `${now.done} of ${now.total}`, pace),
+      figure("decided", `${now.done} of ${now.asked}`, pace),
       figure("answers an hour", number(per_hour, 0), `${people.length} ${people.length === 1 ? "person" : "people"}`),
       figure("agreement (α)", number(agreement?.alpha, 2), range)),
-    rounds.length > 1 ? bars(rounds.map((one) => [`round ${one.round}`, one.total ? one.done / one.total : 0, `${one.done} of ${one.total}`]), 1) : null,
+    rounds.length > 1 ? bars(rounds.map((one) => [`round ${one.round}`, one.asked ? one.done / one.asked : 0, `${one.done} of ${one.asked}`]), 1) : null,
   ].filter(Boolean);
 }
 
@@ -272,7 +272,7 @@ function classTable(classes, multi) {
   const most = Math.max(1, ...classes.map((one) => one.confirmed));
   const rows = classes.map((one) =>
     cells(spoken(one.name, multi), [one.confirmed, bar(one.confirmed / most), number(one.median_seconds), percent(one.agreement)]));
-  return table(["class", "confirmed", "", "median seconds", "agreement"], rows, "Classes");
+  return table(["class", "confirmed", "compared", "median seconds", "agreement"], rows, "Classes");
 }
 
 function bar(share) {

@@ -11,7 +11,6 @@ export class Queue {
     Object.assign(this, { unsent, changed, progress });
     this.ahead = [];
     this.shown = new Set();
-    this.waiting = false;
     this.asking = null;
     this.bands = "";
   }
@@ -21,7 +20,12 @@ export class Queue {
     const sample = this.ahead.shift() ?? null;
     if (sample) this.shown.add(sample.task);
     if (this.ahead.length < LOW) this.refill();
+    this.loadAhead();
     return sample;
+  }
+
+  loadAhead() {
+    for (const sample of this.ahead.slice(0, AHEAD)) if (!sample.picture) this.load(sample);
   }
 
   answered(sample) {
@@ -35,7 +39,10 @@ export class Queue {
 
   // At least `number` ahead, where there are so many.
   refill(number = AHEAD) {
-    this.asking ??= this.ask(number).finally(() => (this.asking = null));
+    this.asking ??= this.ask(number).then(() => {
+      this.asking = null;
+      this.changed();
+    });
     return this.asking;
   }
 
@@ -47,15 +54,13 @@ export class Queue {
       const got = await get(withQuery("/api/next", { n: missing, not: [...new Set(held)].join(",") }));
       const known = new Set([...this.shown, ...this.ahead.map((sample) => sample.task), ...this.unsent()]);
       const fresh = got.samples.filter((sample) => !known.has(sample.task));
-      for (const sample of fresh) this.load(sample);
       this.ahead.push(...fresh);
-      this.waiting = got.waiting;
+      if (number <= AHEAD) this.loadAhead(); // a grid shows thumbnails
       if (got.progress) this.progress(got.progress);
       this.failed = null;
     } catch (error) {
       this.failed = error;
     }
-    this.changed();
   }
 
   url(sample) {

@@ -79,7 +79,9 @@ export class Single {
 
   // Called when samples have come, or are known not to.
   changed() {
-    if (!this.sample) this.next();
+    if (this.sample) return;
+    if (this.room.queue.ahead.length) this.next();
+    else this.empty();
   }
 
   next() {
@@ -100,22 +102,25 @@ export class Single {
     this.origin.hidden = sample.origin !== "synthetic";
     this.press("guess", false);
     this.press("why", false);
-    this.part("guess").disabled = !this.room.me.may_show_guess || !sample.can_show_guess;
-    this.part("guess").title = this.part("guess").disabled ? "hidden here, so that it cannot sway you" : "";
-    this.part("accept").disabled = this.part("guess").disabled;
+    const hidden = !this.room.me.may_show_guess || !sample.can_show_guess;
+    for (const name of ["guess", "why"]) {
+      this.part(name).disabled = hidden;
+      this.part(name).title = hidden ? "hidden here, so that it cannot sway you" : "";
+    }
+    this.part("accept").disabled = hidden;
     this.stage.element.focus({ preventScroll: true });
     this.clock.restart();
     if (sample.comments) this.showComments(sample);
   }
 
   empty() {
-    const { queue } = this.room;
+    const { queue, me } = this.room;
+    const done = me.progress && me.progress.done >= me.progress.asked;
     this.sample = null;
     this.element.classList.add("idle");
     this.panels.replaceChildren();
     const said = queue.asking ? "Fetching samples…" : queue.failed ? `No samples: ${queue.failed.message}. Trying again.`
-      : queue.waiting ? "Nothing to decide right now. More comes by itself, as soon as there is any."
-      : "All done: this round has no more questions for you.";
+      : `${done ? `Round ${me.round} is done. ` : ""}Nothing to decide right now. More comes by itself, as soon as there is any.`;
     this.stage.empty(el("p", { class: "lead" }, said));
   }
 
@@ -218,6 +223,7 @@ export class Single {
 
   async why() {
     const { sample } = this;
+    if (this.part("why").disabled) return tell("The reason is hidden here, so that it cannot sway you.");
     if (this.closed("why")) return;
     const got = await this.asked(`/api/tasks/${sample.task}/why`);
     if (!got || sample !== this.sample) return;
