@@ -114,7 +114,7 @@ def _words(payload: str | list[float] | bytes) -> str:
 
 def _predictions(questions: Questions, question: Question) -> list[dict]:
     names = [_shown(name) for name in questions.suggested(question)]
-    if questions.multi and not names and question.suggested is not None:
+    if questions.multi and not names and question.shown is not None:
         names = [NONE]
     if not names:
         return []

@@ -8,6 +8,7 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
 from xml.etree import ElementTree as Tree
 
 import pytest
@@ -174,6 +175,24 @@ def test_texts_and_vectors_go_out_whole(tmp_path, name, modality):
     else:
         shown = [row[2].value for row in load_workbook(path).active.iter_rows(min_row=2)]
     assert shown == [str(question.payload) for question in asked.asked]
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_suggestion_that_is_hidden_goes_nowhere(tmp_path, name):
+    asked = questions(classes=("seen", "unseen"), count=2)
+    hidden = tuple(replace(question, hides_guess=question.rank == 2) for question in asked.asked)
+    [*paths] = BRIDGES[name].export(replace(asked, asked=hidden), tmp_path)
+    path = paths[{"coco": 1, "cvat": 2}.get(name, 0)]
+    if name == "xlsx":
+        text = "\n".join(str(cell.value) for row in load_workbook(path).active.iter_rows() for cell in row)
+    else:
+        text = path.read_text()
+    if name == "coco":
+        assert [row["category_id"] for row in json.loads(text)] == [1]
+    elif name == "cvat":
+        assert [tag.get("label") for tag in Tree.fromstring(text).iter("tag")] == ["seen"]
+    else:
+        assert "unseen" not in text and "seen" in text
 
 
 @pytest.mark.parametrize("name", ["cvat", "coco"])
