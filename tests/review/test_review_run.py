@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import review_page
+from databases import free_port
 
 from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.review.room import room
@@ -31,12 +31,6 @@ def configured(folder: Path) -> Path:
         f"[stop]\nlabels = {BATCH * ROUNDS}\n[measure]\nregions = 0\n[gates]\ndrift_rows = 0\n"
     )
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def adde(*words: object, **more) -> subprocess.CompletedProcess:
