@@ -29,8 +29,8 @@ from adde_ray.review.store import Item, Store, place
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 
-import databases
-from review_server import begun_run
+import databases  # pyright: ignore[reportMissingImports] of the tests
+from review_server import begun_run  # pyright: ignore[reportMissingImports]
 
 OVERLAP, THINK = 2, (0.5, 1.5)
 
@@ -145,7 +145,7 @@ async def drive(run: Path, tokens: list[str], decisions: int, kills: int, think:
     return found
 
 
-def measure(store_url: str | None, folder: Path, people: int, samples: int, kills: int) -> dict[str, float]:
+def measure(store_url: str | None, folder: Path, people: int, samples: int, kills: int) -> dict[str, float | None]:
     """One database's figures."""
     run = begun_run(folder / "run", overlap=OVERLAP, **({"store": store_url} if store_url else {}))
     store = Store.open(*place(run, store_url))
@@ -184,7 +184,7 @@ def main() -> None:
         if options.quick
         else {"people": 200, "samples": 20_000, "kills": 5}
     )
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, dict[str, float | None]] = {}
     if options.only != "postgresql":
         with tempfile.TemporaryDirectory() as folder:
             found["sqlite"] = measure(None, Path(folder), **size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
 
 from adde_ray.errors import UserError
 from adde_ray.review.server.bodies import MOST_ANSWERS, Id, Nothing, Preview, Proposal, SentAnswers, SentComment, SignIn
@@ -84,14 +85,15 @@ def next_samples(
     request: Request,
     n: Annotated[int, Query(ge=0, le=MOST_NEXT)] = 8,
     not_: Annotated[str, Query(alias="not", max_length=10_000, pattern=r"^(\d{1,18}(,\d{1,18})*)?$")] = "",
-) -> dict:
+) -> Response:
     """Samples for whoever asks, theirs for a while. not: tasks that their page has already."""
     room = room_of(request)
     person, has = room.person(request), [int(task) for task in not_.split(",") if task]
     found = room.store.lease(
         person.name, n, overlap=room.about.overlap, seconds=room.about.lease_seconds, not_tasks=has
     )
-    return {"samples": room.samples(found), "progress": room.progress(), "waiting": not found and not has}
+    body = {"samples": room.samples(found), "progress": room.progress(), "waiting": not found and not has}
+    return JSONResponse(body)  # plain values already: nothing to look for in them
 
 
 @router.get("/tasks/{task}/guess")

@@ -88,7 +88,9 @@ class Waiting:
 
     def __init__(self, work: Callable[[Connection], Any]):
         self._work = work
-        self.done, self.value, self.error = False, None, None
+        self.done = False
+        self.value: Any = None
+        self.error: BaseException | None = None
 
     def run(self, connection: Connection, *, alone: bool) -> None:
         """alone: nobody else's work is in the transaction, which ends where this fails."""
