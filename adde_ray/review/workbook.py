@@ -80,7 +80,7 @@ def save(path: Path, to: Path, tab: int, first: int, rows: Sequence[Sequence[str
 
 def write(to: Path, columns: Sequence[str], rows: Iterable[Sequence[str]], widths: dict[str, int]) -> None:
     """A new workbook of one sheet with a header that stays in view, every cell a text. widths: in characters."""
-    needed("openpyxl", extra="review", where=to, value="xlsx")
+    needed("openpyxl", extra="review", where=str(to), value="xlsx")
     from openpyxl import Workbook
     from openpyxl.styles import Font
     from openpyxl.utils import get_column_letter
@@ -122,7 +122,7 @@ def _load(data: bytes, path: Path, **options: bool) -> Any:
     if sum(parts.values()) > UNPACKED:
         raise _too_large(path)
     # Without defusedxml openpyxl reads XML that blows up.
-    needed("openpyxl", "defusedxml", extra="review", where=path, value=path.name)
+    needed("openpyxl", "defusedxml", extra="review", where=str(path), value=path.name)
     import openpyxl
 
     try:

@@ -32,7 +32,7 @@ def picture(seed: int, side: int = 8) -> bytes:
 
 def questions(modality: str = "image", *, multi: bool = False, count: int = 8, **about) -> Questions:
     """A query of so many samples, each class suggested in turn."""
-    classes = CLASSES[multi]
+    classes = about.pop("classes", CLASSES[multi])
     asked = []
     for i in range(count):
         payload = {"image": picture(i), "text": f'=text {i}, <b>"é"</b>\nlines', "vector": [0.5, float(i)]}[modality]

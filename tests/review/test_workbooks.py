@@ -9,9 +9,11 @@ import polars as pl
 import pytest
 from openpyxl import Workbook, load_workbook
 
+from adde_ray import errors
 from adde_ray.artifacts.schema import QUERY, frame
 from adde_ray.errors import UserError
 from adde_ray.review import workbook
+from adde_ray.review.bridges.cvat import Cvat
 from adde_ray.review.read_review import read_review, read_round
 from adde_ray.review.sheet import open_sheet
 from adde_ray.review.write_review import COLUMNS, write_review
@@ -181,3 +183,17 @@ def test_a_hostile_workbook_is_one_line(asked, make, message):
     with pytest.raises(UserError, match=message) as error:
         answers(path, query)
     assert "\n" not in str(error.value)
+
+
+def test_without_the_extra_there_is_one_line_with_the_command(asked, monkeypatch):
+    folder, query = asked
+    path = book(folder / "x.xlsx", [["sample_id", "action", "label"]])
+    find = errors.importlib.util.find_spec
+    monkeypatch.setattr(errors.importlib.util, "find_spec", lambda name: None if name == "openpyxl" else find(name))
+    with pytest.raises(UserError, match=r'needs the package openpyxl .*Run: pip install "adde_ray\[review\]"'):
+        answers(path, query)
+    monkeypatch.setattr(errors.importlib.util, "find_spec", lambda name: None if name == "defusedxml" else find(name))
+    (folder / "x.xml").write_text("<annotations/>")
+    for read in (lambda: answers(path, query), lambda: Cvat().read(folder / "x.xml")):
+        with pytest.raises(UserError, match="needs the package defusedxml"):
+            read()

@@ -17,7 +17,7 @@ MAX_BYTES = 2**28
 @dataclass(frozen=True)
 class Question:
     """One sample of the waiting query. payload: the text, the values, or an encoded image, whose file ends in
-    `extension`. suggested: a canonical label; confidence: in [0, 1]."""
+    `extension`. suggested: a canonical label; confidence: in [0, 1]. hides_guess: nobody is to see it."""
 
     sample_id: str
     rank: int
@@ -26,6 +26,12 @@ class Question:
     suggested: str | None
     confidence: float
     origin: str
+    hides_guess: bool = False
+
+    @property
+    def shown(self) -> str | None:
+        """The suggested label, where people may see it."""
+        return None if self.hides_guess else self.suggested
 
     @property
     def file_name(self) -> str:
@@ -48,10 +54,10 @@ class Questions:
     earlier: dict[str, str | None] = field(default_factory=dict)
 
     def suggested(self, question: Question) -> list[str]:
-        """The classes that the model suggests for a sample."""
-        if question.suggested is None:
+        """The classes that people are told the model suggests for a sample."""
+        if question.shown is None:
             return []
-        return split(question.suggested)[0] if self.multi else [question.suggested]
+        return split(question.shown)[0] if self.multi else [question.shown]
 
 
 @dataclass(frozen=True)

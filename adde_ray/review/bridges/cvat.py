@@ -120,7 +120,7 @@ def plain(text: str) -> str:
 
 def parse(text: str | bytes, where: Path) -> Element:
     """XML without a document type, entities or anything from elsewhere. Raises UserError."""
-    needed("defusedxml", extra="review", where=where, value="XML")
+    needed("defusedxml", extra="review", where=str(where), value="XML")
     import defusedxml
     from defusedxml.ElementTree import ParseError, fromstring
 

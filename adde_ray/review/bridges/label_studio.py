@@ -78,7 +78,13 @@ def _choices(root: Tree.Element, name: str, title: str, values, *, multi: bool) 
     )
     for value in values:
         said = {"hint": ACTIONS[value].means} if name == ACTION else {}
-        Tree.SubElement(group, "Choice", {"value": plain(value), **said})
+        Tree.SubElement(group, "Choice", {"value": _shown(value), **said})
+
+
+def _shown(name: str) -> str:
+    """A class as a choice. `$100` would be shown as the field `100` of the task, so a mark that nobody sees stands
+    between; labels are read without it (`review.names`)."""
+    return plain(name).replace("$", "$\u200b")
 
 
 def tasks(questions: Questions, pushed: Mapping[str, Any], shown: Callable[[Question], str]) -> list[dict]:
@@ -107,8 +113,8 @@ def _words(payload: str | list[float] | bytes) -> str:
 
 
 def _predictions(questions: Questions, question: Question) -> list[dict]:
-    names = [plain(name) for name in questions.suggested(question)]
-    if questions.multi and not names and question.suggested is not None:
+    names = [_shown(name) for name in questions.suggested(question)]
+    if questions.multi and not names and question.shown is not None:
         names = [NONE]
     if not names:
         return []
@@ -168,7 +174,7 @@ def _of_task(task: Any, place: str, people: Mapping[int, str]) -> list[Given]:
     found = []
     for annotation in _get(task, "annotations", list, place):
         results = _get(annotation, "result", list, place)
-        said = _said(results, place)
+        said: dict[str, Any] = _said(results, place)
         if annotation.get("was_cancelled") is True:
             said = {"action": SKIP}
         if not said:

@@ -11,6 +11,7 @@ from adde_ray.artifacts.queries import payloads, read_asked
 from adde_ray.artifacts.run_dir import RoundDir, RunDir, read_json
 from adde_ray.artifacts.schema import Meta
 from adde_ray.errors import UserError
+from adde_ray.review import room
 from adde_ray.review.bridges.base import Question, Questions
 from adde_ray.review.store import place
 
@@ -32,7 +33,7 @@ def waiting(run: RunDir) -> Questions:
         modality=meta.modality,
         classes=meta.classes,
         multi=meta.multi,
-        asked=tuple(_questions(round_, query, meta.modality)),
+        asked=tuple(_questions(round_, query, meta.modality, _hidden(round_))),
         earlier=earlier(run, round_.t),
     )
 
@@ -51,7 +52,15 @@ def _meta(run: RunDir) -> Meta | None:
     return Meta.from_json(read_json(path)) if path.exists() else None
 
 
-def _questions(round_: RoundDir, query: pl.DataFrame, modality: str) -> list[Question]:
+def _hidden(round_: RoundDir) -> set[str]:
+    """The samples of which the page does not show what is suggested, so that its influence can be measured."""
+    if round_.run.config.review.annotator != "page":
+        return set()
+    with room.room(round_.run) as store:
+        return {item.sample_id for _, item in store.items(round_.t) if item.hides_guess}
+
+
+def _questions(round_: RoundDir, query: pl.DataFrame, modality: str, hidden: set[str]) -> list[Question]:
     query, synthetic = query.sort("rank"), round_.read("synthetic.parquet")
     ids = query["sample_id"].to_list()
     if synthetic is None:
@@ -66,6 +75,7 @@ def _questions(round_: RoundDir, query: pl.DataFrame, modality: str) -> list[Que
             row["suggested"],
             row["confidence"],
             row["origin"] or "real",
+            row["sample_id"] in hidden,
         )
         for row, payload in zip(query.iter_rows(named=True), kept, strict=True)
     ]

@@ -24,7 +24,7 @@ def into_store(store: Store, questions: Questions, checked: Checked, where: obje
 
     Raises Mistakes: a sample is not asked about there, or somebody has said otherwise on the page.
     """
-    tasks = {item.sample_id: task for task, item in store.items(questions.round)}
+    tasks = {item.sample_id: (task, item.hides_guess) for task, item in store.items(questions.round)}
     standing = {(row["annotator"], row["sample_id"]): row for row in store.answers(round=questions.round).to_dicts()}
     sent: dict[str, tuple[Taken, Answer]] = {}
     mistakes: list[UserError] = []
@@ -44,22 +44,23 @@ def into_store(store: Store, questions: Questions, checked: Checked, where: obje
     return len(sent)
 
 
-def _answer(one: Taken, tasks: dict[str, int], before: dict | None, round_: int) -> Answer | None:
+def _answer(one: Taken, tasks: dict[str, tuple[int, bool]], before: dict | None, round_: int) -> Answer | None:
     """before: what the same person says of the sample so far. None: it says the same. Raises UserError."""
     if one.sample_id not in tasks:
         remedy = "Repeat `adde run` with --resume, which publishes the query"
         raise UserError("is not asked about in the store", where=one.where, value=one.sample_id, remedy=remedy)
-    said = before and Said(0, before["action"], before["label"], one.annotator, None)
+    said = Said(0, before["action"], before["label"], one.annotator, None) if before else None
     if said and (one.action == SKIP or said.verdict == one.verdict):
         return None
     mine = fingerprint(one.source or one.where, one.annotator, one.sample_id)
     if before and not before["answer_id"].startswith(mine):
         what, remedy = f"contradicts what {one.annotator} said elsewhere, {said}", "Amend that answer on the page"
         raise UserError(what, where=one.where, value=str(one), remedy=remedy)
+    task, hides_guess = tasks[one.sample_id]
     replaces = before["answer_id"] if before else None
     return Answer(
         answer_id=mine + fingerprint(one.action, one.label, replaces),
-        task=tasks[one.sample_id],
+        task=task,
         sample_id=one.sample_id,
         round=round_,
         annotator=one.annotator,
@@ -67,5 +68,6 @@ def _answer(one: Taken, tasks: dict[str, int], before: dict | None, round_: int)
         label=one.label,
         comment=one.comment,
         seconds=one.seconds or 0.0,
+        saw_guess=not hides_guess,
         replaces=replaces,
     )

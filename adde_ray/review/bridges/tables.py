@@ -61,8 +61,8 @@ def _rows(questions: Questions, folder: Path) -> Iterator[dict[str, str]]:
             "sample_id": question.sample_id,
             "rank": str(question.rank),
             "sample": _sample(question, folder),
-            "suggested": in_words(question.suggested) or "",
-            "confidence": f"{question.confidence:.3f}",
+            "suggested": in_words(question.shown) or "",
+            "confidence": "" if question.hides_guess else f"{question.confidence:.3f}",
             "origin": question.origin,
         }
 

@@ -6,7 +6,9 @@ import base64
 import csv
 import io
 import json
+import re
 import zipfile
+from dataclasses import replace
 from xml.etree import ElementTree as Tree
 
 import pytest
@@ -175,6 +177,24 @@ def test_texts_and_vectors_go_out_whole(tmp_path, name, modality):
     assert shown == [str(question.payload) for question in asked.asked]
 
 
+@pytest.mark.parametrize("name", WAYS)
+def test_a_suggestion_that_is_hidden_goes_nowhere(tmp_path, name):
+    asked = questions(classes=("seen", "unseen"), count=2)
+    hidden = tuple(replace(question, hides_guess=question.rank == 2) for question in asked.asked)
+    [*paths] = BRIDGES[name].export(replace(asked, asked=hidden), tmp_path)
+    path = paths[{"coco": 1, "cvat": 2}.get(name, 0)]
+    if name == "xlsx":
+        text = "\n".join(str(cell.value) for row in load_workbook(path).active.iter_rows() for cell in row)
+    else:
+        text = path.read_text()
+    if name == "coco":
+        assert [row["category_id"] for row in json.loads(text)] == [1]
+    elif name == "cvat":
+        assert [tag.get("label") for tag in Tree.fromstring(text).iter("tag")] == ["seen"]
+    else:
+        assert "unseen" not in text and "seen" in text
+
+
 @pytest.mark.parametrize("name", ["cvat", "coco"])
 def test_tools_for_images_say_so(tmp_path, name):
     with pytest.raises(UserError, match=r"is for images \(got 'text'\). Choose another: --to csv"):
@@ -212,6 +232,16 @@ def test_several_classes_have_a_choice_for_none_and_for_not_known(tmp_path):
     groups = {group.get("name"): group for group in root.findall("Choices")}
     assert [choice.get("value") for choice in groups["label"]] == [*CLASSES[True], "none"]
     assert groups["label"].get("choice") == "multiple" and len(groups["unknown"]) == len(CLASSES[True])
+
+
+def test_a_class_with_a_dollar_is_no_field_of_the_task(tmp_path):
+    asked = questions("text", classes=("$text", "cost $100", "01"))
+    [_, interface] = BRIDGES["label-studio"].export(asked, tmp_path)
+    shown = [choice.get("value") for choice in Tree.fromstring(interface.read_text()).find("Choices[@name='label']")]
+    assert not any(re.search(r"\$\w", value) for value in shown)
+    for value, name in zip(shown, asked.classes, strict=True):
+        path = written(tmp_path / "x.json", annotated({"id": 1, "result": [choices(value)]}))
+        assert [one.label for one in check(asked, BRIDGES["label-studio"].read(path), path).answers] == [name]
 
 
 def test_a_large_picture_is_smaller_in_the_json(tmp_path):

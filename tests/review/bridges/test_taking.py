@@ -269,13 +269,18 @@ def test_a_run_on_the_page_takes_answers_from_elsewhere(run, asked, tmp_path, ca
     run = RunDir(run.root)
     with room.room(run) as opened:
         opened.publish(
-            Item(one.sample_id, asked.round, one.rank, "new", "text", str(one.payload), one.suggested, 0.5)
+            Item(
+                one.sample_id, asked.round, one.rank, "new", "text", "x", one.suggested, 0.5, hides_guess=one.rank == 0
+            )
             for one in asked.asked
         )
+    assert [one.hides_guess for one in waiting(run).asked] == [True, False, False, False]
     path = written(tmp_path / "x.json", annotations(asked, *suggested(asked)))
     for new in (4, 0):
         commands.import_(run.root, path)
         assert f": 4, of them new: {new}\n" in capsys.readouterr().out
+    with room.room(run) as opened:
+        assert opened.answers()["saw_guess"].to_list() == [False, True, True, True]
     found = take_answers(run)
     assert not found.open and found.decisions["label"].to_list() == suggested(asked)
     assert found.decisions["annotator"].unique().to_list() == ["user 1"]
