@@ -1,7 +1,7 @@
 """The review page under a scripted person's hands: from key to next sample, and confirmations an hour.
 
     python benchmarks/review_speed.py                      # 500 digits and 500 sentences; 25 minutes
-    python benchmarks/review_speed.py --quick              # 25 of each one by one, 40 in the grid
+    python benchmarks/review_speed.py --quick              # 15 of each one by one, 40 in the grid
 
 A real server on loopback, a real store (SQLite), and Chromium. The person thinks for one second about each action and
 is always right. One by one an action is a digit's key. Measured is from the key's event to the moment after the frame
@@ -201,7 +201,7 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     quick = arguments(__doc__.splitlines()[0]).parse_args().quick
-    numbers = {"one": 25, "grid": 40} if quick else {"one": 500, "grid": 500}
+    numbers = {"one": 15, "grid": 40} if quick else {"one": 500, "grid": 500}
     figures, rows = {}, []
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])

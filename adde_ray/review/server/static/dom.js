@@ -99,6 +99,6 @@ function copied(node, copy) {
   return made;
 }
 
-export const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(0)} %`);
+export const percent = (share) => (share === null || share === undefined ? "–" : `${(100 * share).toFixed(0)}\u00a0%`);
 
 export const number = (value, digits = 1) => (value === null || value === undefined ? "–" : Number(value).toFixed(digits));

@@ -37,7 +37,6 @@ export class Owner {
 
   enter() {
     this.look();
-    this.drawMap();
     this.timer = setInterval(() => !document.hidden && this.look(), EVERY);
   }
 
@@ -54,7 +53,9 @@ export class Owner {
   async look() {
     try {
       const [overview, classes, confusions] = await Promise.all([get("/api/overview"), get("/api/classes"), get("/api/confusions")]);
-      this.draw("progress", overview, () => progressTiles(overview));
+      const { progress, people, agreement, anchoring } = overview;
+      this.draw("progress", { progress, people, agreement, anchoring }, (found) => progressTiles(found));
+      this.draw("map", progress, () => (this.drawMap(), []), el("div"));
       this.draw("disagreements", overview.disagreements, (all) => this.disagreements(all));
       this.draw("proposed", classes.proposed, (all) => this.proposals(all, classes.classes));
       this.draw("people", overview.people, peopleTable);
@@ -187,7 +188,7 @@ export class Owner {
   async drawMap() {
     try {
       const { points } = await get(`/api/map/${this.room.me.round}`);
-      this.map.show(points);
+      if (!this.map.line) this.map.show(points);
     } catch (error) {
       this.map.legend.textContent = error.message;
     }
@@ -237,7 +238,7 @@ function figure(name, value, note = "") {
   return el("div", { class: "figure" }, el("div", { class: "name" }, name), el("div", { class: "value" }, value), el("div", { class: "note" }, note));
 }
 
-function progressTiles({ progress, people, agreement }) {
+function progressTiles({ progress, people, agreement, anchoring }) {
   const rounds = Array.isArray(progress) ? progress : [progress];
   const now = rounds.at(-1) ?? { done: 0, asked: 0, answered: 0, answers: 0 };
   const per_hour = people.reduce((sum, one) => sum + (one.per_hour ?? 0), 0);
@@ -250,9 +251,19 @@ function progressTiles({ progress, people, agreement }) {
     el("div", { class: "tiles-row" },
       figure("decided", `${now.done} of ${now.asked}`, pace),
       figure("answers an hour", number(per_hour, 0), `${people.length} ${people.length === 1 ? "person" : "people"}`),
-      figure("agreement (α)", number(agreement?.alpha, 2), range)),
+      figure("agreement (α)", number(agreement?.alpha, 2), range),
+      swayed(anchoring)),
     rounds.length > 1 ? bars(rounds.map((one) => [`round ${one.round}`, one.asked ? one.done / one.asked : 0, `${one.done} of ${one.asked}`]), 1) : null,
   ].filter(Boolean);
+}
+
+// How much more often the suggested label is given where it may be uncovered.
+function swayed({ shown, hidden, difference }) {
+  const points = (value) => new Intl.NumberFormat("en", { signDisplay: "exceptZero" }).format(Math.round(100 * value));
+  const name = "suggestions taken, shown less hidden";
+  if (difference.value === null) return figure(name, "–", "needs answers with and without suggestions");
+  const note = `${points(difference.low)} to ${points(difference.high)}; shown ${percent(shown.value)} of ${shown.n}, hidden ${percent(hidden.value)} of ${hidden.n}`;
+  return figure(name, `${points(difference.value)} points`, note);
 }
 
 function table(head, rows, label) {
