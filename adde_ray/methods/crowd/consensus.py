@@ -62,7 +62,7 @@ def consensus(
     method: one of METHODS; majority's probabilities are shares of votes. seed: of mace, which starts at random.
     Raises UserError: no such method, or crowd-kit is not installed.
     """
-    estimate = choose(METHODS, method, where="consensus")
+    estimate = choose(METHODS, method, where="review.consensus")
     names = tuple(classes) if classes is not None else classes_of(answers, multi=multi)
     found = {name: estimate(votes, seed) for name, votes in tasks(answers, names, multi=multi).items()}
     items = tuple(sorted(answers["item"].cast(pl.String).unique().to_list()))
@@ -85,14 +85,14 @@ def _majority(votes: Votes, seed: int) -> np.ndarray:
 
 
 def _dawid_skene(votes: Votes, seed: int) -> np.ndarray:
-    needed("crowdkit", extra="review", where="consensus", value="dawid_skene")
+    needed("crowdkit", extra="review", where="review.consensus", value="dawid_skene")
     from crowdkit.aggregation import DawidSkene
 
     return _by_crowd_kit(lambda frame: DawidSkene(n_iter=100).fit_predict_proba(frame), votes)
 
 
 def _mace(votes: Votes, seed: int) -> np.ndarray:
-    needed("crowdkit", extra="review", where="consensus", value="mace")
+    needed("crowdkit", extra="review", where="review.consensus", value="mace")
     from crowdkit.aggregation import MACE
 
     def fit(frame):
