@@ -17,6 +17,7 @@ import polars as pl
 from adde_ray.annotators.shown import as_kept, shown, with_views
 from adde_ray.artifacts.queries import read_asked
 from adde_ray.artifacts.run_dir import RoundDir, RunDir, atomic, derive_rng, write_json
+from adde_ray.artifacts.schema import Split
 from adde_ray.artifacts.wishes import FOUND
 from adde_ray.config import Config
 from adde_ray.dataset import Data, Dataset, load_dataset, query_features
@@ -68,7 +69,9 @@ class Page:
         dataset = load_dataset(self._run, round_.t, self._data)
         rows = shown(query, synthetic, asked, modality, self._config.data).sort("rank")
         features = query_features(rows["sample_id"].to_list(), synthetic, asked, self._data)
-        self._keep_map(rows, features, dataset, round_)
+        gold = self._gold(len(rows), round_)
+        ids = [*rows["sample_id"], *gold.ids]
+        self._keep_map(ids, np.concatenate([features, gold.features]), dataset, round_)
         rng = derive_rng(self._config.run.seed, round_.t, "guesses")
         hidden = rng.random(len(rows)) < self._config.review.hidden_guesses
         why = Why(self._data, dataset, round_)
@@ -88,14 +91,15 @@ class Page:
             )
             for row, z, hides in zip(rows.iter_rows(named=True), features, hidden, strict=True)
         ]
-        return [*items, *self._gold(len(items), round_), *self._again(dataset, round_, store)]
+        places = 2 * rng.integers(max(len(rows), 1), size=len(gold)) + 1  # anywhere among the others
+        known = self._known(gold.table, "gold", places, round_)
+        return [*items, *known, *self._again(dataset, round_, store)]
 
-    def _gold(self, asked: int, round_: RoundDir) -> Iterable[Item]:
-        """Some of val, anywhere in the query."""
-        val, rng = self._data.splits["val"].table, derive_rng(self._config.run.seed, round_.t, "gold")
-        number = min(round(self._config.review.gold * asked), len(val))
-        rows = val[np.sort(rng.permutation(len(val))[:number])]
-        return self._known(rows, "gold", 2 * rng.integers(asked, size=number) + 1, round_)
+    def _gold(self, asked: int, round_: RoundDir) -> Split:
+        """Some of val."""
+        val, rng = self._data.splits["val"], derive_rng(self._config.run.seed, round_.t, "gold")
+        rows = np.sort(rng.permutation(len(val))[: round(self._config.review.gold * asked)])
+        return Split(val.table[rows], val.features[rows])
 
     def _again(self, dataset: Dataset, round_: RoundDir, store: Store) -> Iterable[Item]:
         """Samples of earlier rounds, before all others."""
@@ -121,9 +125,9 @@ class Page:
                 hides_guess=True,
             )
 
-    def _keep_map(self, rows: pl.DataFrame, features: np.ndarray, dataset: Dataset, round_: RoundDir) -> None:
-        """Where the query and the dataset lie in the plane of the dataset's, the query's and the pool's first two
-        principal components."""
+    def _keep_map(self, asked: list[str], features: np.ndarray, dataset: Dataset, round_: RoundDir) -> None:
+        """Where what is asked and the dataset lie in the plane of the pool's and their first two principal
+        components."""
         from sklearn.decomposition import PCA
 
         rng = derive_rng(self._config.run.seed, round_.t, "map")
@@ -133,7 +137,7 @@ class Page:
         points = [
             {"x": x, "y": y, "sample_id": i, "label": label, "kind": kind}
             for kind, ids, labels, z in (
-                ("asked", rows["sample_id"], [None] * len(rows), features),
+                ("asked", asked, [None] * len(asked), features),
                 ("labelled", table["sample_id"], table["label"], dataset.features[kept]),
             )
             if len(z)

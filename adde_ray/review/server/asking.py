@@ -48,7 +48,7 @@ def sign_out(request: Request, response: Response, body: Nothing) -> dict:
     """End the session; what was held is free for others."""
     room = room_of(request)
     person = room.person(request, changes=True)
-    room.store.sign_out(request.cookies[room.cookie])
+    room.leave(request)
     room.store.release(person.name)
     response.delete_cookie(room.cookie, httponly=True, samesite="strict")
     return {}

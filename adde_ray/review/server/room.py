@@ -21,13 +21,19 @@ from adde_ray.review.bands import bands_beside
 from adde_ray.review.server.about import About
 from adde_ray.review.server.guard import Failures
 from adde_ray.review.store.people import SESSION_SECONDS
-from adde_ray.review.store.records import LONGEST, Answer, Item, Person
+from adde_ray.review.store.records import LONGEST, Answer, Item, Person, Session
 from adde_ray.review.store.store import Store
 
 CSRF = "X-CSRF-Token"
 
 NEW = "new:"
 """How a label begins that names a class nobody thought of."""
+
+SESSION_SECONDS_KEPT = 5.0
+"""For how long a session is taken for open without looking: so long somebody may go on who was just revoked."""
+
+MOST_SESSIONS = 10_000
+"""That are remembered at a time."""
 
 PROGRESS_SECONDS = 1.0
 """How old what is told of progress may be: it is counted over all samples of a round."""
@@ -39,8 +45,9 @@ class Room:
 
     def __init__(self, store: Store, about: About, local: str | None):
         self.store, self.about, self._local = store, about, local
-        self.failures = Failures()
+        self.failures, self.session_seconds = Failures(), SESSION_SECONDS_KEPT
         self._kept: dict[object, tuple[float, Any]] = {}
+        self._sessions: dict[str, tuple[float, Session]] = {}
         self._locks: dict[object, threading.Lock] = {}
 
     # --- who -------------------------------------------------------------------------------------------------
@@ -56,12 +63,30 @@ class Room:
         Raises HTTPException: 401 nobody, 403 from elsewhere.
         """
         cookie = request.cookies.get(self.cookie, "")
-        session = self.store.signed_in(cookie) if cookie else None
+        session = self._session(cookie) if cookie else None
         if session is None or (session.local and not self.is_open):
             raise HTTPException(401, "sign in first")
         if changes and not hmac.compare_digest(csrf_of(cookie).encode(), request.headers.get(CSRF, "").encode()):
             raise HTTPException(403, f"the header {CSRF} is missing or wrong; load the page again")
         return session.person
+
+    def _session(self, cookie: str) -> Session | None:
+        found = self._sessions.get(cookie)
+        if found is None or time.monotonic() - found[0] >= self.session_seconds:
+            if len(self._sessions) >= MOST_SESSIONS:
+                self._sessions.clear()
+            session = self.store.signed_in(cookie)
+            if session is None:  # of made-up cookies nothing is kept
+                self._sessions.pop(cookie, None)
+                return None
+            found = self._sessions[cookie] = time.monotonic(), session
+        return found[1]
+
+    def leave(self, request: Request) -> None:
+        """End the session of a request."""
+        cookie = request.cookies.get(self.cookie, "")
+        self.store.sign_out(cookie)
+        self._sessions.pop(cookie, None)
 
     def owner(self, request: Request, *, changes: bool = False) -> Person:
         """The same, of owners alone. Raises HTTPException."""

@@ -23,10 +23,13 @@ class Room {
     this.bands = { get: () => this.queue.bands, set: (bands) => this.newBands(bands) };
     this.queue = new Queue({
       unsent: () => this.outbox.unsent.map((answer) => answer.task),
-      changed: () => this.view?.changed(),
+      changed: () => {
+        if (this.queue.failed?.status === 401) signIn("Sign in again.");
+        else this.view?.changed();
+      },
       progress: (progress) => this.progress(progress),
     });
-    this.outbox = new Outbox(`${me.run}/${me.name}`, {
+    this.outbox = new Outbox(`${me.run}/${me.name}`, me.name, {
       told: (state) => saved(state),
       refused: (refused) => tell(`Not taken: ${refused.map((one) => one.error).join("; ")}`, "bad"),
       progress: (progress) => this.progress(progress),

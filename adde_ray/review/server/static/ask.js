@@ -10,13 +10,14 @@ export function askFlags(known, already) {
   return dialog("Flag this sample", (close, box) => {
     const own = el("input", { type: "text", maxlength: "200", id: "own-flag", value: already.filter((f) => !known.includes(f)).join("; ") });
     const boxes = known.map((flag, place) => el("input", { type: "checkbox", value: flag, checked: already.includes(flag), autofocus: place === 0 }));
+    const wrong = el("p", { class: "bad", role: "alert" });
     const flags = () => [
       ...boxes.filter((b) => b.checked).map((b) => b.value),
       ...own.value.split(";").map((words) => words.trim().slice(0, LONGEST)).filter(Boolean),
     ];
     const finish = (decide) => {
       if (flags().length) close({ flags: flags(), decide });
-      else tell("Say what it is, or press Escape.", "bad");
+      else wrong.textContent = "Say what it is, or press Escape.";
     };
     box.addEventListener("keydown", (event) => {
       const place = Number(event.key) - 1;
@@ -30,6 +31,7 @@ export function askFlags(known, already) {
       el("div", { class: "stack" }, ...boxes.map(row)),
       el("label", { for: "own-flag" }, "in own words (several: with ;)"), own,
       el("p", { class: "dim" }, "Flagged, a sample is set aside undecided. With Shift it keeps the flag and you still decide."),
+      wrong,
       el("div", { class: "row" }, button("Set aside", "Enter", () => finish(false), { class: "main" }), button("Keep the flag, and decide", "Shift+Enter", () => finish(true))),
     ];
   });
@@ -39,6 +41,7 @@ export function askFlags(known, already) {
 export function askComment(sample, already) {
   return dialog("Say something about this sample", (close, box) => {
     const words = el("textarea", { rows: "4", maxlength: "2000", id: "critique" }, already ?? "");
+    const wrong = el("p", { class: "bad", role: "alert" });
     const share = async () => {
       if (!words.value.trim()) return;
       try {
@@ -47,7 +50,7 @@ export function askComment(sample, already) {
         tell("Your comment is there for everybody who sees this sample.");
         close(already ?? null);
       } catch (error) {
-        tell(error.message, "bad");
+        wrong.textContent = error.message;
       }
     };
     box.addEventListener("keydown", (event) => {
@@ -57,7 +60,7 @@ export function askComment(sample, already) {
       else close(words.value.trim());
     });
     return [
-      el("label", { for: "critique" }, "A short critique: what is wrong or odd"), words,
+      el("label", { for: "critique" }, "A short critique: what is wrong or odd"), words, wrong,
       el("div", { class: "row" },
         button("With my answer", "Enter", () => close(words.value.trim()), { class: "main" }),
         button("As a comment for others", "Ctrl+Enter", share)),

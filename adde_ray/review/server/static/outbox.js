@@ -7,9 +7,9 @@ const MOST = 100;
 const NEVER = new Set([400, 404, 409, 413, 422]);
 
 export class Outbox {
-  // `prefix`: the run and the person. `told(state)` with {state: "saved" | "saving" | "offline" | "signed out", unsent}.
-  constructor(prefix, { told, refused, progress }) {
-    Object.assign(this, { prefix: `adde-review/${prefix}/`, told, refused, progress });
+  // `prefix`: the run and the person; `name`: the person. `told(state)` with {state: "saved" | "saving" | "offline" | "signed out", unsent}.
+  constructor(prefix, name, { told, refused, progress }) {
+    Object.assign(this, { prefix: `adde-review/${prefix}/`, name, told, refused, progress });
     this.tried = new Set();
     this.notTaken = new Set();
     this.sending = null;
@@ -20,6 +20,7 @@ export class Outbox {
     this.kept = new Map(this.stored());
     this.leaving = new AbortController();
     addEventListener("online", () => this.flush(), { signal: this.leaving.signal });
+    addEventListener("pagehide", () => this.flush(), { signal: this.leaving.signal });
     this.say(this.kept.size ? "saving" : "saved");
     if (this.kept.size) this.later(0);
   }
@@ -105,8 +106,9 @@ export class Outbox {
   async mend(error, batch) {
     if (error.status === 401) return this.fail("signed out");
     if (error.status === 403) {
-      await get("/api/me").catch(() => null); // another session began: its token comes with it
-      return this.fail("offline");
+      // Another session began in this browser: its token comes with who it is, and nobody answers for somebody else.
+      const me = await get("/api/me").catch(() => null);
+      return this.fail(me && me.name !== this.name ? "signed out" : "offline");
     }
     if (!NEVER.has(error.status)) return this.fail("offline");
     if (batch.length > 1) {

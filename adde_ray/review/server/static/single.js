@@ -278,7 +278,7 @@ function reasons(why, multi) {
     shown?.length ? [el("h3", {}, title), el("div", { class: "near" }, ...shown.map((one) => tile(one, spoken(one.label, multi))))] : [];
   return [
     el("h2", {}, "Why it was asked"),
-    why.sentence ? el("p", { dir: "auto" }, why.sentence) : null,
+    el("p", { dir: "auto" }, why.sentence ?? "Nothing is told of this one."),
     terms.length ? el("p", { class: "dim" }, terms.map(([name, value]) => `${name} ${number(value, 2)}`).join(" · ")) : null,
     ...(why.gap ? [el("h3", {}, "The gap it may fill"), el("p", { dir: "auto" }, why.gap.words ?? ""), ...near("From that gap", why.gap.exemplars)] : []),
     ...near("Nearest labelled samples", why.neighbours),

@@ -18,6 +18,7 @@ export class Stage {
   show(sample) {
     this.element.dataset.task = sample.task;
     this.element.className = sample.modality;
+    this.element.scrollTop = 0;
     if (sample.modality === "image") this.element.replaceChildren(...this.image(sample));
     else this.element.replaceChildren(whole(sample));
   }
