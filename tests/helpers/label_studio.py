@@ -61,7 +61,7 @@ class Client:
 
 
 @contextlib.contextmanager
-def serve(folder: Path, *, patience: float = 300.0) -> Iterator[Client]:
+def serve(folder: Path, *, patience: float = 600.0) -> Iterator[Client]:
     """It on a free port of the loopback, with SQLite in a folder, and one user."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

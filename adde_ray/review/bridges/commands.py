@@ -72,10 +72,12 @@ def push(run: RunFolder, url: Url, project: Project = None) -> None:
     twice. The access token is read from the environment variable LABEL_STUDIO_API_KEY."""
     from adde_ray.review.bridges.label_studio_server import Server
     from adde_ray.review.bridges.questions import waiting
+    from adde_ray.review.bridges.take import LOCK
+    from adde_ray.review.store.place import FOLDER
 
     questions = waiting(RunDir.at(run))
     server = Server(url, project=project)
-    with one_at_a_time(run / "review" / ".push.lock"):
+    with one_at_a_time(run / FOLDER / LOCK):
         done = server.push(questions)
     _say(f"{'made' if done.made else 'found'} project {done.project} of {url}")
     there = f"; {done.asked - done.tasks} were there" if done.tasks < done.asked else ""
@@ -155,7 +157,7 @@ def _kind(path: Path) -> Format:
     if head.startswith(b"PK"):
         from zipfile import BadZipFile, ZipFile
 
-        with contextlib.suppress(BadZipFile), ZipFile(path) as archive:
+        with contextlib.suppress(BadZipFile, NotImplementedError, ValueError), ZipFile(path) as archive:
             return "cvat" if "annotations.xml" in archive.namelist() else "xlsx"
     begins = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     return {b"[": "label-studio", b"{": "coco", b"<": "cvat"}.get(begins, "csv")  # type: ignore[return-value]

@@ -5,11 +5,12 @@ Without a store they fill in the waiting round's table, which `adde run --resume
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adde_ray.artifacts.run_dir import RunDir, atomic, locked
+from adde_ray.artifacts.run_dir import RunDir, atomic, one_at_a_time
 from adde_ray.errors import Mistakes, UserError
 from adde_ray.labels import NONE, SEPARATOR, in_words
 from adde_ray.review.actions import NOBODY
@@ -17,9 +18,13 @@ from adde_ray.review.bridges.base import SKIP, Given, Questions, Read
 from adde_ray.review.names import Names
 from adde_ray.review.read_review import COLUMNS, NEEDED, Answer, check_rank, read_answer, read_round
 from adde_ray.review.sheet import Line, open_sheet
+from adde_ray.review.store.place import FOLDER
 
 LONGEST = {"annotator": 80, "comment": 10_000}
 """Characters; more is some mistake, and fits no cell."""
+
+LOCK = ".bridges.lock"
+"""In a run's folder `review`: whoever pushes or imports holds it."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,8 @@ def check(
 
 
 def _id(given: Given) -> str:
-    return given.sample_id.strip().strip("'\"").lower()
+    """As `read_review` takes it."""
+    return re.sub(r"[\W_]", "", given.sample_id).lower()
 
 
 def _is_changed(given: Given, questions: Questions, names: Names) -> bool | None:
@@ -178,7 +184,7 @@ def fill_in(run: RunDir, questions: Questions, answers: list[Taken], where: obje
     Raises UserError: there is no table. Raises Mistakes: people contradict each other, or what the table says.
     """
     round_ = run.round(questions.round)
-    with locked(run.root):
+    with one_at_a_time(run.root / FOLDER / LOCK):  # not the run's own, which a run that waits may hold
         query = round_.read("query.parquet")
         assert query is not None
         found = read_round(round_.root, query, questions.classes, t=questions.round, multi=questions.multi)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import random
 import zipfile
 
 import pytest
@@ -12,6 +14,7 @@ from bridged import questions, written
 from adde_ray.errors import UserError
 from adde_ray.review.bridges import cvat
 from adde_ray.review.bridges.base import Given, Read, sample_id_of
+from adde_ray.review.bridges.commands import _kind
 from adde_ray.review.bridges.formats import BRIDGES
 from adde_ray.review.bridges.take import check
 
@@ -209,3 +212,50 @@ def test_many_mistakes_are_counted(tmp_path):
     with pytest.raises(UserError) as error:
         check(questions(), BRIDGES["label-studio"].read(path), path)
     assert len(error.value.lines) == 22 and error.value.lines[-1] == "and 80 more"
+
+
+# --- whatever may be in a file ------------------------------------------------------------------------------
+
+JUNK = (None, True, -1, 1e308, 10**400, "", "\ud800", [], {}, [[]], "none", "adde:reject", "?", "|", "\0")
+
+
+def altered(value, rng: random.Random):
+    """A JSON value with some of its parts gone, or others in their place."""
+    if rng.random() < 0.03:
+        return rng.choice(JUNK)
+    if isinstance(value, dict):
+        return {key: altered(part, rng) for key, part in value.items() if rng.random() > 0.02}
+    return [altered(part, rng) for part in value] if isinstance(value, list) else value
+
+
+def damaged(data: bytes, rng: random.Random) -> bytes:
+    """Bytes some of which are others, gone, or there twice."""
+    for _ in range(rng.randint(1, 8)):
+        at, length = rng.randrange(len(data) + 1), rng.randint(1, 40)
+        new = (rng.randbytes(1), b"", data[at : at + length] * 2, bytes(rng.choices(b'<>&"[]{},;=\n\0', k=length)))
+        data = data[:at] + rng.choice(new) + data[at + length :]
+    return data
+
+
+@pytest.mark.parametrize("name", BRIDGES)
+def test_whatever_is_in_a_file_is_read_or_told(tmp_path, name):
+    rng, path = random.Random(name), tmp_path / "x"
+    asked = [questions(), questions(multi=True)]
+    exports = []
+    for number, one in enumerate(asked):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        BRIDGES[name].export(one, folder)
+        exports += [file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()]
+    told = 0
+    for _ in range(150):
+        data = rng.choice(exports)
+        with contextlib.suppress(ValueError):
+            data = json.dumps(altered(json.loads(data), rng)).encode()
+        path.write_bytes(damaged(data, rng) if rng.random() < 0.5 else data)
+        try:
+            _kind(path)
+            check(rng.choice(asked), BRIDGES[name].read(path), path, accept_untouched=True)
+        except UserError:
+            told += 1
+    assert told > 0

@@ -15,7 +15,7 @@ from adde_ray.review.bridges.take import check
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1500),
     pytest.mark.skipif(not PROGRAM.exists(), reason="make label-studio"),
 ]
 
