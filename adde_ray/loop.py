@@ -14,7 +14,7 @@ from pathlib import Path
 
 from adde_ray.annotators import Annotator, make_annotator
 from adde_ray.artifacts import provenance
-from adde_ray.artifacts.queries import asked_before
+from adde_ray.artifacts.queries import asked_before, out_of_fold
 from adde_ray.artifacts.run_dir import RoundDir, RunDir
 from adde_ray.config import Config
 from adde_ray.config_check import check_data, check_names
@@ -43,7 +43,7 @@ from adde_ray.stages.run_context import RunContext
 from adde_ray.stages.score import score
 from adde_ray.stages.select import select
 from adde_ray.stages.spaces import Spaces
-from adde_ray.stages.train import load, out_of_fold, train, trained_on
+from adde_ray.stages.train import load, train, trained_on
 from adde_ray.strategies import strategy
 
 Watcher = Callable[[RunDir, dict, dict], None]

@@ -9,6 +9,7 @@ from helpers.damaging import answer
 from helpers.finished import artifacts, finish, queries
 from helpers.small import blobs, config, rows, write
 
+from adde_ray.artifacts.queries import out_of_fold
 from adde_ray.artifacts.run_dir import RunDir, read_json
 from adde_ray.config_check import check_names
 from adde_ray.errors import UserError
@@ -16,7 +17,6 @@ from adde_ray.loop import run
 from adde_ray.pool.draw import draw
 from adde_ray.report import write_report
 from adde_ray.report.summary import summarise
-from adde_ray.stages.train import out_of_fold
 
 SHARE = {"select": {"batch": 5, "random_share": 0.4, "mix": []}, "stop": {"labels": 20}}
 

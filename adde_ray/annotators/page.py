@@ -15,13 +15,14 @@ import numpy as np
 import polars as pl
 
 from adde_ray.annotators.shown import as_kept, shown, with_views
-from adde_ray.artifacts.queries import read_asked
+from adde_ray.artifacts.queries import out_of_fold, read_asked
 from adde_ray.artifacts.run_dir import RoundDir, RunDir, atomic, derive_rng, write_json
 from adde_ray.artifacts.schema import Split
 from adde_ray.artifacts.wishes import FOUND
 from adde_ray.config import Config
 from adde_ray.dataset import Data, Dataset, load_dataset, query_features
 from adde_ray.labels import in_words
+from adde_ray.methods.crowd.second_look import second_look
 from adde_ray.review import room
 from adde_ray.review.bands import all_bands
 from adde_ray.review.notify import notify
@@ -93,7 +94,7 @@ class Page:
         ]
         places = 2 * rng.integers(max(len(rows), 1), size=len(gold)) + 1  # anywhere among the others
         known = self._known(gold.table, "gold", places, round_)
-        return [*items, *known, *self._again(dataset, round_, store)]
+        return [*items, *known, *self._again(dataset, len(rows), round_, store)]
 
     def _gold(self, asked: int, round_: RoundDir) -> Split:
         """Some of val."""
@@ -101,12 +102,26 @@ class Page:
         rows = np.sort(rng.permutation(len(val))[: round(self._config.review.gold * asked)])
         return Split(val.table[rows], val.features[rows])
 
-    def _again(self, dataset: Dataset, round_: RoundDir, store: Store) -> Iterable[Item]:
-        """Samples of earlier rounds, before all others."""
+    def _again(self, dataset: Dataset, asked: int, round_: RoundDir, store: Store) -> Iterable[Item]:
+        """Samples of earlier rounds, before all others: those that somebody wants looked at, and those whose labels
+        are doubted. Nobody is asked about one a third time."""
+        before = {item.sample_id for _, item in store.items() if item.kind == "again"}
+        bought = dataset.table.filter(pl.col("round") > 0, ~pl.col("sample_id").is_in(list(before)))
         wanted = {one.sample_id for one in store.wanted_again()}
-        before = {item.sample_id: item.round for _, item in store.items() if item.kind == "again"}
-        rows = dataset.table.filter(pl.col("sample_id").is_in(list(wanted - before.keys())) & (pl.col("round") > 0))
+        doubted = self._doubted(dataset, set(bought["sample_id"]) - wanted, asked, round_)
+        rows = bought.filter(pl.col("sample_id").is_in([*wanted, *doubted]))
         return self._known(rows, "again", np.zeros(len(rows), dtype=np.int64), round_)
+
+    def _doubted(self, dataset: Dataset, among: set[str], asked: int, round_: RoundDir) -> list[str]:
+        """Ids of as many labels as are looked at again, the most doubtful first, of those that are among the issues."""
+        number, held_out = round(self._config.review.second_look * asked), out_of_fold(round_)
+        if not number or held_out is None:
+            return []
+        ids = dataset.table["sample_id"].to_list()
+        of_row = dataset.table.select("sample_id").join(held_out, on="sample_id", how="left", maintain_order="left")
+        proba = np.array(of_row["proba"].to_list(), dtype=np.float64)
+        found = second_look(dataset.labels, proba).filter(pl.col("issue"))
+        return [i for i in (ids[row] for row in found["row"]) if i in among][:number]
 
     def _known(self, rows: pl.DataFrame, kind: str, ranks: np.ndarray, round_: RoundDir) -> Iterable[Item]:
         """Samples whose label is known, nothing of which is told. Of gold the answer is compared with it."""

@@ -50,6 +50,16 @@ def asked_before(run: RunDir, t: int) -> set[str]:
     return {i for query in queries if query is not None for i in query["sample_id"]}
 
 
+OUT_OF_FOLD = "model/out_of_fold.parquet"
+"""In rounds/t/; see `out_of_fold`."""
+
+
+def out_of_fold(round_: RoundDir) -> pl.DataFrame | None:
+    """sample_id, proba: calibrated probabilities of each row of D_t by heads that did not see it; None where no such
+    head was asked."""
+    return round_.read(OUT_OF_FOLD)
+
+
 def last_labels(decisions: pl.DataFrame) -> pl.DataFrame:
     """sample_id, label: what people said last of each sample, null where they confirmed nothing."""
     return decisions.group_by("sample_id").agg(pl.col("label").last())

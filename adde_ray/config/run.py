@@ -451,6 +451,9 @@ class Review(Section):
     gold: float = Field(default=0.0, ge=0, le=0.5)
     """page: samples of val, whose labels are known, that are mixed into each query, as a share of it. Nobody sees which
     they are; how people answer them tells how well they label."""
+    second_look: float = Field(default=0.0, ge=0, le=0.5)
+    """page: labels of earlier rounds that confident learning doubts most (Northcutt et al. 2021), asked about again
+    with each query, as a share of it. What people say then counts."""
     consensus: Literal["majority", "dawid_skene"] = "majority"
     """page, and simulated by several: what several answers about a sample add up to. dawid_skene weighs people by how
     they err (Dawid and Skene 1979), for which each should have answered dozens."""

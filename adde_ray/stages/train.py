@@ -16,6 +16,7 @@ import polars as pl
 import torch
 from safetensors.torch import load_file, save
 
+from adde_ray.artifacts.queries import OUT_OF_FOLD
 from adde_ray.artifacts.run_dir import (
     MODEL,
     TUNED,
@@ -40,9 +41,6 @@ from adde_ray.methods.model.model_selection import favoured
 from adde_ray.stages.run_context import RunContext
 
 WEIGHTS, MEMBERS = "model/model.safetensors", "model/members.safetensors"
-
-OUT_OF_FOLD = "model/out_of_fold.parquet"
-"""sample_id, proba: calibrated probabilities of each row of D_t by heads that did not see it."""
 
 LEAST_VAL = 30
 """Rows of val below which the temperature is fitted to rows of D_t held out as well."""
@@ -121,11 +119,6 @@ def _keep_model(
     _keep(weights, round_.root / WEIGHTS)
     settings = {"dims": data.pool.sample.features.shape[1], "classes": list(data.meta.classes), "task": data.meta.task}
     write_json(round_.root / MODEL, settings | {"temperature": temperature, "loss": asdict(loss)} | more)
-
-
-def out_of_fold(round_: RoundDir) -> pl.DataFrame | None:
-    """sample_id, proba: what heads that did not see a row of D_t say of it; None where none was asked."""
-    return round_.read(OUT_OF_FOLD)
 
 
 def _keep(weights: dict[str, torch.Tensor], path: Path) -> None:

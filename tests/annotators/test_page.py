@@ -149,6 +149,27 @@ def test_an_answer_of_an_earlier_round_is_amended(data, tmp_path):
     assert in_words(dict(kept.dataset().select("sample_id", "label").iter_rows())[item.sample_id]) == other_label
 
 
+def test_labels_that_are_doubted_are_asked_about_again_and_then_count(tmp_path):
+    data = write(tmp_path / "rows.parquet", rows(pool=90))
+    review = {"annotator": "page", "second_look": 0.3}
+    asked = config(data, review=review, select={"batch": 20}, stop={"labels": 60}, train={"steps": 100})
+    folder = tmp_path / "run"
+    run(asked, folder)
+    given = answer_all(folder, wrong=[1, 4])
+    wrong = {given[place].sample_id for place in (1, 4)}
+    run(asked, folder, resume=True)
+    with room(RunDir.at(folder)) as store:
+        again = {item.sample_id for _, item in store.items(1) if item.kind == "again"}
+    assert again and again <= wrong, "what is right is not asked about again"
+    assert len(answer_all(folder)) == 20 + len(again)
+    run(asked, folder, resume=True)
+    amended, truth = RunDir.at(folder).round(2).read("amended.parquet"), truth_of(folder)
+    assert dict(amended.select("sample_id", "label").iter_rows()) == {i: truth[i] for i in again}
+    with room(RunDir.at(folder)) as store:
+        later = {item.sample_id for _, item in store.items(2) if item.kind == "again"}
+    assert not later & again, "nobody is asked about one a third time"
+
+
 def test_a_webhook_is_told_of_each_query_and_a_deaf_one_stops_nothing(data, tmp_path, caplog):
     told = []
 
