@@ -40,6 +40,8 @@ SECONDS = {"new": 1.0, "opinion": 1.0}
 LOOKED_AT = 4000
 """Rows of the pool that are ranked in a round, drawn by chance."""
 
+POOLS = ("all", "small")
+
 WAYS = ("given", "new", "queue")
 
 Line = list[tuple[int, float]]
@@ -145,13 +147,17 @@ def compared(lines: dict[str, list[Line]], other: str) -> dict[str, object]:
 
 
 def main() -> None:
-    args = arguments(__doc__).parse_args()
-    seeds, budget = (2, 750) if args.quick else (5, 1550)
+    parser = arguments(__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--budget", type=int, default=1550, help="answers")
+    parser.add_argument("--pools", nargs="+", choices=POOLS, default=POOLS)
+    args = parser.parse_args()
+    seeds, budget = (2, 750) if args.quick else (args.seeds, args.budget)
     people = judged()
     half = people.of(np.arange(len(people.true)) >= len(people.true) // 2) if len(people.true) > 10_000 else people
     figures: dict[str, float | None] = {}
     rows = []
-    for pool in ("all", "small"):
+    for pool in args.pools:
         lines: dict[str, list[Line]] = {way: [] for way in WAYS}
         for seed in range(seeds):
             rng = np.random.default_rng(seed)

@@ -69,12 +69,12 @@ def consensus(
     if multi:
         proba = np.stack([p[:, 1] for p in found.values()], axis=1) if found else np.zeros((len(items), 0))
         voted = set(answers.filter(pl.col("label").is_not_null())["item"].cast(pl.String))
-        kept = np.array([item in voted for item in items], dtype=bool)
-        kept &= ~np.isnan(proba).all(axis=1) if names else True
+        some = ~np.isnan(proba).all(axis=1) if names else np.ones(len(items), dtype=bool)
+        kept = np.array([item in voted for item in items], dtype=bool) & some
     else:
         [proba] = found.values()
         kept = ~np.isnan(proba).any(axis=1)
-    left = tuple(item for item, ok in zip(items, kept, strict=True) if ok)
+    left = tuple(item for item, ok in zip(items, kept.tolist(), strict=True) if ok)
     return Consensus(left, names, np.round(proba[kept], DIGITS), multi)
 
 
