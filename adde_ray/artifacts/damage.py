@@ -26,7 +26,7 @@ CHOICE = "ingest/encoder.json"
 
 DECISIONS = "decisions.parquet"
 
-ANSWERED = (DECISIONS, "answers.parquet", "amended.parquet")
+ANSWERED = (DECISIONS, "opinions.parquet", "amended.parquet")
 """What a round keeps of people's answers, which nothing but people makes again."""
 
 LINKED = ("ingest", "embeddings")

@@ -17,7 +17,7 @@ from adde_ray.artifacts.schema import DECISIONS, Meta, frame
 from adde_ray.review.opinions import Opinions, Rules, add_up
 from adde_ray.review.store import Answer, Store, place
 
-ANSWERS = "answers.parquet"
+OPINIONS = "opinions.parquet"
 """In rounds/t/: all that people had answered when the round's answers were taken, person by person."""
 
 HOUR = 3600.0
@@ -53,7 +53,7 @@ def take(round_: RoundDir, store: Store) -> Opinions:
     """`opinions`; where nothing is open they are the round's decisions from now on, and the round is closed."""
     found = opinions(round_, store)
     if not found.open:
-        round_.once(ANSWERS, lambda: store.answers(round=round_.t))
+        round_.once(OPINIONS, lambda: store.answers(round=round_.t))
         round_.once("decisions.parquet", lambda: found.decisions)
         store.close(round_.t)
     return found

@@ -79,7 +79,7 @@ def test_a_run_waits_goes_on_and_ends(data, tmp_path):
     answer_all(folder)
     record = run(asked, folder, resume=True)
     assert (record["status"], record["num_labels"], record["num_samples"]) == ("finished", 10, 16)
-    kept = RunDir.at(folder).round(0).read("answers.parquet")
+    kept = RunDir.at(folder).round(0).read("opinions.parquet")
     assert kept["annotator"].to_list() == ["Ann"] * 5 and kept["sample_id"].n_unique() == 5
 
 
