@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import hmac
 import json
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from fastapi import HTTPException, Request, Response
 
 from adde_ray import labels
-from adde_ray.artifacts.images import BANDS
 from adde_ray.errors import UserError
 from adde_ray.review.bands import bands_beside
 from adde_ray.review.server.about import About
@@ -155,8 +152,6 @@ class Room:
         can_show = self.about.guesses and not item.hides_guess and item.suggested is not None
         told = {"task": task, "sample_id": item.sample_id, "round": item.round, "modality": item.modality}
         told |= {"origin": item.origin, "can_show_guess": can_show, "comments": comments}
-        if item.modality == "image" and (bands := bands_of(self.about.images(item.round) / item.payload)):
-            told["bands"] = [f"band {band + 1}" for band in range(bands)]
         return told | self.payload(item.round, item.modality, item.payload)
 
     def samples(self, found: list[tuple[int, Item]]) -> list[dict]:
@@ -186,20 +181,6 @@ class Room:
         if foreign := labels.foreign(label, self.about.classes, multi=self.about.multi):
             raise UserError("no class of this run", value=foreign[0])
         return labels.join(*labels.split(label)) if self.about.multi else label
-
-
-@functools.lru_cache(maxsize=65_536)
-def bands_of(path: Path) -> int:
-    """Bands of an image of more than people can see at once, as `artifacts.images` writes them; 0 of any other."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(64)
-    except OSError:
-        return 0
-    mark = b"tEXt" + BANDS.encode() + b"\0"  # the chunk behind the header's 33 bytes, and its length
-    if head[:8] != b"\x89PNG\r\n\x1a\n" or head[37 : 37 + len(mark)] != mark:
-        return 0
-    return int(head[37 + len(mark) : 33 + 8 + int.from_bytes(head[33:37])])
 
 
 def csrf_of(cookie: str) -> str:

@@ -6,8 +6,6 @@ import pytest
 from asked import items
 from review_server import Browser, Served, about
 
-from adde_ray.artifacts.images import encode_images
-
 
 @pytest.fixture
 def served(store, tmp_path) -> Served:
@@ -183,21 +181,6 @@ def test_why_comes_with_what_to_compare_it_to(store, tmp_path):
     told = ann.get(f"/api/tasks/{sample['task']}/why").json()
     shown = {"sample_id": "f" * 32, "label": "B", "image": f"/api/images/0/{'f' * 32}.png"}
     assert told["neighbours"] == told["gap"]["exemplars"] == [shown] and told["gap"]["words"] == "night"
-
-
-def test_an_image_of_many_bands_says_so(store, tmp_path):
-    import numpy as np
-
-    [many] = encode_images(np.zeros((1, 5, 4, 4)))
-    [few] = encode_images(np.zeros((1, 3, 4, 4)))
-    published = [type(i)(**{**vars(i), "payload": f"{i.sample_id}.png"}) for i in items(2, modality="image")]
-    run = about(tmp_path, modality="image")
-    run.images(0).mkdir(parents=True)
-    for item, data in zip(published, (many, few), strict=True):
-        (run.images(0) / item.payload).write_bytes(data)
-    store.publish(published)
-    one, two = Served(store, run).browser("ann").get("/api/next").json()["samples"]
-    assert len(one["bands"]) == 5 and "bands" not in two
 
 
 def test_vectors_come_as_numbers(store, tmp_path):
