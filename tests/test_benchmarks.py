@@ -8,6 +8,7 @@ from pathlib import Path
 import common
 import diversity
 import numpy as np
+import people_seconds
 import pytest
 
 
@@ -46,3 +47,9 @@ def test_diversity_is_ranked_against_quality_at_equal_labels():
     for rounds in found.values():
         rounds.pop(40)
     assert diversity.correlations(found)["m_div"] == pytest.approx(1)  # labels 20 alone
+
+
+def test_seconds_to_a_level_are_told_between_rounds_and_never_beyond_the_last():
+    line = [(50, 0.1), (150, 0.3), (250, 0.2), (350, 0.5)]
+    reached = [people_seconds.reached(line, level) for level in (0.05, 0.2, 0.3, 0.4, 0.6)]
+    assert reached == pytest.approx([50, 100, 150, 250 + 100 * 2 / 3, float("inf")])
