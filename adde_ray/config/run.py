@@ -473,6 +473,12 @@ class Review(Section):
     """page: hours after which a query is taken as it is, once anything is answered; left out: people have all the time
     they need."""
 
+    @model_validator(mode="after")
+    def _gold_is_not_told(self):
+        if self.gold and self.guesses and not self.hidden_guesses:
+            raise ValueError("gold has no suggestion to uncover: set hidden_guesses above 0, or guesses = false")
+        return self
+
     @property
     def waits(self) -> bool:
         """Whether a run waits for people."""

@@ -84,7 +84,7 @@ def test_a_run_waits_goes_on_and_ends(data, tmp_path):
 
 
 def test_what_is_published_says_why_and_shows_neighbours(data, tmp_path):
-    run(config(data, review={"annotator": "page", "gold": 0.4, "hidden_guesses": 0}), tmp_path / "run")
+    run(config(data, review={"annotator": "page", "gold": 0.4}), tmp_path / "run")
     query = RunDir.at(tmp_path / "run").round(0).read("query.parquet")
     with room(RunDir.at(tmp_path / "run")) as store:
         items = [item for _, item in store.items(0)]

@@ -155,3 +155,10 @@ def unbounded(schema: dict, at: str = "") -> list[str]:
 @pytest.mark.parametrize("model", [Config, Grid, Sweep], ids=lambda model: model.__name__)
 def test_every_number_text_and_list_has_bounds(model):
     assert not unbounded(model.model_json_schema(), model.__name__)
+
+
+def test_gold_must_not_be_told_from_the_rest():
+    tree = {"data": {"source": "digits"}, "review": {"gold": 0.1, "hidden_guesses": 0}}
+    with pytest.raises(UserError, match="gold has no suggestion to uncover"):
+        Config.parse(tree)
+    Config.parse(tree | {"review": {"gold": 0.1, "hidden_guesses": 0, "guesses": False}})
