@@ -403,9 +403,8 @@ class RunDir:
 
     def _amended(self, dataset: pl.DataFrame, t: int | None) -> pl.DataFrame:
         """The dataset with what people changed up to round t of their earlier decisions."""
-        for path in sorted((self.root / "rounds").glob(f"[0-9][0-9][0-9]*/{AMENDED}")):
-            if t is not None and int(path.parent.name) > t:
-                break
+        paths = {int(p.parent.name): p for p in (self.root / "rounds").glob(f"[0-9][0-9][0-9]*/{AMENDED}")}
+        for path in (paths[then] for then in sorted(paths) if t is None or then <= t):
             changed = read_kept(path)
             kept = dataset.filter(~pl.col("sample_id").is_in(changed["sample_id"].to_list()))
             now = changed.filter(pl.col("label").is_not_null())
