@@ -70,11 +70,11 @@ def consensus(
         proba = np.stack([p[:, 1] for p in found.values()], axis=1) if found else np.zeros((len(items), 0))
         voted = set(answers.filter(pl.col("label").is_not_null())["item"].cast(pl.String))
         some = ~np.isnan(proba).all(axis=1) if names else np.ones(len(items), dtype=bool)
-        kept = np.array([item in voted for item in items], dtype=bool) & some
+        kept = np.logical_and([item in voted for item in items], some)
     else:
         [proba] = found.values()
         kept = ~np.isnan(proba).any(axis=1)
-    left = tuple(item for item, ok in zip(items, kept.tolist(), strict=True) if ok)
+    left = tuple(items[row] for row in np.flatnonzero(kept))
     return Consensus(left, names, np.round(proba[kept], DIGITS), multi)
 
 
