@@ -85,6 +85,7 @@ class Ids:
         return self._ids
 
 
+@pytest.mark.slow
 def test_every_row_is_as_likely_to_be_drawn_whatever_the_shards():
     rng = np.random.default_rng(0)
     ids = sorted(rng.bytes(16).hex() for _ in range(40))

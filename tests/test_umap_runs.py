@@ -22,6 +22,7 @@ class Killed(BaseException):
     pass
 
 
+@pytest.mark.slow
 def test_a_kill_changes_nothing(tmp_path):
     data = write(tmp_path / "rows.parquet", rows(pool=90))
     settings = config(data, clustering={"reduction": "umap", "dims": 3, "min_cluster_size": 4}, stop={"labels": 15})

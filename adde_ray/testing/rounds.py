@@ -15,7 +15,7 @@ from adde_ray.artifacts.queries import keep_asked
 from adde_ray.artifacts.run_dir import RunDir
 from adde_ray.artifacts.schema import ACTIONS, DECISIONS, QUERY, SYNTHETIC, frame, with_payload
 from adde_ray.config import Adapt, Config, Stop
-from adde_ray.dataset import Data
+from adde_ray.dataset import Data, seed_part
 from adde_ray.loop import prepare
 from adde_ray.methods.policy.adaptation import Evidence, Policy, Rule
 from adde_ray.methods.policy.stopping import StoppingRule
@@ -33,6 +33,7 @@ def check_annotator(make: Callable[[Config, Data, RunDir], Annotator]) -> None:
         config = _small(Path(folder))
         with RunDir.start(Path(folder) / "run", config) as run:
             data = prepare(config, run)
+            run.once("dataset/round-000.parquet", lambda: seed_part(data))
             round_ = run.round(0)
             asked = data.pool.shards[0].take(data.pool.sample.ids[:ASKED])
             keep_asked(asked, round_)

@@ -62,6 +62,7 @@ def test_an_ablation_ends_with_a_page(example, ray_cluster):
     assert (out / "results" / "compare.html").exists() and len(list((out / "results" / "trials").iterdir())) == 4
 
 
+@pytest.mark.slow
 def test_a_job_submits_itself(tmp_path):
     command = [sys.executable, EXAMPLES / "job.py", "--quick", "--out", tmp_path / "out", "--python", sys.executable]
     with ray_head.job_server() as (address, env):

@@ -255,6 +255,7 @@ def finished(folder: Path) -> dict[str, int]:
     return {p.parent.name: p.stat().st_mtime_ns for p in results if read_json(p)["status"] == "finished"}
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_a_sweep_repeats_nothing_and_ends_the_same(tmp_path, undisturbed):
     path, folder = write_sweep(tmp_path), tmp_path / "e"
     # A trial that ends while the fate of those before it is open may yet be found worse, and is then written again.

@@ -20,6 +20,7 @@ def last_line(benchmark, folder, capsys, monkeypatch) -> dict:
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_the_headline_runs_on_the_digits_and_goes_on_where_it_stopped(tmp_path, ray_cluster, capsys, monkeypatch):
     told = last_line(headline, tmp_path / "h", capsys, monkeypatch)
     assert told["name"] == "headline" and told["figures"].keys() >= told["targets"].keys() == told["met"].keys()

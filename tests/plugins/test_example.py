@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from registries import REGISTRIES
 from test_plugins import adde
 
 from adde_ray.artifacts.run_dir import RunDir, read_table
@@ -59,8 +60,6 @@ def test_a_wrong_key_of_its_source_is_told_with_the_right_ones(example):
 
 
 def test_a_run_of_its_parts_can_be_looked_at_where_they_are_gone(example):
-    from conftest import REGISTRIES
-
     code, said = adde("run", example / "rings.toml", "--run-dir", "run", "--set", "generate.actors=0", *QUICK)
     assert code == 0, said
     kept = json.loads(Path("run/config.json").read_text())

@@ -139,6 +139,7 @@ def test_a_streamed_run_on_workers_is_the_same_as_in_one_process(config, tmp_pat
     assert record["set_aside"] == alone["set_aside"]
 
 
+@pytest.mark.slow
 def test_a_learner_trains_on_ray_train_workers(config, ray_cluster):
     from adde_ray.config import plugins
     from adde_ray.distributed.training import fit

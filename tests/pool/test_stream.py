@@ -181,6 +181,7 @@ class Dying(Encoding):
         return Dying, (self.settings, self.modality, self.folder)
 
 
+@pytest.mark.slow
 def test_an_actor_that_dies_in_mid_shard_is_replaced(expected, tmp_path, ray_cluster):
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     [folder] = (expected / "embeddings").iterdir()
@@ -276,6 +277,7 @@ def test_small_and_strange_pools(folder, tmp_path, pool):
         assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_part_of_which_nothing_is_left(folder, tmp_path, monkeypatch):
     shutil.copytree(folder, tmp_path / "data")
     for row in range(4):  # the last files of the pool: a part of their own

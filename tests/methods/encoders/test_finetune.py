@@ -174,6 +174,7 @@ def test_a_shortlist_is_all_that_is_encoded_and_asked_about(tmp_path, data, bert
     assert artifacts(folder) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reembed", ["all", "shortlist"])
 def test_a_streamed_pool_is_seen_by_this_rounds_encoder_too(tmp_path, monkeypatch, reembed):
     source = tiny.folder(tmp_path / "images")
