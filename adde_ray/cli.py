@@ -512,7 +512,7 @@ def _tell(record: dict, folder: Path) -> None:
         _tell_rehearsal(record, folder)
         _say(f"next: adde report {folder} · adde export {folder} --out DATASET")
     elif record["status"] == "awaiting_review":
-        _tell_awaited(record["review"], folder, on_page=RunDir.at(folder).config.review.annotator == "page")
+        _tell_awaited(record["review"], folder)
     else:
         _say(f"not finished: {record['num_rounds']} rounds done; repeat `adde run` with --resume")
 
@@ -527,7 +527,7 @@ def _images_text(images: dict) -> str:
     return f"{text}; {kept:,} as they are kept, for the original {whys}" if kept else text
 
 
-def _tell_awaited(review: dict, folder: Path, *, on_page: bool) -> None:
+def _tell_awaited(review: dict, folder: Path) -> None:
     """How far people are with what they are asked, and what to do next."""
     asked, open_ = review["asked"], review.get("open")
     if open_ == 0:
@@ -537,12 +537,12 @@ def _tell_awaited(review: dict, folder: Path, *, on_page: bool) -> None:
         _say(review["mistakes"])
     elif open_ == asked:
         _say(f"round {review['round']} asks about {asked} samples; none is answered yet")
-    elif on_page:
+    elif review["table"] is None:
         _say(f"{asked - open_} of {asked} samples of round {review['round']} are decided")
     else:
         lines = ", ".join(map(str, review["lines"][:LISTED])) + (" …" if open_ > LISTED else "")
         _say(f"took nothing yet: {open_} of {asked} still open: line{'s' * (open_ > 1)} {lines}")
-    if on_page:
+    if review["table"] is None:
         _say(f"waiting for people: `adde review {folder}` serves the page; then repeat the command with --resume,")
         _say("or give --wait, and it goes on by itself")
         return

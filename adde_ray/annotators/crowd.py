@@ -19,9 +19,8 @@ from adde_ray.annotators.person import SimulatedPerson
 from adde_ray.annotators.replayed import Replayed
 from adde_ray.artifacts.schema import frame
 from adde_ray.config import Review
-from adde_ray.review.opinions import Rules, add_up
-from adde_ray.review.store import ADAPTIVE, Answer, Item
-from adde_ray.review.store.doubt import enough
+from adde_ray.review.opinions import Rules, add_up, wanted
+from adde_ray.review.store import Answer, Item
 
 OPINIONS = pa.schema(
     [
@@ -69,7 +68,7 @@ class Crowd:
             for told in self._told(item, truth.get(item.sample_id), sitting):
                 given.append(_answer(item, told))
                 sitting[told.who] += 1
-                if len(given) >= self._wanted(item, given):
+                if len(given) >= wanted(item, given, self._rules.review):
                     break
             rows += [{name: getattr(answer, name) for name in OPINIONS.names} for answer in given]
         return frame(rows, OPINIONS)
@@ -81,10 +80,6 @@ class Crowd:
             for row in opinions.select(OPINIONS.names).iter_rows(named=True)
         ]
         return add_up(_items(query, t), answers, self._rules, t=t, final=True).decisions
-
-    def _wanted(self, item: Item, given: list[Answer]) -> int:
-        overlap = self._rules.review.overlap
-        return enough(item, given) if overlap == ADAPTIVE else int(overlap)
 
     def _told(self, item: Item, label: str | None, sitting: Counter[str]) -> Iterator[Told]:
         """Who may be asked about a sample, in an order drawn by it."""

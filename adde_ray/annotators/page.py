@@ -27,13 +27,10 @@ from adde_ray.review import room
 from adde_ray.review.bands import all_bands
 from adde_ray.review.notify import notify
 from adde_ray.review.store import Item, Store
-from adde_ray.review.write_review import FOLDER
+from adde_ray.review.write_review import FOLDER, MAP
 
 NEIGHBOURS = 3
 """Labelled samples shown beside one that is asked about, and samples of its gap."""
-
-MAP = "map.json"
-"""In rounds/t/review: where samples lie, for the page."""
 
 MAPPED = 2_000
 """Labelled samples on the map at most."""

@@ -13,14 +13,12 @@ from adde_ray.annotators.judges import Judges
 from adde_ray.annotators.person import SimulatedPerson
 from adde_ray.annotators.protocol import decision
 from adde_ray.annotators.replayed import Replayed
+from adde_ray.artifacts.damage import OPINIONS
 from adde_ray.artifacts.run_dir import ORACLE, RoundDir, RunDir, derive_seed, readable
 from adde_ray.artifacts.schema import DECISIONS, frame
 from adde_ray.config import Config, Review
 from adde_ray.dataset import Data
 from adde_ray.methods.synthesis.generators import generator_for
-
-OPINIONS = "opinions.parquet"
-"""In rounds/t, where several people are simulated: what each of them said."""
 
 
 class SimulatedAnnotator:

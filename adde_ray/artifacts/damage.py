@@ -26,7 +26,13 @@ CHOICE = "ingest/encoder.json"
 
 DECISIONS = "decisions.parquet"
 
-ANSWERED = (DECISIONS, "opinions.parquet", "amended.parquet")
+OPINIONS = "opinions.parquet"
+"""In rounds/t/, where several people may answer: what each of them said."""
+
+AMENDED = "amended.parquet"
+"""In rounds/t/: what people had changed of their earlier decisions when the round began; see `stages.amend`."""
+
+ANSWERED = (DECISIONS, OPINIONS, AMENDED)
 """What a round keeps of people's answers, which nothing but people makes again."""
 
 LINKED = ("ingest", "embeddings")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from adde_ray.artifacts.run_dir import AMENDED, RoundDir, RunDir, write_table
+from adde_ray.artifacts.damage import AMENDED
+from adde_ray.artifacts.run_dir import RoundDir, RunDir, write_table
 from adde_ray.artifacts.schema import Split, payload_series
 
 ASKED = "asked.parquet"

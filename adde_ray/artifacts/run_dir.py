@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from polars.exceptions import PanicException
 
 from adde_ray.artifacts import damage, digests
-from adde_ray.artifacts.damage import MANIFEST
+from adde_ray.artifacts.damage import AMENDED, MANIFEST
 from adde_ray.artifacts.digests import LEDGER, Digest, Ledger, sealed
 from adde_ray.artifacts.m_div import restated
 from adde_ray.artifacts.schema import CHOSEN_BY, LIT_BY
@@ -258,9 +258,6 @@ def _lock_file(path: Path) -> contextlib.AbstractContextManager[IO[str] | None]:
         with halted_by_disk(path):
             raise
 
-
-AMENDED = "amended.parquet"
-"""In rounds/t/: what people had changed of their earlier decisions when the round began; see `stages.amend`."""
 
 OF_A_JOB = "working_dir_files"
 """The folder of Ray's that jobs submitted with --working-dir work in."""

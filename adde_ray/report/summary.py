@@ -143,17 +143,18 @@ def _answers(round_: RoundDir) -> dict[str, int]:
 
 
 def _awaited(run: RunDir) -> dict:
-    """Of the query people are asked: round, table (its name), asked (samples), open (samples) and lines (where in the
-    table they stand); or mistakes (as they are told) where the answers have some."""
+    """Of the query people are asked: round, table (its name; None: they answer on the page), asked (samples), open
+    (samples) and lines (where in the table they stand); or mistakes (as they are told) where the answers have some."""
     round_ = run.round(len(run.rounds()))
     query = round_.read("query.parquet", "sample_id")
     asked = 0 if query is None else len(query)
+    table = None if run.config.review.annotator == "page" else TABLE
     try:
         found = pending(run)
     except UserError as error:
-        return {"round": round_.t, "table": TABLE, "asked": asked, "mistakes": str(error)}
+        return {"round": round_.t, "table": table, "asked": asked, "mistakes": str(error)}
     if found is None:
-        return {"round": round_.t, "table": TABLE, "asked": asked, "open": asked, "lines": []}
+        return {"round": round_.t, "table": table, "asked": asked, "open": asked, "lines": []}
     return {"round": round_.t, "table": found.table, "asked": asked, "open": found.open, "lines": found.lines}
 
 

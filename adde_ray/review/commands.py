@@ -111,11 +111,8 @@ def group(guarded: Callable[[Callable], Callable], say: Say) -> typer.Typer:
 def opened(root: Path) -> Iterator[tuple[RunDir, Store]]:
     """A run and its store. Raises UserError: no run, the extra is missing, or the store cannot be opened."""
     needed("fastapi", "uvicorn", "sqlalchemy", "alembic", extra="review", where="adde review", value=str(root))
-    from adde_ray.review.store import Store, place
+    from adde_ray.review.room import room
 
     run = RunDir.at(root)
-    store = Store.open(*place(run.root, run.config.review.store))
-    try:
+    with room(run) as store:
         yield run, store
-    finally:
-        store.shut()

@@ -15,13 +15,10 @@ import polars as pl
 from adde_ray.artifacts.schema import DECISIONS, frame
 from adde_ray.config import Review
 from adde_ray.labels import foreign, in_words
+from adde_ray.review.read_review import KEPT
 from adde_ray.review.store import ADAPTIVE, Answer, Item
 from adde_ray.review.store.doubt import enough
-
-PROPOSED = "new:"
-"""Begins a label that is a class nobody thought of."""
-
-LABELLED = ("accept", "correct")
+from adde_ray.review.store.records import PROPOSED
 
 
 @dataclass(frozen=True)
@@ -70,8 +67,12 @@ def add_up(items: Iterable[Item], answers: Sequence[Answer], rules: Rules, *, t:
 def _is_settled(item: Item, answers: Sequence[Answer], rules: Rules) -> bool:
     if any(answer.annotator in rules.owners for answer in answers):
         return True
-    overlap = rules.review.overlap
-    return len(answers) >= (enough(item, answers) if overlap == ADAPTIVE else int(overlap))
+    return len(answers) >= wanted(item, answers, rules.review)
+
+
+def wanted(item: Item, answers: Sequence[Answer], review: Review) -> int:
+    """How many opinions on a sample are enough, by those there are."""
+    return enough(item, answers) if review.overlap == ADAPTIVE else int(review.overlap)
 
 
 def _decision(item: Item, answers: Sequence[Answer], rules: Rules, weighed: Mapping[str, str], t: int) -> dict:
@@ -95,14 +96,14 @@ def _verdict(
     item: Item, answers: Sequence[Answer], rules: Rules, weighed: Mapping[str, str]
 ) -> tuple[str, str | None, str | None]:
     """(action, label, why) of those whose word counts."""
-    kinds = Counter("label" if answer.action in LABELLED else answer.action for answer in answers)
+    kinds = Counter("label" if answer.action in KEPT else answer.action for answer in answers)
     if not kinds:
         return "flag", None, "nobody answered in time"
     if (kind := _most(kinds)) is None:
         return "flag", None, _disagreement(answers)
     if kind != "label":
         return kind, None, None
-    labels = [_settled(answer.label or "", rules) for answer in answers if answer.action in LABELLED]
+    labels = [_settled(answer.label or "", rules) for answer in answers if answer.action in KEPT]
     label = labels[0] if len(set(labels)) == 1 else weighed.get(item.sample_id) or _most(Counter(labels))
     if label is None:
         return "flag", None, _disagreement(answers)
@@ -123,7 +124,7 @@ def _most(counts: Counter[str]) -> str | None:
 
 
 def _disagreement(answers: Sequence[Answer]) -> str:
-    said = ((a.annotator, repr(in_words(a.label)) if a.action in LABELLED else a.action) for a in answers)
+    said = ((a.annotator, repr(in_words(a.label)) if a.action in KEPT else a.action) for a in answers)
     return f"people disagree: {', '.join(f'{who} {what}' for who, what in said)}"
 
 
@@ -134,7 +135,7 @@ def _weighed(answers: Sequence[Answer], rules: Rules) -> dict[str, str]:
     given = [
         {"item": answer.sample_id, "worker": answer.annotator, "label": label}
         for answer in answers
-        if answer.action in LABELLED
+        if answer.action in KEPT
         and not foreign(label := _settled(answer.label or "", rules), rules.classes, multi=rules.multi)
     ]
     if not given:

@@ -12,13 +12,11 @@ from dataclasses import fields
 
 import polars as pl
 
+from adde_ray.artifacts.damage import OPINIONS
 from adde_ray.artifacts.run_dir import RoundDir, RunDir, read_json
 from adde_ray.artifacts.schema import DECISIONS, Meta, frame
 from adde_ray.review.opinions import Opinions, Rules, add_up
 from adde_ray.review.store import Answer, Store, place
-
-OPINIONS = "opinions.parquet"
-"""In rounds/t/: all that people had answered when the round's answers were taken, person by person."""
 
 HOUR = 3600.0
 

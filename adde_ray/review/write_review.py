@@ -42,6 +42,9 @@ COLUMNS = (
 OPTIONAL = ("file", "view")
 """Columns there only where they are known: an image's original, and what is shown of it."""
 
+MAP = "map.json"
+"""In that folder: where samples lie, for the page."""
+
 CELL = 32_767
 """The most characters a spreadsheet's cell holds."""
 

@@ -10,8 +10,9 @@ from typing import Protocol, runtime_checkable
 
 import polars as pl
 
+from adde_ray.artifacts.damage import AMENDED
 from adde_ray.artifacts.queries import last_decisions, payloads, read_asked
-from adde_ray.artifacts.run_dir import AMENDED, RoundDir
+from adde_ray.artifacts.run_dir import RoundDir
 from adde_ray.artifacts.schema import DATASET, DECISIONS, SYNTHETIC, frame, with_payload
 from adde_ray.stages.run_context import RunContext
 

@@ -10,6 +10,7 @@ from adde_ray.artifacts.schema import Meta
 from adde_ray.errors import UserError
 from adde_ray.review.server.guide import Guide, read_guide
 from adde_ray.review.store.records import Overlap
+from adde_ray.review.write_review import FOLDER
 
 FLAGS = ("biased", "edge case", "ambiguous", "off topic")
 """What a sample can be flagged as; people add their own."""
@@ -35,7 +36,7 @@ class About:
 
     def images(self, round_: int) -> Path:
         """The folder of a round's images."""
-        return self.root / "rounds" / f"{round_:03d}" / "review"
+        return self.root / "rounds" / f"{round_:03d}" / FOLDER
 
 
 def about(run: RunDir) -> About:

@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse
 from adde_ray.errors import UserError
 from adde_ray.review.server.bodies import MOST_ANSWERS, Id, Nothing, Preview, Proposal, SentAnswers, SentComment, SignIn
 from adde_ray.review.server.preview import changes
-from adde_ray.review.server.room import NEW, Room, told
-from adde_ray.review.store.records import DECIDING, Answer, Refused
+from adde_ray.review.server.room import Room, told
+from adde_ray.review.store.records import DECIDING, PROPOSED, Answer, Refused
 
 router = APIRouter(prefix="/api")
 
@@ -156,7 +156,7 @@ def answers(request: Request, body: SentAnswers) -> dict:
         refused += room.store.answer(some, settles=settles)
     not_taken = {one.answer_id for one in refused}
     accepted = [one for some in taken.values() for one in some if one.answer_id not in not_taken]
-    for name in {one.label.removeprefix(NEW) for one in accepted if one.label and one.label.startswith(NEW)}:
+    for name in {one.label.removeprefix(PROPOSED) for one in accepted if one.label and one.label.startswith(PROPOSED)}:
         room.store.propose_class(name, person.name)
     return {
         "accepted": [one.answer_id for one in accepted],
@@ -243,7 +243,7 @@ def propose(request: Request, body: Proposal) -> dict:
     """Propose a class that is missing."""
     room = room_of(request)
     person = room.person(request, changes=True)
-    name = room.label(f"{NEW}{body.name}")
+    name = room.label(f"{PROPOSED}{body.name}")
     assert name is not None, "of a text comes a text"
-    room.store.propose_class(name.removeprefix(NEW), person.name)
+    room.store.propose_class(name.removeprefix(PROPOSED), person.name)
     return classes(request)

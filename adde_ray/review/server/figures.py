@@ -11,8 +11,7 @@ import numpy as np
 import polars as pl
 
 from adde_ray.review.server.about import About
-from adde_ray.review.server.room import NEW
-from adde_ray.review.store.records import Item
+from adde_ray.review.store.records import PROPOSED, Item
 from adde_ray.review.store.store import Store
 
 NAMED = 50
@@ -37,7 +36,7 @@ class Said:
     @cached_property
     def answers(self) -> pl.DataFrame:
         """item (the task), worker, label (null: rejected, flagged, or a class that is only proposed), seconds, when."""
-        label = pl.col("label").str.strip_prefix(NEW)
+        label = pl.col("label").str.strip_prefix(PROPOSED)
         if not self.about.multi:
             label = pl.when(label.is_in(list(self.classes))).then(label)
         return self.decisions.select(

@@ -14,6 +14,7 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from adde_ray.review.bands import all_bands, bands_beside
 from adde_ray.review.server.asking import room_of
 from adde_ray.review.server.guide import PICTURE
+from adde_ray.review.write_review import MAP
 
 router = APIRouter(prefix="/api")
 
@@ -29,8 +30,6 @@ KEPT = {"Cache-Control": "private, max-age=86400"}
 """An image is named by its content's digest."""
 
 RoundPath = Annotated[int, Path(ge=0, lt=10**6)]
-
-MAP = "map.json"
 
 
 @router.get("/images/{round}/{name}")

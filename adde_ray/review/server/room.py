@@ -18,13 +18,10 @@ from adde_ray.review.bands import bands_beside
 from adde_ray.review.server.about import About
 from adde_ray.review.server.guard import Failures
 from adde_ray.review.store.people import SESSION_SECONDS
-from adde_ray.review.store.records import LONGEST, Answer, Item, Person, Session
+from adde_ray.review.store.records import LONGEST, PROPOSED, Answer, Item, Person, Session
 from adde_ray.review.store.store import Store
 
 CSRF = "X-CSRF-Token"
-
-NEW = "new:"
-"""How a label begins that names a class nobody thought of."""
 
 SESSION_SECONDS_KEPT = 5.0
 """For how long a session is taken for open without looking: so long somebody may go on who was just revoked."""
@@ -173,11 +170,11 @@ class Room:
         """
         if label is None:
             return None
-        if label.startswith(NEW):
-            name = labels.canonical(label.removeprefix(NEW))
+        if label.startswith(PROPOSED):
+            name = labels.canonical(label.removeprefix(PROPOSED))
             if name is None or len(name) > LONGEST["name"] or labels.SEPARATOR in name:
                 raise UserError("no name for a class")
-            return f"{NEW}{name}"
+            return f"{PROPOSED}{name}"
         if foreign := labels.foreign(label, self.about.classes, multi=self.about.multi):
             raise UserError("no class of this run", value=foreign[0])
         return labels.join(*labels.split(label)) if self.about.multi else label

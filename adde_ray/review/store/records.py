@@ -13,6 +13,9 @@ DECIDING = ("accept", "correct", "reject", "flag")
 
 ACTIONS = (*DECIDING, "skip", "later", "undo")
 
+PROPOSED = "new:"
+"""Begins a label that is a class nobody thought of."""
+
 KINDS = ("new", "again", "gold")
 
 LONGEST = {"label": 2_000, "comment": 10_000, "flag": 100, "name": 80, "answer_id": 64}
