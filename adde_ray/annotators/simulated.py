@@ -122,7 +122,7 @@ class Simulated:
             seed=seed,
         )
         self._crowd = _crowd(config.review, data.meta.classes, multi=data.meta.multi, seed=seed)
-        self._weighed = config.review.consensus != "majority"
+        self._weighed = config.review.weighs_people
 
     def answer(self, query: pl.DataFrame, synthetic: pl.DataFrame, round_: RoundDir) -> pl.DataFrame:
         """DECISIONS about every row of the query. Of several people, what each said is kept as OPINIONS."""

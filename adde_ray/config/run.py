@@ -480,6 +480,11 @@ class Review(Section):
         return self
 
     @property
+    def weighs_people(self) -> bool:
+        """Whether answers count by how those who gave them err, for which those of all rounds are needed."""
+        return self.consensus != "majority"
+
+    @property
     def waits(self) -> bool:
         """Whether a run waits for people."""
         return self.annotator in ("file", "page")

@@ -42,18 +42,27 @@ class Opinions:
     open: int
 
 
-def add_up(items: Iterable[Item], answers: Sequence[Answer], rules: Rules, *, t: int, final: bool = False) -> Opinions:
+def add_up(
+    items: Iterable[Item],
+    answers: Sequence[Answer],
+    rules: Rules,
+    *,
+    t: int,
+    final: bool = False,
+    weighed: Mapping[str, str] | None = None,
+) -> Opinions:
     """What a round's people have decided by now.
 
     items: of round t; gold is passed over. answers: those that stand, of all rounds where people are weighed by how
-    they err, else of this one. final: nobody is waited for any longer, and what is not settled is flagged.
+    they err, else of this one. final: nobody is waited for any longer, and what is not settled is flagged. weighed:
+    `weigh` of these answers, where it is known.
     """
     by_sample: dict[str, list[Answer]] = {}
     for answer in answers:
         if answer.round == t:
             by_sample.setdefault(answer.sample_id, []).append(answer)
     asked = [item for item in items if item.kind != "gold"]
-    weighed = _weighed(answers, rules)
+    weighed = weigh(answers, rules) if weighed is None else weighed
     rows, num_open = [], 0
     for item in asked:
         of_it = by_sample.get(item.sample_id, [])
@@ -128,9 +137,9 @@ def _disagreement(answers: Sequence[Answer]) -> str:
     return f"people disagree: {', '.join(f'{who} {what}' for who, what in said)}"
 
 
-def _weighed(answers: Sequence[Answer], rules: Rules) -> dict[str, str]:
+def weigh(answers: Sequence[Answer], rules: Rules) -> dict[str, str]:
     """sample_id → label by Dawid and Skene, or of several classes each by most; of what people disagree about."""
-    if rules.review.consensus == "majority" and not rules.multi:
+    if not (rules.review.weighs_people or rules.multi):
         return {}
     given = [
         {"item": answer.sample_id, "worker": answer.annotator, "label": label}

@@ -15,7 +15,7 @@ import polars as pl
 from adde_ray.artifacts.damage import OPINIONS
 from adde_ray.artifacts.run_dir import RoundDir, RunDir, read_json
 from adde_ray.artifacts.schema import DECISIONS, Meta, frame
-from adde_ray.review.opinions import Opinions, Rules, add_up
+from adde_ray.review.opinions import Opinions, Rules, add_up, weigh
 from adde_ray.review.store import Answer, Store, place
 
 HOUR = 3600.0
@@ -40,7 +40,8 @@ def opinions(round_: RoundDir, store: Store) -> Opinions:
     """What people have decided of the round's query, as far as it is decided; all of it once enough is, or time is
     up."""
     items = [item for _, item in store.items(round_.t) if item.kind == "new"]
-    rules, answers = _rules(round_.run, store), _answers(store, round_)
+    weighs = round_.run.config.review.weighs_people
+    rules, answers = _rules(round_.run, store), _answers(store, None if weighs else round_.t)
     found = add_up(items, answers, rules, t=round_.t)
     if found.open and _is_enough(len(items), found.open, round_, store):
         return add_up(items, answers, rules, t=round_.t, final=True)
@@ -60,15 +61,19 @@ def take(round_: RoundDir, store: Store) -> Opinions:
 def decided(run: RunDir, before: int, store: Store) -> pl.DataFrame:
     """DECISIONS about every sample that people were asked about in rounds < `before`, by what stands in the store now:
     of one that was asked about again, by the last round in which that was settled."""
-    rules, rows = _rules(run, store), dict[str, dict]()
+    rules, rows, every = _rules(run, store), dict[str, dict](), _answers(store)
+    weighs = run.config.review.weighs_people
+    overall = weigh(every, rules) if weighs else None
     for t in store.rounds():
         if t >= before:
             break
         items = [item for _, item in store.items(t)]
         again = [item for item in items if item.kind == "again"]
-        answers = _answers(store, run.round(t))
-        rows |= _by_sample(add_up((i for i in items if i.kind == "new"), answers, rules, t=t, final=True))
-        rows |= _by_sample(add_up(again, answers, rules, t=t))
+        answers = every if weighs else [answer for answer in every if answer.round == t]
+        weighed = overall if overall is not None else weigh(answers, rules)
+        new = (item for item in items if item.kind == "new")
+        rows |= _by_sample(add_up(new, answers, rules, t=t, final=True, weighed=weighed))
+        rows |= _by_sample(add_up(again, answers, rules, t=t, weighed=weighed))
     return frame([rows[i] for i in sorted(rows)], DECISIONS)
 
 
@@ -76,11 +81,10 @@ def _by_sample(found: Opinions) -> dict[str, dict]:
     return {row["sample_id"]: row for row in found.decisions.iter_rows(named=True)}
 
 
-def _answers(store: Store, round_: RoundDir) -> list[Answer]:
-    """Those that stand: of the round, or of all rounds where people are weighed by how they err."""
-    weighed = round_.run.config.review.consensus != "majority"
+def _answers(store: Store, t: int | None = None) -> list[Answer]:
+    """Those that stand: of a round, or of all rounds, as where people are weighed by how they err."""
     names = [field.name for field in fields(Answer)]
-    rows = store.answers(round=None if weighed else round_.t).select(names)
+    rows = store.answers(round=t).select(names)
     return [Answer(**{**row, "flags": tuple(row["flags"])}) for row in rows.iter_rows(named=True)]
 
 
